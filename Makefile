@@ -1,0 +1,47 @@
+# The few verbs of this project. Everything runs inside .venv, which the first verb that needs it makes
+# from the locked, hashed requirements; a machine needs Python 3.11 or newer, pip and make.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo setup models test check bench docs lock clean
+
+demo: setup models            ## run the refund desk on the embedded model and show what was decided
+	$(BIN)/remit demo
+
+setup: $(STAMP)               ## make the virtual environment from the lock
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@touch $(STAMP)
+
+models: setup                 ## fetch and verify the embedded model's weights (about 490 MB, once)
+	$(BIN)/remit models pull
+
+test: setup                   ## all tests; offline once set up
+	$(BIN)/python -m pytest -n auto --dist worksteal -q
+
+check: setup                  ## style, types, layers, documents
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	PYTHONPATH=runtime:adapters $(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -p no:randomly tests/docs
+
+bench: setup                  ## measure; nothing here fails on time
+	$(BIN)/python -m pytest -q -p no:randomly -o testpaths=benchmarks benchmarks
+
+docs: setup                   ## execute every code block of the documentation
+	$(BIN)/python -m pytest -q -p no:randomly tests/docs
+
+lock:                         ## renew requirements.lock (maintainers; needs uv)
+	uv pip compile --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+		--group dev --all-extras --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks

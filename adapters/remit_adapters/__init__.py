@@ -1,0 +1,1 @@
+"""Adapters to outside things, one module each, found through entry points."""

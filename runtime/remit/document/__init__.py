@@ -1,0 +1,1 @@
+"""The document: strict parsing, identity, memory, lineage, signatures. No I/O."""

@@ -1,0 +1,281 @@
+"""The seams: Protocols of one to four methods, nothing else. Every adapter of a port passes its published contract.
+
+Contract suites: `remit.testing.backend_contract`, `store_contract`, `tool_contract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from remit.document.memory import Entry
+from remit.document.model import Document
+from remit.document.values import JsonObject, JsonValue
+from remit.messages import Turn, TurnEvent
+from remit.permit import Permit
+from remit.records import Draft, Receipt, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """The agent's head moves from `expected` to `document` in the transaction that records it.
+
+    Args:
+        expected: revision the head must still have.
+        document: the child revision, whole (structure-sharing makes that cheap).
+        put: entries written or replaced since `expected`.
+        erased: ids of entries whose key, salt and payload are dropped.
+    """
+
+    expected: str
+    document: Document
+    put: tuple[Entry, ...] = ()
+    erased: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """A run's own durable state, so that it can go on in another process.
+
+    Args:
+        run: run id.
+        agent: agent id.
+        status: running, awaiting_approval, suspended, or one of the final states.
+        value: the host's thread, counters and pending calls as JSON.
+    """
+
+    run: str
+    agent: str
+    status: str
+    value: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What becomes durable together or not at all.
+
+    Args:
+        records: appended in order.
+        advance: head move by compare-and-swap; a lost swap writes nothing and raises `HeadMovedError`.
+        run_state: saved with them.
+        create: a new agent's document; raises `LedgerError` if the agent exists with other content.
+    """
+
+    records: tuple[Draft, ...]
+    advance: Advance | None = None
+    run_state: RunState | None = None
+    create: Document | None = None
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Time as a parameter."""
+
+    def now(self) -> str:
+        """RFC 3339 UTC time with milliseconds."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """Signs checkpoints and manifests with Ed25519; the private key stays inside."""
+
+    @property
+    def name(self) -> str:
+        """Key name, as in a C2SP signed note."""
+        ...
+
+    @property
+    def public_key(self) -> bytes:
+        """32 raw bytes."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """64 bytes of Ed25519 signature."""
+        ...
+
+
+@runtime_checkable
+class Ledger(Protocol):
+    """The append-only record; group commit, durable when the future resolves."""
+
+    def submit(self, batch: Batch) -> Future[tuple[Receipt, ...]]:
+        """Queue a batch; the future resolves after COMMIT.
+
+        Raises (through the future):
+            HeadMovedError: the batch's compare-and-swap lost; nothing was written.
+            LedgerError: the record cannot be written; nothing was written.
+        """
+        ...
+
+    def records(self, *, agent: str = "", run: str = "", start: int = 0) -> Iterator[Record]:
+        """Iterate over durable records in log order, optionally of one agent or run."""
+        ...
+
+
+@runtime_checkable
+class AgentStore(Protocol):
+    """Current documents and resumable runs."""
+
+    def load(self, agent: str) -> Document | None:
+        """The head document of an agent id, or None."""
+        ...
+
+    def agents(self) -> Sequence[tuple[str, str]]:
+        """`(agent id, head revision)` of every agent."""
+        ...
+
+    def load_run(self, run: str) -> RunState | None:
+        """A run's saved state, or None."""
+        ...
+
+    def runs(self, *, agent: str = "", status: str = "") -> Sequence[RunState]:
+        """Saved runs, newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A standing order against effects.
+
+    Args:
+        scope: `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`.
+        order: kill (final until re-armed) or suspend.
+        by: who gave it.
+        reason: why.
+        at: when.
+    """
+
+    scope: str
+    order: str
+    by: str
+    reason: str
+    at: str
+
+
+@runtime_checkable
+class ControlState(Protocol):
+    """Kill and suspend, in a place of their own so that load cannot delay them."""
+
+    def stop(self, order: Stop) -> None:
+        """Make an order durable before returning."""
+        ...
+
+    def lift(self, scope: str, *, by: str, reason: str, at: str) -> bool:
+        """Withdraw the order on `scope`; False if there was none."""
+        ...
+
+    def in_force(self, scopes: Sequence[str]) -> Stop | None:
+        """The first order that stands on any of `scopes` (a kill before a suspend), or None.
+
+        Raises:
+            LedgerError: the state cannot be read; callers deny.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolDescription:
+    """A tool as its source describes it."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """Exactly what a tool runner may run; a `call_tool` permit is bound to its digest.
+
+    Args:
+        tool: the tool's name in the document.
+        arguments: after redaction.
+        key: idempotency key.
+    """
+
+    tool: str
+    arguments: JsonObject
+    key: str
+
+    def digest(self) -> str:
+        """`sha256:<hex>` over the RFC 8785 form."""
+        from remit.messages import content_digest
+
+        return content_digest({"arguments": self.arguments, "key": self.key, "tool": self.tool})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """What a tool gave back.
+
+    Args:
+        ok: False where the tool reported an error of its own.
+        value: JSON; for errors `{"error": text}` without a traceback.
+    """
+
+    ok: bool
+    value: JsonValue
+
+
+@runtime_checkable
+class ToolSource(Protocol):
+    """Runs tools, only under a permit."""
+
+    async def describe(self) -> tuple[ToolDescription, ...]:
+        """The tools it offers."""
+        ...
+
+    async def call(self, permit: Permit, invocation: Invocation) -> ToolResult:
+        """Redeem the permit for exactly `invocation` and run it.
+
+        Raises:
+            PermitError: no valid permit; nothing ran.
+            AdapterError: the source failed; the outcome is unknown unless it says otherwise.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release everything; idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendInfo:
+    """What a back-end is, for the ledger."""
+
+    adapter: str
+    provider: str
+    region: str
+    model: str
+    detail: Mapping[str, str]
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Stateless inference."""
+
+    @property
+    def info(self) -> BackendInfo:
+        """What it is."""
+        ...
+
+    def infer(self, permit: Permit, turn: Turn) -> AsyncIterator[TurnEvent]:
+        """Redeem the permit for exactly `turn` and stream the answer, ending with one `TurnEnd`.
+
+        Closing the iterator cancels the inference.
+
+        Raises (while iterating):
+            PermitError: no valid permit; nothing was sent.
+            AdapterError: the back-end failed, also in the middle of a stream.
+        """
+        ...
+
+    async def dispose(self) -> None:
+        """Delete everything made on the vendor's side and release local resources; idempotent."""
+        ...

@@ -1,0 +1,72 @@
+"""Ledger records: what is written down before and after every effect.
+
+A record is one canonical JSON object (RFC 8785, no floats), the leaf of the ledger's Merkle tree.
+Content that may have to be erased (request context, arguments, results) is not inside the leaf: the leaf holds
+`content` = `sha256:<hex>` of salt ‖ JCS(content), and the salt and the content lie beside it.
+
+Kinds
+    decision   a request and the engine's and gate's answer (allow, deny, awaiting_approval)
+    intent     an effect is about to happen, under the permit of a decision
+    outcome    what became of an intent: ok, failed, abandoned, unknown
+    revision   the agent's head moved: parent, child, operation
+    approval   a person approved or refused
+    control    kill, suspend, resume, re-arm
+    run        a run began, stopped, went on, ended
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from remit.document.values import JsonObject, JsonValue
+
+RecordKind = Literal["decision", "intent", "outcome", "revision", "approval", "control", "run"]
+LEDGER_SPEC = "remit/ledger/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A record before it has an index.
+
+    Args:
+        kind: what it records.
+        agent: agent id, or empty for records about no agent.
+        run: run id, or empty.
+        at: RFC 3339 UTC time with milliseconds.
+        body: canonical part; strings, integers, booleans, arrays and objects only.
+        content: erasable part, committed to by the leaf; None where there is none.
+    """
+
+    kind: RecordKind
+    agent: str
+    run: str
+    at: str
+    body: JsonObject
+    content: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A durable record: its index in the log and the digest of its bytes (`sha256:<hex>`)."""
+
+    index: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A record as read back.
+
+    Args:
+        index: position in the log, from 0.
+        value: the leaf's JSON object: `{spec, index, kind, agent, run, at, body, content?}`.
+        digest: SHA-256 of the leaf bytes, `sha256:<hex>`.
+        content: the erasable part, None once erased or where there is none.
+    """
+
+    index: int
+    value: JsonObject
+    digest: str
+    content: JsonValue = None
+    extra: JsonObject = field(default_factory=dict[str, JsonValue])
