@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from remit.document.memory import Entry
@@ -254,6 +255,21 @@ class BackendInfo:
     region: str
     model: str
     detail: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendContext:
+    """What an adapter may know of its surroundings when it is opened.
+
+    Args:
+        folder: folder of the project or document, against which relative paths are resolved; None refuses them.
+        environment: environment variables, for secrets that a config names (`api_key_env`).
+        models: folder of model weights, one file `<sha256>.gguf` each.
+    """
+
+    folder: Path | None
+    environment: Mapping[str, str]
+    models: Path
 
 
 @runtime_checkable

@@ -1,0 +1,79 @@
+"""Where a back-end's adapter is found: the entry-point group `remit.backends`, and nowhere else.
+
+An entry point names a function `open_backend(entry: BackendEntry, *, context: BackendContext) -> Backend`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import cast
+
+from remit.document.model import BackendEntry
+from remit.errors import AdapterError
+from remit.host.models import models_folder
+from remit.ports import Backend, BackendContext
+
+GROUP = "remit.backends"
+EXTRAS: Mapping[str, str] = {"llama-cpp": "llama-cpp", "openai-chat": "openai"}
+"""The extra of the distribution that brings an adapter's SDK, by adapter name."""
+
+
+def known_adapters() -> tuple[str, ...]:
+    """Return the names of all installed back-end adapters, sorted."""
+    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+
+
+def backend_context(
+    *, folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> BackendContext:
+    """Describe the surroundings of this process.
+
+    Args:
+        folder: folder of the project or document; None refuses relative paths.
+        environment: environment variables; this process's own where None.
+    """
+    variables = dict(os.environ) if environment is None else environment
+    return BackendContext(folder=folder, environment=variables, models=models_folder(variables))
+
+
+def open_backend(entry: BackendEntry, *, context: BackendContext) -> Backend:
+    """Open the back-end that a document declares.
+
+    Args:
+        entry: the document's declaration.
+        context: folder, environment and model weights.
+
+    Raises:
+        AdapterError: no adapter of that name, its SDK is not installed, or its config is not acceptable.
+    """
+    point = _entry_point(entry)
+    try:
+        factory = cast("Callable[..., Backend]", point.load())
+        return factory(entry, context=context)
+    except ImportError as error:
+        raise AdapterError(_missing_sdk(entry.adapter, error)) from error
+
+
+def _entry_point(entry: BackendEntry) -> EntryPoint:
+    found = tuple(entry_points(group=GROUP, name=entry.adapter))
+    if not found:
+        known = ", ".join(f"`{name}`" for name in known_adapters()) or "none"
+        raise AdapterError(
+            f"back-end `{entry.name}`: no adapter is called `{entry.adapter}`; installed adapters: {known}"
+        )
+    if len({point.value for point in found}) > 1:
+        # INVARIANT (one adapter a name): a second distribution must not shadow the one that was reviewed.
+        places = ", ".join(sorted(f"`{point.value}`" for point in found))
+        raise AdapterError(
+            f"back-end `{entry.name}`: several adapters are called `{entry.adapter}`: {places}"
+        )
+    return found[0]
+
+
+def _missing_sdk(adapter: str, error: ImportError) -> str:
+    extra = EXTRAS.get(adapter)
+    way = f"install `remit[{extra}]`" if extra else "install the package that the adapter needs"
+    return f"adapter `{adapter}` cannot be imported: {error}; {way}"
