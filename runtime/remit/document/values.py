@@ -1,13 +1,16 @@
 """JSON values as Remit admits them (I-JSON, RFC 7493, made stricter) and their canonical bytes.
 
-A value that went through `remit.document.json_text.parse` or `check_value` satisfies rule R1:
+A value that went through `remit.document.json_text.parse_json` or `admit_value` satisfies rule R1:
 objects with unique string keys, integers within ±(2^53−1), finite floats that are not integral,
-strings without lone surrogates, depth at most 64, no null except where a schema declares it.
+strings without lone surrogates, depth at most 64. Where null may stand is the document parser's business.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import math
+import re
 from typing import cast
 
 import rfc8785
@@ -19,6 +22,9 @@ MAX_SAFE_INTEGER = 2**53 - 1
 MAX_DEPTH = 64
 SPEC = "remit/1"
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
 
 def canonical_bytes(value: JsonValue) -> bytes:
     """Return the RFC 8785 form of `value`.
@@ -26,7 +32,40 @@ def canonical_bytes(value: JsonValue) -> bytes:
     Raises:
         ValueError: the value lies outside the I-JSON domain (callers pass checked values).
     """
+    # Where keys are ASCII and no float occurs, sorting and number forms of the C encoder are those of RFC 8785
+    # (a property test compares the two); everything else goes to the library that is the definition.
+    if _is_plain(value):
+        return _encode(value).encode()
     return rfc8785.dumps(cast("dict[str, object]", value))  # type: ignore[arg-type]  # rfc8785's recursive alias
+
+
+def _is_plain(root: object) -> bool:
+    """Whether `root` holds only exact JSON types, ASCII keys, safe integers and no floats."""
+    level: list[object] = [root]
+    depth = 0
+    while level:
+        if depth > MAX_DEPTH + 1:
+            raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+        below: list[object] = []
+        for value in level:
+            kind = type(value)
+            if kind is str or kind is bool or value is None:
+                continue
+            if kind is int:
+                if not -MAX_SAFE_INTEGER <= cast("int", value) <= MAX_SAFE_INTEGER:
+                    return False
+            elif kind is dict:
+                members = cast("dict[object, object]", value)
+                if not all(type(key) is str and key.isascii() for key in members):
+                    return False
+                below.extend(members.values())
+            elif kind is list:
+                below.extend(cast("list[object]", value))
+            else:
+                return False
+        level = below
+        depth += 1
+    return True
 
 
 def tagged_sha256(name: str, data: bytes) -> bytes:
@@ -37,3 +76,80 @@ def tagged_sha256(name: str, data: bytes) -> bytes:
 def digest_text(raw: bytes) -> str:
     """Write 32 digest bytes as `sha256:<hex>`."""
     return "sha256:" + raw.hex()
+
+
+def pointer_to(parent: str, token: str | int) -> str:
+    """Return the RFC 6901 pointer of a member or element of `parent`."""
+    if isinstance(token, int):
+        return f"{parent}/{token}"
+    return f"{parent}/{token.replace('~', '~0').replace('/', '~1')}"
+
+
+def admit_number(number: float) -> tuple[int | float | None, str]:
+    """Normalise a number by rule R1.
+
+    Returns:
+        The number (integral floats as int) and an empty text, or None and what is wrong.
+    """
+    if isinstance(number, float):
+        if not math.isfinite(number):
+            return None, "is not a finite number"
+        if not number.is_integer():
+            return number, ""
+        number = int(number)
+    if not -MAX_SAFE_INTEGER <= number <= MAX_SAFE_INTEGER:
+        return None, "lies beyond ±(2^53-1), where integers are no longer exact"
+    return number, ""
+
+
+def has_surrogate(text: str) -> bool:
+    """Whether `text` holds a lone surrogate, which no UTF-8 can carry."""
+    return not text.isascii() and _SURROGATE.search(text) is not None
+
+
+def admit_value(value: object) -> tuple[JsonValue, tuple[tuple[str, str], ...]]:
+    """Copy a Python value into the domain of rule R1.
+
+    Args:
+        value: what a carrier other than JSON text gave.
+
+    Returns:
+        The admitted copy (integral floats as ints), and `(pointer, what is wrong)` of everything outside the domain;
+        the copy is only meaningful when there is nothing wrong.
+    """
+    wrong: list[tuple[str, str]] = []
+    return _admit(value, "", 1, wrong), tuple(wrong)
+
+
+def _admit(value: object, pointer: str, depth: int, wrong: list[tuple[str, str]]) -> JsonValue:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if has_surrogate(value):
+            wrong.append((pointer, "the string holds a lone surrogate"))
+        return str(value)
+    if isinstance(value, (int, float)):
+        number, reason = admit_number(value)
+        if number is None:
+            wrong.append((pointer, f"the number {reason}"))
+            return 0
+        return number
+    if isinstance(value, (dict, list)) and depth > MAX_DEPTH:
+        wrong.append((pointer, f"nested deeper than {MAX_DEPTH} levels"))
+        return None
+    if isinstance(value, dict):
+        members: JsonObject = {}
+        for key, member in cast("dict[object, object]", value).items():
+            if not isinstance(key, str):
+                wrong.append((pointer, f"a member name is not a string but of type `{type(key).__name__}`"))
+                continue
+            if has_surrogate(key):
+                wrong.append((pointer, "a member name holds a lone surrogate"))
+                continue
+            members[key] = _admit(member, pointer_to(pointer, key), depth + 1, wrong)
+        return members
+    if isinstance(value, list):
+        elements = enumerate(cast("list[object]", value))
+        return [_admit(element, pointer_to(pointer, index), depth + 1, wrong) for index, element in elements]
+    wrong.append((pointer, f"a value of type `{type(value).__name__}` is no JSON value"))
+    return None
