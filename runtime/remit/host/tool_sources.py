@@ -1,0 +1,114 @@
+"""Where a tool's source is found: the entry-point group `remit.tools`, and nowhere else.
+
+An entry point's name is the member of `source` that it serves (`python`, `mcp`); it names a function
+`open_tools(tools: Sequence[Tool], *, context: ToolContext) -> ToolSource`.
+
+Rules
+1. Each tool of a document has exactly one source; a tool without one, or with two, is refused.
+2. Before anything runs every source describes its tools; a tool that is missing is refused, naming it.
+3. Sources are opened and closed by the run; `close` is called whatever happens.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import cast
+
+from remit.document.model import Document, Tool
+from remit.errors import AdapterError
+from remit.permit import Permit
+from remit.ports import Invocation, ToolContext, ToolDescription, ToolResult, ToolSource
+
+GROUP = "remit.tools"
+
+
+def tool_context(
+    *,
+    folder: Path | None,
+    functions: Mapping[str, Callable[..., object]],
+    servers: Mapping[str, object],
+) -> ToolContext:
+    """Describe the surroundings of this process to tool sources."""
+    return ToolContext(folder=folder, environment=dict(os.environ), functions=functions, servers=servers)
+
+
+class ToolSources:
+    """All tools of a document, by name, behind the sources that run them."""
+
+    def __init__(self, by_tool: Mapping[str, ToolSource]) -> None:
+        self._by_tool = dict(by_tool)
+        self._sources = tuple({id(source): source for source in by_tool.values()}.values())
+
+    async def check(self) -> None:
+        """Ask every source for its tools.
+
+        Raises:
+            AdapterError: a source cannot be reached, lacks a tool, or offers another than the document says.
+        """
+        for source in self._sources:
+            offered = {description.name for description in await source.describe()}
+            for name, owner in self._by_tool.items():
+                if owner is source and name not in offered:
+                    raise AdapterError(f"tool `{name}`: its source does not offer it")
+
+    async def describe(self) -> tuple[ToolDescription, ...]:
+        """Return the tools of all sources."""
+        return tuple([item for source in self._sources for item in await source.describe()])
+
+    async def call(self, permit: Permit, invocation: Invocation) -> ToolResult:
+        """Let the tool's source redeem the permit and run it.
+
+        Raises:
+            PermitError: no valid permit; nothing ran.
+            AdapterError: the source failed; the outcome is unknown.
+        """
+        return await self._by_tool[invocation.tool].call(permit, invocation)
+
+    async def close(self) -> None:
+        """Close every source; the first failure is raised after all were tried."""
+        failures: list[Exception] = []
+        for source in self._sources:
+            try:
+                await source.close()
+            except Exception as error:  # noqa: BLE001, PERF203  # every source must be closed
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+
+def open_sources(document: Document, *, context: ToolContext) -> ToolSources:
+    """Open the sources of all tools of `document`, without running or connecting to anything yet.
+
+    Raises:
+        AdapterError: a tool names no source, two sources, or one that is not installed or not acceptable.
+    """
+    groups: dict[str, list[Tool]] = {}
+    known = {point.name for point in entry_points(group=GROUP)}
+    for tool in document.capabilities.tools:
+        named = sorted(known & set(tool.source))
+        if len(named) != 1:
+            kinds = ", ".join(f"`{name}`" for name in sorted(known))
+            raise AdapterError(f"tool `{tool.name}`: its source must name exactly one of {kinds}")
+        groups.setdefault(named[0], []).append(tool)
+    by_tool: dict[str, ToolSource] = {}
+    for name, tools in groups.items():
+        source = _opener(name)(tuple(tools), context=context)
+        by_tool.update({tool.name: source for tool in tools})
+    return ToolSources(by_tool)
+
+
+def _opener(name: str) -> Callable[..., ToolSource]:
+    points = tuple(entry_points(group=GROUP, name=name))
+    if len({point.value for point in points}) > 1:
+        # INVARIANT (one adapter a name): a second distribution must not shadow the one that was reviewed.
+        places = ", ".join(sorted(f"`{point.value}`" for point in points))
+        raise AdapterError(f"several tool sources are called `{name}`: {places}")
+    try:
+        return cast("Callable[..., ToolSource]", points[0].load())
+    except ImportError as error:
+        raise AdapterError(f"tool source `{name}` cannot be imported: {error}; install its extra") from error
+
+
