@@ -1,0 +1,228 @@
+"""Build the document of a project folder, as an image is built from a Dockerfile.
+
+Rules
+1. The same folder gives the same document, byte for byte: the nonce lies in agent.yaml, no clock or host enters.
+2. Every fault of every file is reported at once, at the author's line.
+3. A document is written whole or not at all, and a later revision of the same agent is never overwritten unasked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from remit.document.model import Document
+from remit.document.parse import parse_document, serialize_document
+from remit.document.revision import genesis
+from remit.document.values import JsonObject, JsonValue
+from remit.errors import DocumentError, Fault
+from remit.policy.origins import Origin
+from remit.project.agent_file import AgentParts, read_agent
+from remit.project.origins import OriginMap
+from remit.project.rule_files import PlacedRule, read_rules
+from remit.project.source import FaultList, escape, read_yaml, shown_path
+
+AGENT_FILE = "agent.yaml"
+SUFFIX = ".agent.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A built document.
+
+    Args:
+        document: the genesis revision.
+        origins: where the text of each mapped member was written, by JSON pointer; for the policy compiler.
+        sources: the author's files that took part, as POSIX paths relative to the folder.
+        folder: the project folder.
+    """
+
+    document: Document
+    origins: Mapping[str, Origin]
+    sources: tuple[str, ...]
+    folder: Path
+
+
+def build_project(folder: str | Path, *, fetch_tools: bool = False) -> Built:
+    """Build the document of a project folder.
+
+    Args:
+        folder: the project folder; its Python modules are imported where a tool's schema is derived.
+        fetch_tools: ask the project's MCP servers for descriptions that the author left out.
+
+    Raises:
+        DocumentError: anything in the folder is wrong; lists every fault found.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        problem = "is a file, not a project folder" if root.exists() else "does not exist"
+        raise DocumentError(
+            Fault(message=f"`{root.as_posix()}` {problem}", hint="make one with `remit init FOLDER`")
+        )
+    if not (root / AGENT_FILE).exists():
+        raise DocumentError(
+            Fault(
+                message=f"`{root.as_posix()}` holds no `{AGENT_FILE}`, so it is not a project folder",
+                hint="make one with `remit init FOLDER`",
+            )
+        )
+    faults = FaultList()
+    agent = read_yaml(root, AGENT_FILE)
+    parts = read_agent(agent, folder=root, fetch=fetch_tools, faults=faults)
+    placed = read_rules(root, tools=parts.tools, blocks=parts.blocks, faults=faults)
+    _place_rules(parts, placed)
+    document = _make(parts, file=shown_path(root, AGENT_FILE), faults=faults)
+    sources = (AGENT_FILE, *dict.fromkeys(rule.node.source.relative for rule in placed))
+    return Built(document=document, origins=dict(parts.origins.places), sources=sources, folder=root)
+
+
+def _make(parts: AgentParts, *, file: str, faults: FaultList) -> Document:
+    fields: JsonObject = {
+        "memory": parts.memory,
+        "governance": parts.governance,
+        "capabilities": parts.capabilities,
+        "execution_state": parts.execution_state,
+        "lineage": {"parents": []},
+        **parts.extensions,
+    }
+    document: Document | None = None
+    try:
+        # A missing nonce is already a fault; zeros let the document's own reader find the other ones.
+        document = genesis(fields, nonce=parts.nonce or "0" * 32)
+    except DocumentError as error:
+        _add_located(error, parts.origins, file=file, faults=faults)
+    faults.settle()
+    if document is None:
+        raise DocumentError(Fault(message="the document cannot be made", file=file))
+    return document
+
+
+def _add_located(error: DocumentError, origins: OriginMap, *, file: str, faults: FaultList) -> None:
+    seen = {(fault.file, fault.line, fault.column) for fault in faults.faults}
+    for fault in error.faults:
+        located = origins.locate(fault)
+        if not located.file:
+            located = Fault(message=fault.message, file=file, pointer=fault.pointer, hint=fault.hint)
+        # One mistake, one fault: where the folder's reader has spoken about a place, the document's is an echo.
+        if not located.line or (located.file, located.line, located.column) not in seen:
+            faults.add(located)
+
+
+def _place_rules(parts: AgentParts, placed: tuple[PlacedRule, ...]) -> None:
+    for rule in placed:
+        kind, _, name = rule.place.partition(":")
+        holder: JsonObject
+        if kind == "tool":
+            index = parts.tools[name]
+            pointer = f"/capabilities/tools/{index}/rules"
+            holder = cast("JsonObject", cast("list[JsonValue]", parts.capabilities["tools"])[index])
+            rules = holder.setdefault("rules", [])
+        elif kind == "memory":
+            index = parts.blocks[name]
+            pointer = f"/memory/blocks/{index}/rules"
+            holder = cast("JsonObject", cast("list[JsonValue]", parts.memory["blocks"])[index])
+            rules = holder.setdefault("rules", [])
+        elif kind == "dispatch":
+            pointer, rules = "/capabilities/dispatch", parts.capabilities["dispatch"]
+        else:
+            pointer, rules = f"/governance/{kind}", parts.governance[kind]
+        members = cast("list[JsonValue]", rules)
+        _map_rule(parts.origins, f"{pointer}/{len(members)}", rule)
+        members.append(rule.value)
+
+
+def _map_rule(origins: OriginMap, pointer: str, rule: PlacedRule) -> None:
+    if isinstance(rule.node.value, str):
+        whole = Origin(file=rule.node.source.file, line=1, column=1)
+        origins.places[pointer] = origins.places[f"{pointer}/{escape('cedar')}"] = whole
+    else:
+        origins.map(pointer, rule.node)
+
+
+def default_output(folder: Path) -> Path:
+    """Return where `remit build FOLDER` writes: `FOLDER/<folder name>.agent.json`."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().name).strip("-.") or "agent"
+    return folder / f"{name}{SUFFIX}"
+
+
+def write_document(document: Document, path: Path, *, format: str = "json", force: bool = False) -> None:  # noqa: A002  # the carriers' own word
+    """Write a document whole or not at all.
+
+    Args:
+        document: what to write.
+        path: where; its folder must exist.
+        format: json, yaml or cbor.
+        force: overwrite another agent's document, or a later revision of this one.
+
+    Raises:
+        DocumentError: the file holds something that must not be lost, or cannot be written.
+    """
+    if not force:
+        _refuse_loss(document, path)
+    write_whole(path, serialize_document(document, format=format))
+
+
+def _refuse_loss(document: Document, path: Path) -> None:
+    if not path.exists():
+        return
+    try:
+        existing = parse_document(path.read_bytes(), file=path.as_posix())
+    except (DocumentError, OSError) as error:
+        raise DocumentError(
+            Fault(
+                message=f"`{path.as_posix()}` exists and is not a document that can be read",
+                hint="remove it, or overwrite it with `--force`",
+            )
+        ) from error
+    size = len(existing.lineage.operations)
+    if existing.identity.agent == document.identity.agent and size > len(document.lineage.operations):
+        raise DocumentError(
+            Fault(
+                message=f"`{path.as_posix()}` holds revision {size} of this very agent, "
+                "and building would throw its history away",
+                hint="amend the running agent instead, write elsewhere with `--output`, or use `--force`",
+            )
+        )
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a file by way of a temporary one in the same folder: flush, fsync, rename.
+
+    Raises:
+        DocumentError: the file cannot be written; what was there before is unharmed.
+    """
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+        raise DocumentError(
+            Fault(message=f"`{path.as_posix()}` cannot be written: {error.strerror or error}")
+        ) from error
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename durable where the system can open folders (not on Windows)."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,240 @@
+"""A question to the engine as a person writes it: names and inputs, without entities and counters.
+
+What is not said is filled in: the agent's attributes from the document, counters with zero, time with a fixed one.
+Used by `remit decide` and by the cases of a project.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from remit.document.model import Document
+from remit.document.values import JsonObject, JsonValue
+from remit.engine.request import Entity, EntityRef, Request
+from remit.errors import EvaluationError
+from remit.gate.usage import COUNTERS
+from remit.project.source import listing, nearest
+
+DEFAULT_NOW = "2026-01-01T12:00:00.000Z"
+AGENT_ACTIONS = ("activate", "resume", "suspend", "terminate", "continue", "amend", "delegate")
+MEMORY_ACTIONS = ("remember", "recall", "revise", "erase", "export")
+_BY_CALLER = ("activate", "resume", "suspend", "terminate", "amend")
+_ACTION_INPUTS: dict[str, JsonObject] = {
+    "activate": {"text_bytes": 0},
+    "dispatch": {"messages": 1, "tools": 0, "classifications": []},
+    "remember": {"bytes": 0, "key": "key"},
+    "revise": {"bytes": 0, "key": "key"},
+    "recall": {},
+    "erase": {},
+    "export": {},
+    "amend": {"fields": []},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question.
+
+    Args:
+        action: an action of the base vocabulary or a tool's name.
+        resource: name of the tool, back-end or block; empty where the action knows it.
+        caller: `id`, `kind`, `roles` and the declared attributes.
+        principal: agent or caller; empty takes the action's own.
+        input: the action's input.
+        usage: counters of this run.
+        lifetime: counters of all runs.
+        environment: values over the declared ones.
+        now: RFC 3339 UTC time.
+        lifecycle: of the agent; empty takes the action's own.
+        fulfilled: rule ids whose obligations count as fulfilled.
+    """
+
+    action: str
+    resource: str = ""
+    caller: JsonObject = field(default_factory=dict[str, JsonValue])
+    principal: str = ""
+    input: JsonObject = field(default_factory=dict[str, JsonValue])
+    usage: JsonObject = field(default_factory=dict[str, JsonValue])
+    lifetime: JsonObject = field(default_factory=dict[str, JsonValue])
+    environment: JsonObject = field(default_factory=dict[str, JsonValue])
+    now: str = DEFAULT_NOW
+    lifecycle: str = ""
+    fulfilled: tuple[str, ...] = ()
+
+
+def build_request(document: Document, question: Question) -> Request:
+    """Make the engine's request.
+
+    Args:
+        document: the agent.
+        question: what is asked.
+
+    Raises:
+        EvaluationError: the action, the tool, the back-end or the block does not exist.
+    """
+    agent = _agent(document, question)
+    caller = _caller(question)
+    resource = _resource(document, question, agent)
+    by_caller = question.principal == "caller" or (
+        not question.principal and question.action in _BY_CALLER
+    )
+    environment = dict(document.governance.environment)
+    environment.update(question.environment)
+    context: JsonObject = {
+        "now": question.now,
+        "caller": {"type": "Caller", "id": caller.ref.id},
+        "usage": _counters(question.usage),
+        "lifetime": _counters(question.lifetime),
+        "environment": environment,
+        "fulfilled": [*question.fulfilled],
+        "run": "case",
+    }
+    if document.tool(question.action) is not None:
+        context["input"] = question.input
+    elif question.action in _ACTION_INPUTS:
+        context["input"] = {**_ACTION_INPUTS[question.action], **question.input}
+    elif question.input:
+        context["input"] = question.input
+    principal = caller if by_caller else agent
+    others = tuple(entity for entity in (caller, agent) if entity not in (principal, resource))
+    return Request(
+        principal=principal, action=question.action, resource=resource, context=context, entities=others
+    )
+
+
+def _agent(document: Document, question: Question) -> Entity:
+    lifecycle = question.lifecycle or ("ready" if question.action == "activate" else "active")
+    attributes: JsonObject = {
+        **document.governance.attributes,
+        "lifecycle": lifecycle,
+        "revision": document.identity.revision,
+    }
+    return Entity(ref=EntityRef(type="Agent", id=document.identity.agent), attributes=attributes)
+
+
+def _caller(question: Question) -> Entity:
+    members = dict(question.caller)
+    name = members.pop("id", "case")
+    attributes: JsonObject = {"kind": "user", "roles": [], **members}
+    return Entity(ref=EntityRef(type="Caller", id=str(name)), attributes=attributes)
+
+
+def _counters(given: JsonObject) -> JsonObject:
+    for name in given:
+        if name not in COUNTERS:
+            hint = nearest(name, COUNTERS) or f"counters are {listing(COUNTERS)}"
+            raise EvaluationError(f"`{name}` is not a usage counter; {hint}")
+    zero: JsonObject = dict.fromkeys(COUNTERS, 0)
+    return {**zero, **given}
+
+
+def _resource(document: Document, question: Question, agent: Entity) -> Entity:
+    action, name = question.action, question.resource
+    tool = document.tool(action)
+    if tool is not None:
+        if name not in {"", tool.name}:
+            raise EvaluationError(f"the resource of the tool `{action}` is `{action}`, not `{name}`")
+        attributes: JsonObject = {"name": tool.name, "effect": tool.effect}
+        return Entity(ref=EntityRef(type="Tool", id=tool.name), attributes=attributes)
+    if action in AGENT_ACTIONS:
+        if name not in {"", agent.ref.id}:
+            raise EvaluationError(f"the resource of `{action}` is the agent itself, not `{name}`")
+        return agent
+    if action == "dispatch":
+        return _backend(document, name)
+    if action in MEMORY_ACTIONS:
+        return _block(document, action, name)
+    tools = [entry.name for entry in document.capabilities.tools]
+    known = (*tools, "dispatch", *AGENT_ACTIONS, *MEMORY_ACTIONS)
+    hint = nearest(action, known) or f"tools are {listing(tools) or 'none'}"
+    raise EvaluationError(f"no action or tool is called `{action}`; {hint}")
+
+
+def _backend(document: Document, name: str) -> Entity:
+    entries = document.capabilities.backends
+    entry = entries[0] if not name and entries else document.backend(name)
+    if entry is None:
+        names = [item.name for item in entries]
+        raise EvaluationError(
+            f"no back-end is called `{name}`; {nearest(name, names) or f'back-ends are {listing(names)}'}"
+        )
+    attributes: JsonObject = {
+        "name": entry.name,
+        "adapter": entry.adapter,
+        "provider": entry.provider,
+        "region": entry.region,
+        "model": entry.model,
+    }
+    return Entity(ref=EntityRef(type="Backend", id=entry.name), attributes=attributes)
+
+
+def _block(document: Document, action: str, name: str) -> Entity:
+    blocks = document.memory.blocks
+    names = [item.name for item in blocks]
+    block = next((item for item in blocks if item.name == name), None)
+    if block is None:
+        if not name:
+            raise EvaluationError(f"`{action}` needs a block as its resource; blocks are {listing(names) or 'none'}")
+        hint = nearest(name, names) or f"blocks are {listing(names) or 'none'}"
+        raise EvaluationError(f"no memory block is called `{name}`; {hint}")
+    attributes: JsonObject = {
+        "name": block.name,
+        "classification": block.classification,
+        "subject": block.subject,
+    }
+    if block.retention_days is not None:
+        attributes["retention_days"] = block.retention_days
+    return Entity(ref=EntityRef(type="Block", id=block.name), attributes=attributes)
+
+
+QUESTION_KEYS = (
+    "caller",
+    "action",
+    "resource",
+    "principal",
+    "input",
+    "usage",
+    "lifetime",
+    "environment",
+    "now",
+    "lifecycle",
+    "fulfilled",
+)
+
+
+def question_from(members: JsonObject) -> Question:
+    """Make a question of checked members.
+
+    Raises:
+        EvaluationError: a member has another type than `QUESTION_KEYS` names it for.
+    """
+    objects = {key: members.get(key, {}) for key in ("caller", "input", "usage", "lifetime", "environment")}
+    texts = {key: members.get(key, "") for key in ("action", "resource", "principal", "lifecycle")}
+    for key, value in objects.items():
+        if not isinstance(value, dict):
+            raise EvaluationError(f"`{key}` is not a mapping")
+    for key, value in texts.items():
+        if not isinstance(value, str):
+            raise EvaluationError(f"`{key}` is not a text")
+    if texts["principal"] not in {"", "agent", "caller"}:
+        raise EvaluationError(f"`principal` is `{texts['principal']}`; it is `agent` or `caller`")
+    fulfilled = members.get("fulfilled", [])
+    if not isinstance(fulfilled, list) or not all(isinstance(item, str) for item in fulfilled):
+        raise EvaluationError("`fulfilled` is not a list of rule ids")
+    now = members.get("now", DEFAULT_NOW)
+    if not isinstance(now, str):
+        raise EvaluationError("`now` is not a time such as `2026-01-01T12:00:00.000Z`")
+    return Question(
+        action=cast("str", texts["action"]),
+        resource=cast("str", texts["resource"]),
+        principal=cast("str", texts["principal"]),
+        lifecycle=cast("str", texts["lifecycle"]),
+        caller=cast("JsonObject", objects["caller"]),
+        input=cast("JsonObject", objects["input"]),
+        usage=cast("JsonObject", objects["usage"]),
+        lifetime=cast("JsonObject", objects["lifetime"]),
+        environment=cast("JsonObject", objects["environment"]),
+        now=now,
+        fulfilled=tuple(cast("list[str]", fulfilled)),
+    )
