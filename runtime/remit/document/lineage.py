@@ -13,7 +13,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from remit.document.merkle import Frontier
 from remit.document.values import JsonObject
+
+GENESIS_OPERATIONS = ("create", "import", "fork")
+OPERATIONS = (
+    *GENESIS_OPERATIONS,
+    "remember",
+    "revise",
+    "erase",
+    "amend",
+    "activate",
+    "suspend",
+    "resume",
+    "await_approval",
+    "settle",
+    "terminate",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +38,7 @@ class Operation:
 
     Args:
         seq: 0 for genesis, then one more each.
-        operation: create, import, fork, remember, revise, erase, amend, activate, suspend, resume,
+        operation: one of `OPERATIONS`: create, import, fork, remember, revise, erase, amend, activate, suspend, resume,
             await_approval, settle, terminate.
         value: the operation as received (its RFC 8785 form is the leaf).
         parent: the revision before; empty for genesis.
@@ -50,8 +66,10 @@ class Lineage:
         parents: revisions that a fork or merge descends from.
         operations: all operations, oldest first.
         value: the field as received, without `operations`.
+        frontier: right edge of the log's tree, so that appending costs O(log n).
     """
 
     parents: tuple[str, ...]
     operations: tuple[Operation, ...]
     value: JsonObject
+    frontier: Frontier

@@ -94,5 +94,9 @@ class Memory:
     """
 
     blocks: tuple[Block, ...]
-    tree: MemoryTree
+    tree: MemoryTree[Entry]
     value: JsonObject
+
+    def block(self, name: str) -> Block | None:
+        """Return the declared block called `name`, or None."""
+        return next((block for block in self.blocks if block.name == name), None)

@@ -188,11 +188,13 @@ class Identity:
     Args:
         agent: digest of the genesis revision; stays the same as revisions follow.
         revision: digest of exactly this content.
+        fields: digest of each field and `x-` member; the manifest's `fields`, so that a mismatch can name the field.
         signatures: DSSE envelopes over the manifest.
     """
 
     agent: str
     revision: str
+    fields: Mapping[str, str]
     signatures: tuple[JsonObject, ...] = ()
 
 
