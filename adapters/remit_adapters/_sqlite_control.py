@@ -1,0 +1,202 @@
+"""Control state on SQLite: kill and suspend, in a file and a connection of their own.
+
+Rules
+1. `stop` and `lift` are durable before they return (WAL, synchronous FULL).
+2. `in_force` sees every order committed by any process before it was called: SQLite's `data_version` changes with
+   every commit of another connection, own commits drop the cached orders, and the file must still be the one opened.
+3. A suspend never weakens a kill that stands on its scope.
+4. A kill is lifted only by somebody other than who gave it.
+5. Whatever cannot be read is a `LedgerError`; callers deny.
+6. Every act is also kept in an append-only journal.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from remit.errors import EnforcementError, LedgerError
+from remit.ports import Stop
+from remit_adapters._sqlite_schema import (
+    CONTROL_SCHEMA,
+    connect,
+    prepare_schema,
+    refusals_named,
+    schema_version,
+)
+
+APPLICATION: Final = 0x524D_4343
+"""`RMCC`."""
+ORDERS: Final = ("kill", "suspend")
+_PREFIXES: Final = ("agent:", "run:", "tool:", "backend:")
+
+
+class SqliteControl:
+    """The port `ControlState` in one SQLite file; usable from several threads and processes.
+
+    Args:
+        file: the database, made on first use.
+        read_only: refuse `stop` and `lift`.
+
+    Raises:
+        LedgerError: the file cannot be used.
+    """
+
+    def __init__(self, file: Path, *, read_only: bool = False) -> None:
+        self._file = file
+        self._read_only = read_only
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._seen: tuple[int, tuple[Stop, ...]] | None = None
+        with refusals_named(file, "open the control state"):
+            self._connection = connect(file, read_only=read_only)
+            try:
+                if read_only:
+                    if not schema_version(self._connection, application=APPLICATION):
+                        raise LedgerError(f"cannot open the control state: `{file}` is empty")
+                else:
+                    prepare_schema(self._connection, CONTROL_SCHEMA, application=APPLICATION)
+                    file.chmod(0o600)
+                self._identity = _identity(file)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def stop(self, order: Stop) -> None:
+        """Make an order durable before returning; a suspend leaves a standing kill as it is.
+
+        Raises:
+            LedgerError: a malformed order, or it cannot be written.
+        """
+        _check_order(order)
+        with self._lock, refusals_named(self._file, f"record the order on `{order.scope}`"):
+            self._begin()
+            try:
+                self._connection.execute(
+                    "INSERT INTO standing (scope, stop, by, reason, at) VALUES (?, ?, ?, ?, ?)"
+                    " ON CONFLICT (scope) DO UPDATE SET stop = excluded.stop, by = excluded.by,"
+                    " reason = excluded.reason, at = excluded.at WHERE stop <> 'kill'",
+                    (order.scope, order.order, order.by, order.reason, order.at),
+                )
+                self._journal(order.order, order.scope, order.by, order.reason, order.at)
+                self._connection.execute("COMMIT")
+            finally:
+                self._end()
+
+    def lift(self, scope: str, *, by: str, reason: str, at: str) -> bool:
+        """Withdraw the order on `scope`; False if there was none.
+
+        Raises:
+            EnforcementError: a kill may not be lifted by who gave it.
+            LedgerError: it cannot be written.
+        """
+        if not by.strip():
+            raise LedgerError(f"cannot lift the order on `{scope}`: it must say by whom")
+        with self._lock, refusals_named(self._file, f"lift the order on `{scope}`"):
+            self._begin()
+            try:
+                row = self._connection.execute(
+                    "SELECT stop, by FROM standing WHERE scope = ?", (scope,)
+                ).fetchone()
+                if row is None:
+                    return False
+                if row[0] == "kill" and _person(row[1]) == _person(by):
+                    raise EnforcementError(
+                        f"the kill on `{scope}` was given by `{row[1]}`: another person must lift it"
+                    )
+                self._connection.execute("DELETE FROM standing WHERE scope = ?", (scope,))
+                self._journal("lift", scope, by, reason, at)
+                self._connection.execute("COMMIT")
+                return True
+            finally:
+                self._end()
+
+    def in_force(self, scopes: Sequence[str]) -> Stop | None:
+        """The first order that stands on any of `scopes` (a kill before a suspend), or None.
+
+        Raises:
+            LedgerError: the state cannot be read; callers deny.
+        """
+        orders = {stop.scope: stop for stop in self.standing()}
+        if not orders:
+            return None
+        found = [orders[scope] for scope in scopes if scope in orders]
+        return next((stop for stop in found if stop.order == "kill"), found[0] if found else None)
+
+    def standing(self) -> tuple[Stop, ...]:
+        """All orders that stand, by scope.
+
+        Raises:
+            LedgerError: the state cannot be read.
+        """
+        with self._lock, refusals_named(self._file, "read the control state"):
+            self._same_process()
+            if _identity(self._file) != self._identity:
+                raise LedgerError(
+                    f"cannot read the control state: `{self._file}` was replaced while it was open"
+                )
+            version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+            if self._seen is not None and self._seen[0] == version:
+                return self._seen[1]
+            rows = self._connection.execute("SELECT scope, stop, by, reason, at FROM standing ORDER BY scope")
+            stops = tuple(
+                Stop(scope=scope, order=order, by=by, reason=reason, at=at)
+                for scope, order, by, reason, at in rows.fetchall()
+            )
+            # A commit between the two statements shows as a newer version on the next call.
+            self._seen = (version, stops)
+            return stops
+
+    def close(self) -> None:
+        """Release the file; idempotent."""
+        with self._lock:
+            self._connection.close()
+
+    def _begin(self) -> None:
+        self._same_process()
+        if self._read_only:
+            raise LedgerError(f"the control state in `{self._file}` was opened read-only")
+        if _identity(self._file) != self._identity:
+            raise LedgerError(f"the control state in `{self._file}` was replaced while it was open")
+        self._seen = None
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def _end(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _journal(self, act: str, scope: str, by: str, reason: str, at: str) -> None:
+        self._connection.execute(
+            "INSERT INTO journal (act, scope, by, reason, at) VALUES (?, ?, ?, ?, ?)",
+            (act, scope, by, reason, at),
+        )
+
+    def _same_process(self) -> None:
+        if os.getpid() != self._process:
+            raise LedgerError("the control state was opened before a fork: open it again in this process")
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_dev, found.st_ino
+
+
+def _person(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def _check_order(order: Stop) -> None:
+    if order.order not in ORDERS:
+        raise LedgerError(f"`{order.order}` is not an order: use `kill` or `suspend`")
+    named = any(order.scope.startswith(prefix) and len(order.scope) > len(prefix) for prefix in _PREFIXES)
+    if order.scope != "all" and not named:
+        # An order on a scope that nobody asks about would stop nothing.
+        raise LedgerError(
+            f"`{order.scope}` is not a scope: use `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`"
+        )
+    if not order.by.strip():
+        raise LedgerError(f"an order on `{order.scope}` must say by whom")

@@ -1,0 +1,163 @@
+"""The log's part of a transaction: records, contents, tree nodes, open intents, signed checkpoint.
+
+INVARIANT (one state): size and peaks are always derived from the tables inside the transaction; what is cached is
+used only while the size in the file is the cached one, so several processes may append to one file.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from remit.document.merkle import leaf_hash
+from remit.errors import LedgerError
+from remit.ledger.checkpoint import Checkpoint, sign_checkpoint, verifier_key, verify_checkpoint
+from remit.ledger.encoding import SALT_BYTES, Sealed, leaf_digest, seal_draft
+from remit.ledger.report import RawRecord, StoredNote
+from remit.ledger.tree import Node, Peaks, peak_places
+from remit.ports import Signer
+from remit.records import Draft, Receipt
+
+CHUNK: Final = 512
+
+
+def seal_drafts(drafts: Sequence[Draft]) -> tuple[Sealed, ...]:
+    """Check drafts and fix their bytes, each with a fresh salt.
+
+    Raises:
+        LedgerError: a draft that cannot be a record.
+    """
+    return tuple(seal_draft(draft, salt=secrets.token_bytes(SALT_BYTES)) for draft in drafts)
+
+
+class LogAppender:
+    """Appends within the transaction of its connection.
+
+    Args:
+        connection: of the writer.
+        signer: signs checkpoints.
+        origin: name of the log.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, signer: Signer, origin: str) -> None:
+        self._connection = connection
+        self._signer = signer
+        self._origin = origin
+        self._key = verifier_key(signer)
+        self.peaks: Peaks | None = None
+
+    def refresh(self) -> Peaks:
+        """Return the state that the file has now; called at the start of a transaction.
+
+        Raises:
+            LedgerError: the stored tree is not what the last checkpoint signs.
+        """
+        size = int(self._connection.execute("SELECT coalesce(max(idx), -1) + 1 FROM records").fetchone()[0])
+        if self.peaks is not None and self.peaks.size == size:
+            return self.peaks
+        digests: list[bytes] = []
+        for level, index in peak_places(size):
+            row = self._connection.execute(
+                "SELECT digest FROM nodes WHERE level = ? AND idx = ?", (level, index)
+            ).fetchone()
+            digests.append(row[0] if row else b"")
+        peaks = Peaks(size=size, digests=tuple(digests))
+        row = self._connection.execute("SELECT note FROM checkpoints ORDER BY number DESC LIMIT 1").fetchone()
+        checkpoint = verify_checkpoint(row[0], [self._key], origin=self._origin) if row else None
+        if checkpoint is None or (checkpoint.size, checkpoint.root) != (peaks.size, peaks.root()):
+            raise LedgerError(
+                "the log is not what its last checkpoint signs: nothing is appended; run `remit ledger verify`"
+            )
+        self.peaks = peaks
+        return peaks
+
+    def append(self, peaks: Peaks, sealed: Sequence[Sealed]) -> tuple[Peaks, tuple[Receipt, ...]]:
+        """Write records and their nodes after `peaks`; the caller keeps the new state once that is safe."""
+        receipts: list[Receipt] = []
+        nodes: list[Node] = []
+        execute = self._connection.execute
+        for record in sealed:
+            index = peaks.size
+            leaf = record.leaf(index)
+            draft = record.draft
+            execute(
+                "INSERT INTO records (idx, leaf, kind, agent, run) VALUES (?, ?, ?, ?, ?)",
+                (index, leaf, draft.kind, draft.agent, draft.run),
+            )
+            if record.content:
+                execute(
+                    "INSERT INTO contents (idx, salt, content) VALUES (?, ?, ?)",
+                    (index, record.salt, record.content),
+                )
+            digest = leaf_digest(leaf)
+            if draft.kind == "intent":
+                execute("INSERT INTO open_intents (digest, idx) VALUES (?, ?)", (digest, index))
+            elif draft.kind == "outcome":
+                self._settle(draft)
+            peaks, made = peaks.append(leaf_hash(leaf))
+            nodes.extend(made)
+            receipts.append(Receipt(index=index, digest=digest))
+        self._connection.executemany(
+            "INSERT INTO nodes (level, idx, digest) VALUES (?, ?, ?)",
+            [(node.level, node.index, node.digest) for node in nodes],
+        )
+        return peaks, tuple(receipts)
+
+    def _settle(self, draft: Draft) -> None:
+        intent = draft.body.get("intent")
+        if isinstance(intent, str):
+            self._connection.execute("DELETE FROM open_intents WHERE digest = ?", (intent,))
+
+    def sign(self, peaks: Peaks) -> None:
+        """Write the signed checkpoint of `peaks`."""
+        note = sign_checkpoint(
+            Checkpoint(origin=self._origin, size=peaks.size, root=peaks.root()), self._signer
+        )
+        self._connection.execute(
+            "INSERT INTO checkpoints (number, size, note)"
+            " VALUES ((SELECT coalesce(max(number), -1) + 1 FROM checkpoints), ?, ?)",
+            (peaks.size, note),
+        )
+
+
+def raw_records(connection: sqlite3.Connection) -> Iterator[RawRecord]:
+    """All rows in order of their index, exactly as they lie there."""
+    cursor = connection.execute(
+        "SELECT r.idx, r.leaf, r.kind, r.agent, r.run, c.salt, c.content"
+        " FROM records AS r LEFT JOIN contents AS c ON c.idx = r.idx ORDER BY r.idx"
+    )
+    for index, leaf, kind, agent, run, salt, content in cursor:
+        yield RawRecord(
+            index=index,
+            leaf=_bytes(leaf),
+            kind=str(kind),
+            agent=str(agent),
+            run=str(run),
+            salt=None if salt is None else _bytes(salt),
+            content=None if content is None else _bytes(content),
+        )
+
+
+def stored_nodes(connection: sqlite3.Connection) -> Iterator[Node]:
+    """All stored tree nodes."""
+    for level, index, digest in connection.execute(
+        "SELECT level, idx, digest FROM nodes ORDER BY level, idx"
+    ):
+        yield Node(level=level, index=index, digest=_bytes(digest))
+
+
+def stored_notes(connection: sqlite3.Connection) -> Iterator[StoredNote]:
+    """All stored checkpoints in order."""
+    for number, size, note in connection.execute(
+        "SELECT number, size, note FROM checkpoints ORDER BY number"
+    ):
+        yield StoredNote(number=number, size=size, note=str(note))
+
+
+def _bytes(value: object) -> bytes:
+    # A column that somebody changed may hold any type; its bytes will not verify then.
+    if isinstance(value, bytes):
+        return value
+    return str(value).encode("utf-8", "surrogateescape")

@@ -1,0 +1,214 @@
+"""The writer: one thread a process, group commit, one savepoint a batch, one checkpoint a commit.
+
+Rules
+1. A batch that fails is rolled back to its savepoint and fails alone; its neighbours are committed.
+2. What breaks the transaction itself (a full disk, a lost lock, damage) fails every batch of the group.
+3. Futures resolve after COMMIT; after an erasure, when the erased bytes have also left the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import sqlite3
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from remit.errors import LedgerError
+from remit.ledger.encoding import Sealed
+from remit.ledger.tree import Peaks
+from remit.ports import Batch, Signer
+from remit.records import Receipt
+from remit_adapters._sqlite_agents import advance_agent, create_agent
+from remit_adapters._sqlite_log import LogAppender
+from remit_adapters._sqlite_runs import save_run
+from remit_adapters._sqlite_schema import refusal
+
+GROUP: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A batch on its way.
+
+    Args:
+        sealed: its records, ready but for their index.
+        batch: everything else that it writes.
+        future: who waits for it.
+        erase: indices of records whose content goes.
+    """
+
+    sealed: tuple[Sealed, ...]
+    batch: Batch
+    future: Future[tuple[Receipt, ...]]
+    erase: tuple[int, ...] = ()
+
+    @property
+    def erases(self) -> bool:
+        """Whether bytes must leave the files."""
+        return bool(self.erase) or (self.batch.advance is not None and bool(self.batch.advance.erased))
+
+
+class Writer:
+    """Owns the writing connection.
+
+    Args:
+        connection: used by the writer's thread alone from now on.
+        file: for messages.
+        signer: signs checkpoints.
+        origin: name of the log.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, file: Path, signer: Signer, origin: str) -> None:
+        self._connection = connection
+        self._file = file
+        self._log = LogAppender(connection, signer, origin)
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._open = True
+        self._residue = False
+        # A daemon: a program that ends without closing loses only what nobody was told is durable.
+        self._thread = threading.Thread(target=self._work, name="remit-ledger-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, job: Job) -> None:
+        """Queue a job.
+
+        Raises:
+            LedgerError: the writer is closed.
+        """
+        with self._lock:
+            if not self._open:
+                raise LedgerError("the store is closed")
+            self._queue.put(job)
+
+    def close(self) -> None:
+        """Write what is queued, then release the connection; idempotent."""
+        with self._lock:
+            if self._open:
+                self._open = False
+                self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        ending = False
+        while not ending:
+            group: list[Job] = []
+            job = self._queue.get()
+            with contextlib.suppress(queue.Empty):
+                while job is not None:
+                    if job.future.set_running_or_notify_cancel():
+                        group.append(job)
+                    if len(group) >= GROUP:
+                        break
+                    job = self._queue.get_nowait()
+                ending = job is None
+            if group:
+                self._commit(group)
+        if self._residue:
+            self._scrub()
+        self._connection.close()
+
+    def _commit(self, group: list[Job]) -> None:
+        answers: list[tuple[Receipt, ...] | LedgerError] = []
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            peaks = first = self._log.refresh()
+            for job in group:
+                peaks, answer = self._apply(peaks, job)
+                answers.append(answer)
+            if peaks.size != first.size:
+                self._log.sign(peaks)
+            self._connection.execute("COMMIT")
+            self._log.peaks = peaks
+        except sqlite3.Error as error:
+            answers = [self._failed(error)] * len(group)
+        except LedgerError as error:
+            self._abandon()
+            answers = [error] * len(group)
+        except BaseException as error:
+            # Nobody may wait forever, and the writer must live on: an unforeseen failure fails the group.
+            self._abandon()
+            answers = [LedgerError(f"cannot write to `{self._file}`: {type(error).__name__}: {error}")] * len(
+                group
+            )
+        if any(job.erases and not isinstance(a, LedgerError) for job, a in zip(group, answers, strict=True)):
+            self._residue = True
+        if self._residue:
+            self._scrub()
+        for job, answer in zip(group, answers, strict=True):
+            if isinstance(answer, LedgerError):
+                job.future.set_exception(answer)
+            else:
+                job.future.set_result(answer)
+
+    def _apply(self, peaks: Peaks, job: Job) -> tuple[Peaks, tuple[Receipt, ...] | LedgerError]:
+        """Write one batch in a savepoint; an answer that is an error left nothing behind."""
+        self._connection.execute("SAVEPOINT batch")
+        try:
+            answer = self._write(peaks, job)
+        except sqlite3.Error as error:
+            if not self._connection.in_transaction or _breaks_all(error):
+                raise
+            failed: LedgerError = self._named(error)
+        except LedgerError as error:
+            failed = error
+        except (TypeError, ValueError, RecursionError, AttributeError) as error:
+            failed = LedgerError(f"the batch cannot be written: {type(error).__name__}: {error}")
+        else:
+            self._connection.execute("RELEASE batch")
+            return answer
+        self._connection.execute("ROLLBACK TO batch")
+        self._connection.execute("RELEASE batch")
+        return peaks, failed
+
+    def _write(self, peaks: Peaks, job: Job) -> tuple[Peaks, tuple[Receipt, ...]]:
+        batch = job.batch
+        if batch.create is not None:
+            create_agent(self._connection, batch.create)
+        if batch.advance is not None:
+            advance_agent(self._connection, batch.advance)
+        if batch.run_state is not None:
+            save_run(self._connection, batch.run_state)
+        for index in job.erase:
+            if not 0 <= index < peaks.size:
+                raise LedgerError(f"there is no record {index} whose content could be erased")
+            self._connection.execute("DELETE FROM contents WHERE idx = ?", (index,))
+        return self._log.append(peaks, job.sealed)
+
+    def _scrub(self) -> None:
+        """Rewrite the file and truncate the write-ahead log, so that erased bytes are in neither.
+
+        `secure_delete` zeroes what is deleted but not what SQLite left behind when it moved a row to another page;
+        only a rewrite is free of that. Where readers or a full disk prevent it, the next commit tries again.
+        """
+        try:
+            self._connection.execute("PRAGMA busy_timeout=2000")
+            self._connection.execute("VACUUM")
+            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            self._residue = bool(busy)
+        except sqlite3.Error:
+            self._residue = True
+        finally:
+            self._connection.execute("PRAGMA busy_timeout=10000")
+
+    def _failed(self, error: sqlite3.Error) -> LedgerError:
+        self._abandon()
+        return self._named(error)
+
+    def _named(self, error: sqlite3.Error) -> LedgerError:
+        return LedgerError(f"cannot write to `{self._file}`: {refusal(error)}")
+
+    def _abandon(self) -> None:
+        self._log.peaks = None
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+
+def _breaks_all(error: sqlite3.Error) -> bool:
+    name = str(getattr(error, "sqlite_errorname", ""))
+    return name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOMEM", "SQLITE_BUSY"))

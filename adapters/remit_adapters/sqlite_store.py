@@ -1,0 +1,459 @@
+"""The store on SQLite: ledger, agents, runs and control state in one folder.
+
+    store.db     records, contents, tree nodes, checkpoints; agents, entries, operations; runs
+    control.db   kill and suspend, apart so that load on the store cannot delay them
+    log.key      the log's signing key (Ed25519, PKCS8 PEM, mode 0600), unless a signer is given
+    log.pub      its C2SP verifier key text; give it to auditors
+
+Rules
+1. A future resolves after COMMIT with synchronous FULL; a batch is written whole or not at all.
+2. One writer thread a process commits what is queued together (at most 256 batches), each batch in a savepoint of
+   its own, and signs one checkpoint in the same transaction. Several processes may share the folder.
+3. Nothing changes records, nodes or checkpoints; content is erased by `erase_content` alone, on the record.
+4. After an erasure the file is rewritten and the write-ahead log truncated before the future resolves, so the bytes
+   are gone from the folder's files (not from backups, nor from blocks that the disk has freed).
+5. Whatever is read back is verified; whatever fails is a `LedgerError` with one message.
+
+Threat: the folder's owner can read `log.key`, rewrite everything and sign it again. Keep checkpoints
+(`checkpoint()`) elsewhere, or give a signer whose key the folder's owner does not hold.
+Needs SQLite 3.37 or newer (standard library module `sqlite3`).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from remit.document.model import Document
+from remit.errors import LedgerError
+from remit.ledger.checkpoint import Checkpoint, parse_verifier_key, sign_checkpoint, verifier_key
+from remit.ledger.encoding import decode_record
+from remit.ledger.report import ERASE_CONTENT, Finding, LogReport
+from remit.ledger.tree import EMPTY_ROOT
+from remit.ledger.verification import verify_log
+from remit.ports import Batch, Clock, RunState, Signer
+from remit.records import Draft, Receipt, Record
+from remit_adapters._sqlite_agents import find_agents, load_agent
+from remit_adapters._sqlite_control import SqliteControl
+from remit_adapters._sqlite_key import PUBLIC_FILE, load_signer, origin_of, publish_key
+from remit_adapters._sqlite_log import CHUNK, raw_records, seal_drafts, stored_nodes, stored_notes
+from remit_adapters._sqlite_runs import list_runs, load_run
+from remit_adapters._sqlite_schema import (
+    BUSY_TIMEOUT_S,
+    STORE_SCHEMA,
+    connect,
+    prepare_schema,
+    refusals_named,
+    schema_version,
+)
+from remit_adapters._sqlite_writer import Job, Writer
+
+STORE_FILE: Final = "store.db"
+CONTROL_FILE: Final = "control.db"
+APPLICATION: Final = 0x524D_4954
+"""`RMIT`."""
+
+_RECORD_COLUMNS = (
+    "SELECT r.idx, r.leaf, c.salt, c.content FROM records AS r LEFT JOIN contents AS c ON c.idx = r.idx"
+)
+
+
+class _SystemClock:
+    def now(self) -> str:
+        return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+
+def open_store(
+    path: Path,
+    *,
+    signer: Signer | None = None,
+    clock: Clock | None = None,
+    read_only: bool = False,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+) -> SqliteStore:
+    """Open the store in the folder `path`, making it (mode 0700) on first use.
+
+    Args:
+        path: the folder.
+        signer: signs checkpoints; None uses the folder's own key and makes one on first use.
+        clock: time of records that the store itself writes; None is the system's clock.
+        read_only: refuse every change; needs no signing key.
+        busy_timeout_s: how long to wait for another process's lock.
+
+    Raises:
+        LedgerError: the folder or a file in it cannot be used; one message says why.
+    """
+    folder = Path(path)
+    file = folder / STORE_FILE
+    with refusals_named(file, "open the store"), ExitStack() as undo:
+        if read_only:
+            if not file.is_file():
+                raise LedgerError(f"cannot open the store: there is none in `{folder}`")
+            meta = _read_meta(file, busy_timeout_s)
+            control = SqliteControl(folder / CONTROL_FILE, read_only=True)
+            return SqliteStore(
+                folder,
+                meta=meta,
+                writer=None,
+                control=control,
+                clock=clock or _SystemClock(),
+                busy_timeout_s=busy_timeout_s,
+            )
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key = signer or load_signer(folder, make=not file.exists())
+        connection = connect(file, busy_timeout_s=busy_timeout_s)
+        undo.callback(connection.close)
+        file.chmod(0o600)
+        prepare_schema(connection, STORE_SCHEMA, application=APPLICATION)
+        meta = _begin_log(connection, key)
+        if meta["verifier_key"] != str(verifier_key(key)):
+            raise LedgerError(
+                f"cannot open the store: its log is signed by `{meta['verifier_key']}`, this signer is "
+                f"`{verifier_key(key)}`"
+            )
+        publish_key(folder, meta["verifier_key"])
+        control = SqliteControl(folder / CONTROL_FILE)
+        undo.callback(control.close)
+        writer = Writer(connection, file, key, meta["origin"])
+        store = SqliteStore(
+            folder,
+            meta=meta,
+            writer=writer,
+            control=control,
+            clock=clock or _SystemClock(),
+            busy_timeout_s=busy_timeout_s,
+        )
+        undo.pop_all()
+        return store
+
+
+def _begin_log(connection: sqlite3.Connection, signer: Signer) -> dict[str, str]:
+    """Name the log after its first key and sign its empty tree; whoever comes first decides."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+        if not meta:
+            meta = {"origin": origin_of(signer.public_key), "verifier_key": str(verifier_key(signer))}
+            connection.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", meta.items())
+            empty = Checkpoint(origin=meta["origin"], size=0, root=EMPTY_ROOT)
+            connection.execute(
+                "INSERT INTO checkpoints (number, size, note) VALUES (0, 0, ?)",
+                (sign_checkpoint(empty, signer),),
+            )
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return _checked(meta)
+
+
+def _read_meta(file: Path, busy_timeout_s: float) -> dict[str, str]:
+    connection = connect(file, read_only=True, busy_timeout_s=busy_timeout_s)
+    try:
+        if not schema_version(connection, application=APPLICATION):
+            raise LedgerError(f"cannot open the store: `{file}` is empty")
+        return _checked(dict(connection.execute("SELECT name, value FROM meta").fetchall()))
+    finally:
+        connection.close()
+
+
+def _checked(meta: dict[str, str]) -> dict[str, str]:
+    if "origin" not in meta or "verifier_key" not in meta:
+        raise LedgerError("the store does not say which log it holds: restore it from a copy")
+    return meta
+
+
+class SqliteStore:
+    """The ports `Ledger` and `AgentStore`, and `.control`, the port `ControlState`. Made by `open_store`.
+
+    Usable from several threads. A context manager; closing waits for everything submitted.
+    After a fork the child must open its own.
+
+    Args:
+        folder: where the files lie.
+        meta: the log's origin and verifier key.
+        writer: commits; None for a read-only store.
+        control: the control state.
+        clock: time of records that the store itself writes.
+        busy_timeout_s: how long readers wait for a lock.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        meta: dict[str, str],
+        writer: Writer | None,
+        control: SqliteControl,
+        clock: Clock,
+        busy_timeout_s: float,
+    ) -> None:
+        self.folder: Final = folder
+        self.origin: Final = meta["origin"]
+        self.verifier_key: Final = meta["verifier_key"]
+        self.control: Final = control
+        self._file = folder / STORE_FILE
+        self._writer = writer
+        self._clock = clock
+        self._busy_timeout_s = busy_timeout_s
+        self._process = os.getpid()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._reader = connect(self._file, read_only=True, busy_timeout_s=busy_timeout_s)
+
+    # --- Ledger
+
+    def submit(self, batch: Batch) -> Future[tuple[Receipt, ...]]:
+        """Queue a batch; the future resolves after COMMIT.
+
+        Do not wait for another submission inside a callback of the future: callbacks run in the writer.
+
+        Raises (through the future):
+            HeadMovedError: the batch's compare-and-swap lost; nothing was written.
+            LedgerError: it cannot be written, or the store is closed or read-only; nothing was written.
+        """
+        future: Future[tuple[Receipt, ...]] = Future()
+        try:
+            self._writable().put(Job(sealed=seal_drafts(batch.records), batch=batch, future=future))
+        except LedgerError as error:
+            future.set_exception(error)
+        return future
+
+    def records(self, *, agent: str = "", run: str = "", start: int = 0) -> Iterator[Record]:
+        """Iterate over durable records in log order, optionally of one agent or run, from index `start`.
+
+        Raises (while iterating):
+            LedgerError: a record cannot be read, or is not what it was.
+        """
+        following = max(0, start)
+        while True:
+            rows = self._chunk(agent, run, following)
+            for index, leaf, salt, content in rows:
+                record = decode_record(leaf, salt=salt, content=content)
+                if record.index != index:
+                    raise LedgerError(
+                        f"record {index} says that it is record {record.index}: run `remit ledger verify`"
+                    )
+                yield record
+            if len(rows) < CHUNK:
+                return
+            following = int(rows[-1][0]) + 1
+
+    def unfinished(self) -> tuple[Record, ...]:
+        """Intent records without an outcome, of all runs, in log order.
+
+        An outcome names its intent by `body["intent"]`, the digest of the intent's record.
+        """
+        with self._reading("read open intents") as connection:
+            rows = connection.execute(
+                _RECORD_COLUMNS + " JOIN open_intents AS o ON o.idx = r.idx ORDER BY r.idx"
+            ).fetchall()
+        return tuple(decode_record(leaf, salt=salt, content=content) for _, leaf, salt, content in rows)
+
+    def erase_content(self, *indexes: int, by: str, reason: str) -> Receipt:
+        """Destroy salt and content of records and record that, without what they said.
+
+        Args:
+            indexes: records whose content is to go; content that is already gone stays gone.
+            by: who asked for it; must not name the data subject.
+            reason: why; must not name the data subject.
+
+        Raises:
+            LedgerError: no such record, or it cannot be done; nothing was erased.
+        """
+        if not indexes or not by.strip():
+            raise LedgerError("an erasure must name at least one record and say by whom")
+        targets = tuple(sorted(set(indexes)))
+        draft = Draft(
+            kind="control",
+            agent="",
+            run="",
+            at=self._clock.now(),
+            body={"operation": ERASE_CONTENT, "indexes": list(targets), "by": by, "reason": reason},
+        )
+        future: Future[tuple[Receipt, ...]] = Future()
+        job = Job(sealed=seal_drafts((draft,)), batch=Batch(records=(draft,)), future=future, erase=targets)
+        self._writable().put(job)
+        return future.result()[0]
+
+    def size(self) -> int:
+        """Return the number of durable records."""
+        with self._reading("read the log") as connection:
+            return int(connection.execute("SELECT coalesce(max(idx), -1) + 1 FROM records").fetchone()[0])
+
+    def checkpoint(self) -> str:
+        """Return the latest signed checkpoint, a C2SP note; keep copies where the store's owner cannot write."""
+        with self._reading("read the checkpoint") as connection:
+            row = connection.execute("SELECT note FROM checkpoints ORDER BY number DESC LIMIT 1").fetchone()
+        if row is None:
+            raise LedgerError("the log has no checkpoint: run `remit ledger verify`")
+        return str(row[0])
+
+    def verify(self, *, keys: Iterable[str] = (), held: Iterable[str] = ()) -> LogReport:
+        """Verify the whole log as it lies in the file.
+
+        Args:
+            keys: verifier key texts that the verifier brings; none means the folder's `log.pub`, which proves
+                only that the log agrees with itself.
+            held: notes of this log that were kept elsewhere.
+
+        Raises:
+            LedgerError: the file or a key cannot be read; what is wrong *in* the log is in the report.
+        """
+        self._usable()
+        texts = tuple(keys) or (self._own_key(),)
+        with refusals_named(self._file, "verify the log"), ExitStack() as stack:
+            connection = connect(self._file, read_only=True, busy_timeout_s=self._busy_timeout_s)
+            stack.callback(connection.close)
+            connection.execute("BEGIN")
+            report = verify_log(
+                raw_records(connection),
+                checkpoints=stored_notes(connection),
+                verifier_keys=[parse_verifier_key(text) for text in texts],
+                origin=self.origin,
+                nodes=stored_nodes(connection),
+                held=held,
+            )
+            return _with_findings(report, _beside_the_log(connection, report))
+
+    # --- AgentStore
+
+    def find_agent(self, prefix: str) -> str | None:
+        """Return the agent id that begins with `prefix` (with or without `sha256:`), or None.
+
+        Raises:
+            LedgerError: several agents begin with it.
+        """
+        with self._reading("look up an agent") as connection:
+            found = find_agents(connection, prefix)
+        if len(found) > 1:
+            raise LedgerError(f"several agents begin with `{prefix}`: give more digits")
+        return found[0] if found else None
+
+    def load(self, agent: str) -> Document | None:
+        """Return the head document of an agent id (or of a unique prefix of one), or None.
+
+        Raises:
+            LedgerError: what is stored is not the head revision; the message names the field.
+        """
+        full = self.find_agent(agent)
+        if full is None:
+            return None
+        with self._reading("load an agent") as connection:
+            return load_agent(connection, full)
+
+    def agents(self) -> tuple[tuple[str, str], ...]:
+        """`(agent id, head revision)` of every agent, in the order of creation."""
+        with self._reading("list agents") as connection:
+            rows = connection.execute("SELECT agent, revision FROM agents ORDER BY number").fetchall()
+        return tuple((str(agent), str(revision)) for agent, revision in rows)
+
+    def load_run(self, run: str) -> RunState | None:
+        """A run's saved state, or None."""
+        with self._reading("load a run") as connection:
+            return load_run(connection, run)
+
+    def runs(self, *, agent: str = "", status: str = "") -> tuple[RunState, ...]:
+        """Saved runs, newest first."""
+        with self._reading("list runs") as connection:
+            return list_runs(connection, agent=agent, status=status)
+
+    # --- life
+
+    def close(self) -> None:
+        """Finish everything that was submitted and release the files; idempotent."""
+        if os.getpid() != self._process or self._closed:
+            return
+        self._closed = True
+        if self._writer is not None:
+            self._writer.close()
+        with self._lock:
+            self._reader.close()
+        self.control.close()
+
+    def __enter__(self) -> SqliteStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _usable(self) -> None:
+        if os.getpid() != self._process:
+            raise LedgerError("the store was opened before a fork: open it again in this process")
+        if self._closed:
+            raise LedgerError("the store is closed")
+
+    def _writable(self) -> Writer:
+        self._usable()
+        if self._writer is None:
+            raise LedgerError(f"the store in `{self.folder}` was opened read-only")
+        return self._writer
+
+    @contextmanager
+    def _reading(self, doing: str) -> Iterator[sqlite3.Connection]:
+        self._usable()
+        with self._lock, refusals_named(self._file, doing):
+            yield self._reader
+
+    def _chunk(self, agent: str, run: str, start: int) -> list[tuple[int, bytes, bytes | None, bytes | None]]:
+        where = ""
+        values: list[str | int] = [start]
+        if agent:
+            where += " AND r.agent = ?"
+            values.append(agent)
+        if run:
+            where += " AND r.run = ? AND r.run <> ''"
+            values.append(run)
+        with self._reading("read records") as connection:
+            return connection.execute(
+                f"{_RECORD_COLUMNS} WHERE r.idx >= ?{where} ORDER BY r.idx LIMIT {CHUNK}", values
+            ).fetchall()
+
+    def _own_key(self) -> str:
+        try:
+            return (self.folder / PUBLIC_FILE).read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return self.verifier_key
+        except (OSError, UnicodeDecodeError) as error:
+            raise LedgerError(f"`{self.folder / PUBLIC_FILE}` cannot be read: {error}") from error
+
+
+def _beside_the_log(connection: sqlite3.Connection, report: LogReport) -> list[Finding]:
+    """Check what the store derives from the log: open intents, and content that belongs to no record."""
+    found = [
+        Finding(index=int(row[0]), problem="content lies here without a record")
+        for row in connection.execute(
+            "SELECT idx FROM contents WHERE idx NOT IN (SELECT idx FROM records)"
+        ).fetchall()
+    ]
+    rows = connection.execute("SELECT idx FROM open_intents ORDER BY idx").fetchall()
+    listed = tuple(int(row[0]) for row in rows)
+    if listed != report.unfinished and report.intact:
+        found.append(
+            Finding(
+                index=None,
+                problem="the list of intents without an outcome was changed",
+                hint=f"the records say {list(report.unfinished)}, the list says {list(listed)}",
+            )
+        )
+    return found
+
+
+def _with_findings(report: LogReport, more: list[Finding]) -> LogReport:
+    return replace(report, findings=(*report.findings, *more))

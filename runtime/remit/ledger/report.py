@@ -1,0 +1,104 @@
+"""What a verification reads and what it says: raw rows in, findings out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+ERASE_CONTENT: Final = "erase_content"
+"""`body.operation` of the record that says whose content was erased."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawRecord:
+    """One stored row, exactly as it lies there.
+
+    Args:
+        index: the row's position.
+        leaf: the leaf bytes.
+        kind: search column beside the leaf.
+        agent: like `kind`.
+        run: like `kind`.
+        salt: None where there is none.
+        content: None where there is none.
+    """
+
+    index: int
+    leaf: bytes
+    kind: str
+    agent: str
+    run: str
+    salt: bytes | None = None
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredNote:
+    """A checkpoint as it lies in the store.
+
+    Args:
+        number: its place among the checkpoints, from 0, without gaps.
+        size: the size column beside the note.
+        note: the signed note.
+    """
+
+    number: int
+    size: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong with a log.
+
+    Args:
+        index: the (first) record concerned; None for the log as a whole.
+        problem: lower case, no full stop.
+        hint: what it means or what to do; may be empty.
+        last: the last record concerned, where it is a range.
+    """
+
+    index: int | None
+    problem: str
+    hint: str = ""
+    last: int | None = None
+
+    def __str__(self) -> str:
+        if self.index is None:
+            place = "log"
+        elif self.last is None or self.last == self.index:
+            place = f"record {self.index}"
+        else:
+            place = f"records {self.index} to {self.last}"
+        text = f"{place}: {self.problem}"
+        return f"{text}; {self.hint}" if self.hint else text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogReport:
+    """What a verification found.
+
+    Args:
+        origin: name of the log.
+        size: number of rows there are.
+        signed_size: size of the largest checkpoint that verifies; 0 where there is none.
+        root: recomputed root over the rows, 32 bytes.
+        checkpoints: how many checkpoints verified.
+        findings: everything that is wrong, in log order; empty for an intact log.
+        erased: indices of records whose content was erased on the record.
+        unfinished: indices of intents without an outcome.
+    """
+
+    origin: str
+    size: int
+    signed_size: int
+    root: bytes
+    checkpoints: int
+    findings: tuple[Finding, ...]
+    erased: tuple[int, ...] = ()
+    unfinished: tuple[int, ...] = ()
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing at all is wrong."""
+        return not self.findings
