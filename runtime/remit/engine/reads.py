@@ -123,7 +123,7 @@ def _read(expr: pst.Expr, reads: set[Path]) -> None:
         for path in _flow(expr.base, reads):
             reads.add((*path, *expr.attrs))
         return
-    for child in _children(expr):
+    for child in inner_expressions(expr):
         _read(child, reads)
 
 
@@ -144,7 +144,8 @@ def _flow(expr: pst.Expr, reads: set[Path]) -> frozenset[Path]:
     return frozenset()
 
 
-def _children(expr: pst.Expr) -> Iterator[pst.Expr]:
+def inner_expressions(expr: pst.Expr) -> Iterator[pst.Expr]:
+    """Yield the expressions directly inside `expr`."""
     for field in fields(expr):
         value: object = getattr(expr, field.name)
         if isinstance(value, Mapping):

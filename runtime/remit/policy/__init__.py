@@ -1,1 +1,1 @@
-"""policy"""
+"""Rules to Cedar: schemas, compilation, validation, provenance."""
