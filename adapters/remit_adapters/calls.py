@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from remit.document.json_text import parse_json
-
 from remit.document.values import JsonObject, canonical_bytes
 from remit.errors import DocumentError
 
