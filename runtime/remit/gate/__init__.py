@@ -1,1 +1,1 @@
-"""gate"""
+"""The gate: authorize, record, permit; obligations, approvals and usage counters."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from remit.document.model import PendingApproval
 from remit.document.values import JsonObject, canonical_bytes
-from remit.engine.request import Decision, PolicyFailure, Request
-from remit.gate.approvals import ApprovalGrant
 from remit.messages import Turn, content_digest
-from remit.permit import Effect, Permit
 from remit.ports import Invocation, Stop
-from remit.records import Receipt
+
+if TYPE_CHECKING:
+    from remit.document.model import PendingApproval
+    from remit.engine.request import Decision, PolicyFailure, Request
+    from remit.gate.approvals import ApprovalGrant
+    from remit.permit import Effect, Permit
+    from remit.records import Receipt
 
 Content = Invocation | Turn | str
 """What would be done: a tool invocation, an inference turn, or the digest (`sha256:<hex>`) of anything else."""
@@ -29,7 +31,8 @@ DenialKind = Literal[
 ]
 """Why the gate denied.
 
-forbidden, not_permitted, error: the engine's answer. invalid_arguments: the arguments break the tool's JSON Schema.
+forbidden, not_permitted, error: the engine's answer. invalid_arguments: the arguments break the tool's JSON
+Schema.
 approval_refused: a person said no. stopped: a kill or suspend order stands.
 unavailable: the ledger, the control state, the clock or the engine failed; nothing happened.
 """
@@ -40,11 +43,13 @@ class Ask:
     """One question to the gate.
 
     Args:
-        request: what the engine decides; its context's `fulfilled` is set by the gate, whatever the caller put there.
+        request: what the engine decides; its context's `fulfilled` is set by the gate, whatever the caller
+            put there.
         revision: the agent's revision under which it is asked, `sha256:<hex>`.
         step: number of the step within the run; with run and agent it names the idempotency key.
         content: exactly what would be done; empty text where there is nothing beyond the request.
-        effect: `dispatch` or `call_tool` where an adapter will act under a permit; None where the host acts itself
+        effect: `dispatch` or `call_tool` where an adapter will act under a permit; None where the host acts
+            itself
             (activation, memory, `continue`).
         target: the back-end's or tool's name; empty without an effect.
         parameters: the tool's JSON Schema; its arguments are validated before anything else. None skips that.
@@ -132,8 +137,10 @@ class Denial:
     def to_result(self) -> JsonObject:
         """Return the denial as a structured tool result for the model.
 
-        It carries rule ids, their `because` and a hint, and nothing of the policies' text, of other rules or of values:
-        an error text may quote a policy or an attribute, so the model only learns that the request cannot be evaluated.
+        It carries rule ids, their `because` and a hint, and nothing of the policies' text, of other rules
+        or of values:
+        an error text may quote a policy or an attribute, so the model only learns that the request cannot
+        be evaluated.
         """
         return {
             "denied": True,
@@ -146,6 +153,11 @@ class Denial:
     def _hint(self) -> str:
         if self.kind == "invalid_arguments":
             return self.message
+        own = [e.message for e in self.errors if not e.rule and e.message.startswith("`context.input")]
+        if self.kind == "error" and own:
+            # The model's own arguments and their declared types, which it was shown with the tool: nothing
+            # new to it.
+            return "; ".join(own)
         return _HINTS[self.kind]
 
 
@@ -197,7 +209,8 @@ def request_digest(request: Request, *, content: Content, image: str, agent: str
     The idempotency key is left out of an invocation: it names the attempt, not what is done.
 
     Args:
-        request: who, what, upon what; the context is left out, its clock and counters move on while people think.
+        request: who, what, upon what; the context is left out, its clock and counters move on while people
+            think.
         content: what would be done, before redaction.
         image: digest of the policy image: another image voids an approval.
         agent: agent id.

@@ -1,9 +1,12 @@
 """Approvals: what a person gave or refused, and whether it counts for a request.
 
 Rules
-1. A grant is bound to the digest of exactly the request; other arguments, another image or another run void it.
-2. It is used once: the decision record that consumes it names it, and the first such record in the ledger wins.
-3. The approver must hold the role that the rule names (`role_of_rule`), and must not be the caller or the agent
+1. A grant is bound to the digest of exactly the request; other arguments, another image or another run void
+   it.
+2. It is used once: the decision record that consumes it names it, and the first such record in the ledger
+   wins.
+3. The approver must hold the role that the rule names (`role_of_rule`), and must not be the caller or the
+   agent
    on whose request they decide (segregation of duties).
 4. Whatever is unknown does not count.
 """
@@ -11,9 +14,10 @@ Rules
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from remit.document.values import JsonObject, JsonValue
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,27 +1,89 @@
 """The gate: the only door between a proposal and an effect.
 
-Signatures first; the body follows in the next commit.
+Rules
+1. The control state is read before anything else and again after the record is durable; unreadable means no.
+2. Arguments that break their JSON Schema are denied before any rule sees them.
+3. The engine decides with nothing fulfilled; obligations are settled as `remit.gate.obligations` says.
+4. An approval counts once, for exactly the request that was shown (`remit.gate.approvals`).
+   Two processes that present the same approval both write their claim; the first claim in the log wins.
+5. Decision and intent are durable before a permit exists. A ledger that fails in any way is a denial.
+6. A permit is minted last, bound to the digest of exactly the content that remains after redaction.
+7. `authorize` answers with a value for every ask and never raises; a doubt is a `Denial` that says which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
-from remit.document.values import JsonValue
-from remit.engine.image import PolicyImage
-from remit.engine.port import Engine
-from remit.gate.answers import Answer, Ask, AwaitingApproval, Content, Denial, Granted
-from remit.ports import Advance, Clock, ControlState, Ledger, RunState
-from remit.records import Receipt
+from remit import permit as permits
+from remit.document.model import PendingApproval
+from remit.document.values import JsonObject, JsonValue, canonical_bytes
+from remit.errors import GovernanceError, LedgerError
+from remit.gate.answers import (
+    Answer,
+    Ask,
+    AwaitingApproval,
+    Content,
+    Denial,
+    DenialKind,
+    Granted,
+    digest_of,
+    request_digest,
+)
+from remit.gate.approvals import ApprovalGrant, judge
+from remit.gate.arguments import argument_faults
+from remit.gate.obligations import Settlement, mask_arguments, settle
+from remit.messages import content_digest
+from remit.ports import Advance, Batch, Clock, ControlState, Invocation, Ledger, RunState, Stop
+from remit.records import Draft, Receipt, RecordKind
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from remit.engine.image import PolicyImage
+    from remit.engine.port import Engine
+    from remit.engine.request import Decision
 
 __all__ = ["Answer", "Ask", "AwaitingApproval", "Content", "Denial", "Gate", "Granted", "OutcomeStatus"]
 
 OutcomeStatus = Literal["ok", "failed", "abandoned", "unknown"]
 
+_Receipts = tuple[Receipt, ...]
+_Steps = Generator[Batch, _Receipts, Answer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verdict:
+    """What the gate concluded, before it is written down."""
+
+    verdict: str
+    kind: str
+    message: str
+    rules: tuple[str, ...] = ()
+    decision: Decision | None = None
+    stop: Stop | None = None
+
 
 class Gate:
-    """Authorize → record → permit, for one run of one agent under one policy image."""
+    """Authorize → record → permit, for one run of one agent under one policy image.
+
+    Args:
+        engine: prepared from `image`.
+        image: the policy image; an engine that answers for another image is not believed.
+        ledger: where decisions, intents and outcomes become durable.
+        control: kill and suspend orders.
+        clock: time of the records.
+        agent: agent id.
+        run: run id.
+        new_id: makes a fresh id for a pending approval; 128 random bits where it is left out.
+        ledger_timeout_s: seconds to wait for the ledger before denying.
+        permit_lifetime_s: seconds after which an unused permit is void.
+    """
 
     def __init__(
         self,
@@ -36,13 +98,46 @@ class Gate:
         new_id: Callable[[], str] | None = None,
         ledger_timeout_s: float = 30.0,
         permit_lifetime_s: float = 300.0,
-    ) -> None: ...
+    ) -> None:
+        self._engine = engine
+        self._image = image
+        self._ledger = ledger
+        self._control = control
+        self._clock = clock
+        self._agent = agent
+        self._run = run
+        self._new_id = new_id or (lambda: secrets.token_hex(16))
+        self._ledger_timeout_s = ledger_timeout_s
+        self._permit_lifetime_s = permit_lifetime_s
 
     def authorize(self, ask: Ask) -> Answer:
         """Answer `ask`; never raises, every doubt is a `Denial`."""
+        steps = self._steps(ask)
+        try:
+            batch = next(steps)
+            while True:
+                batch = self._resume(steps, self._wait, batch)
+        except StopIteration as done:
+            return _answer(done)
+        except Exception as error:  # noqa: BLE001  # rule 7: whatever fails here is a denial
+            return _unavailable(ask, f"the gate failed: {_why(error)}")
 
     async def aauthorize(self, ask: Ask) -> Answer:
         """Like `authorize`, without blocking the event loop while the ledger commits."""
+        steps = self._steps(ask)
+        try:
+            batch = next(steps)
+            while True:
+                try:
+                    receipts = await self._await(batch)
+                except Exception as error:  # noqa: BLE001  # rule 5: handed to the steps, which deny
+                    batch = steps.throw(error)
+                else:
+                    batch = steps.send(receipts)
+        except StopIteration as done:
+            return _answer(done)
+        except Exception as error:  # noqa: BLE001  # rule 7
+            return _unavailable(ask, f"the gate failed: {_why(error)}")
 
     def outcome(
         self,
@@ -54,10 +149,29 @@ class Gate:
         advance: Advance | None = None,
         run_state: RunState | None = None,
     ) -> Receipt:
-        """Record what became of a granted effect; raises LedgerError where it cannot be written.
+        """Record what became of a granted effect, and withdraw its permit if nobody redeemed it.
 
-        Also voids the permit if it was not redeemed.
+        Args:
+            granted: what `authorize` returned.
+            status: ok, failed, abandoned (it certainly did not happen) or unknown.
+            result: what came back, already masked; erasable content of the record.
+            detail: one readable clause for failures, without a traceback.
+            advance: head move that belongs to the outcome.
+            run_state: the run's state to save with it.
+
+        Raises:
+            LedgerError: the record cannot be written; `HeadMovedError` where `advance` lost.
         """
+        try:
+            return self._wait(
+                self._outcome(
+                    granted, status, result=result, detail=detail, advance=advance, run_state=run_state
+                )
+            )[0]
+        except GovernanceError:
+            raise
+        except Exception as error:
+            raise LedgerError(f"the outcome cannot be recorded: {_why(error)}") from error
 
     async def aoutcome(
         self,
@@ -70,3 +184,511 @@ class Gate:
         run_state: RunState | None = None,
     ) -> Receipt:
         """Like `outcome`, without blocking the event loop."""
+        try:
+            batch = self._outcome(
+                granted, status, result=result, detail=detail, advance=advance, run_state=run_state
+            )
+            return (await self._await(batch))[0]
+        except GovernanceError:
+            raise
+        except Exception as error:
+            raise LedgerError(f"the outcome cannot be recorded: {_why(error)}") from error
+
+    # The decision procedure. It yields what must become durable and is resumed with the receipts, so that one
+    # procedure serves both callers; a ledger failure is thrown in at the yield.
+
+    def _steps(self, ask: Ask) -> _Steps:
+        now = self._clock.now()
+        stop = self._standing_order(ask)
+        try:
+            digest = request_digest(
+                ask.request, content=ask.content, image=self._image.digest, agent=self._agent
+            )
+        except Exception as error:  # noqa: BLE001  # what has no digest cannot be recorded exactly, so it cannot happen
+            return (
+                yield from self._deny(ask, now, "", _invalid(f"the request has no digest: {_why(error)}"))
+            )
+        if isinstance(stop, _Verdict):
+            return (yield from self._deny(ask, now, digest, stop))
+        faults = _shape_faults(ask)
+        if faults:
+            return (yield from self._deny(ask, now, digest, _invalid("; ".join(faults))))
+        settlement = self._settle(ask)
+        if isinstance(settlement, _Verdict):
+            return (yield from self._deny(ask, now, digest, settlement))
+        used = self._used_approvals(ask.approvals)
+        waiting: dict[str, tuple[str, ...]] = {}
+        consumed: list[ApprovalGrant] = []
+        for role, rules in settlement.approvals().items():
+            grant, refusal = self._grant_for(ask, role, digest, used)
+            if refusal is not None:
+                names = tuple(rule.id for rule in rules)
+                verdict = replace(refusal, rules=names, decision=settlement.decision)
+                return (yield from self._deny(ask, now, digest, verdict))
+            if grant is None:
+                waiting[role] = tuple(rule.id for rule in rules)
+            else:
+                consumed.append(grant)
+        if waiting:
+            return (yield from self._await_people(ask, now, digest, settlement, waiting))
+        return (yield from self._grant(ask, now, digest, settlement, tuple(consumed)))
+
+    def _grant(
+        self,
+        ask: Ask,
+        now: str,
+        digest: str,
+        settlement: Settlement,
+        consumed: tuple[ApprovalGrant, ...],
+    ) -> _Steps:
+        content = ask.content
+        masked = settlement.masked_arguments()
+        if isinstance(content, Invocation):
+            masked = tuple(name for name in masked if name in content.arguments)
+            content = mask_arguments(content, masked) if masked else content
+        elif masked:
+            verdict = _Verdict(
+                verdict="deny",
+                kind="error",
+                message="a rule asks to mask arguments of something that has none",
+                rules=tuple(rule.id for rule in settlement.rules),
+            )
+            return (yield from self._deny(ask, now, digest, verdict))
+        verdict = _Verdict(
+            verdict="allow", kind="allowed", message="", decision=settlement.decision, rules=()
+        )
+        body = self._body(ask, digest, verdict, settlement, consumed)
+        drafts = [self._draft("decision", now, body, _content(ask, content))]
+        key = ""
+        if ask.effect is not None:
+            key = content.key if isinstance(content, Invocation) else self._key(ask, digest)
+            intent: JsonObject = {
+                "effect": ask.effect,
+                "target": ask.target,
+                "content": digest_of(content),
+                "key": key,
+                "request": digest,
+                "revision": ask.revision,
+                "step": ask.step,
+            }
+            drafts.append(self._draft("intent", now, intent, None))
+        try:
+            receipts = yield Batch(records=tuple(drafts))
+        except Exception as error:  # noqa: BLE001  # rule 5
+            return _unavailable(ask, f"the ledger cannot record the decision: {_why(error)}", digest)
+        if len(receipts) != len(drafts):
+            return _unavailable(ask, "the ledger did not confirm every record", digest)
+        receipt = receipts[0]
+        granted = Granted(
+            permit=None,
+            content=content,
+            decision=settlement.decision,
+            request=digest,
+            receipt=receipt,
+            intent=receipts[1] if ask.effect is not None else None,
+            key=key,
+            redacted_arguments=masked,
+            redact_result=settlement.masked_result(),
+            approvals=tuple(grant.id for grant in consumed),
+            step=ask.step,
+            target=ask.target,
+        )
+        late = self._lost_claim(granted) or self._standing_order(ask)
+        if late is not None:
+            return (yield from self._abandon(ask, granted, late))
+        if ask.effect is None:
+            return granted
+        minted = permits.mint(  # noqa: TID251  # this is the gate: the one place that may
+            effect=ask.effect,
+            target=ask.target,
+            digest=digest_of(content),
+            decision=receipt.digest,
+            lifetime_s=self._permit_lifetime_s,
+        )
+        return replace(granted, permit=minted)
+
+    def _abandon(self, ask: Ask, granted: Granted, verdict: _Verdict) -> _Steps:
+        """Deny after the record: say in the ledger that nothing happened."""
+        denial = self._denial(ask, granted.request, verdict, granted.receipt)
+        try:
+            yield self._outcome(granted, "abandoned", detail=verdict.message)
+        except Exception:  # noqa: BLE001  # without the outcome the intent stays `unknown`, which is never retried: still safe
+            return denial
+        return denial
+
+    def _await_people(
+        self,
+        ask: Ask,
+        now: str,
+        digest: str,
+        settlement: Settlement,
+        waiting: dict[str, tuple[str, ...]],
+    ) -> _Steps:
+        rules = tuple(sorted({rule for names in waiting.values() for rule in names}))
+        verdict = _Verdict(
+            verdict="awaiting_approval",
+            kind="awaiting_approval",
+            message="people must approve this request",
+            rules=rules,
+            decision=settlement.decision,
+        )
+        pending = tuple(
+            PendingApproval(
+                id=self._new_id(),
+                run=self._run,
+                action=ask.request.action,
+                rules=names,
+                by=role,
+                request=digest,
+                because="; ".join(self._because(names)),
+            )
+            for role, names in waiting.items()
+        )
+        body = self._body(ask, digest, verdict, settlement, ())
+        wanted: list[JsonValue] = [{"id": p.id, "by": p.by, "rules": list(p.rules)} for p in pending]
+        body["pending"] = wanted
+        try:
+            receipts = yield Batch(records=(self._draft("decision", now, body, _content(ask, ask.content)),))
+        except Exception as error:  # noqa: BLE001  # rule 5
+            return _unavailable(ask, f"the ledger cannot record the decision: {_why(error)}", digest)
+        return AwaitingApproval(
+            pending=pending,
+            action=ask.request.action,
+            rules=rules,
+            request=digest,
+            because=self._because(rules),
+            receipt=receipts[0],
+        )
+
+    def _deny(self, ask: Ask, now: str, digest: str, verdict: _Verdict) -> _Steps:
+        body = self._body(ask, digest, verdict, None, ())
+        try:
+            receipts = yield Batch(records=(self._draft("decision", now, body, _content(ask, ask.content)),))
+        except Exception as error:  # noqa: BLE001  # rule 5: a denial that cannot be recorded is a denial all the same
+            message = f"{verdict.message}; the ledger cannot record the denial: {_why(error)}"
+            return self._denial(ask, digest, replace(verdict, message=message), None)
+        return self._denial(ask, digest, verdict, receipts[0])
+
+    # What the steps look at.
+
+    def _standing_order(self, ask: Ask) -> _Verdict | None:
+        scopes = ["all", f"agent:{self._agent}", f"run:{self._run}"]
+        if ask.effect == "call_tool":
+            scopes.append(f"tool:{ask.target}")
+        elif ask.effect == "dispatch":
+            scopes.append(f"backend:{ask.target}")
+        try:
+            stop = self._control.in_force((*scopes, *ask.scopes))
+        except Exception as error:  # noqa: BLE001  # rule 1: a control state that cannot be read denies
+            return _Verdict(
+                verdict="deny",
+                kind="unavailable",
+                message=f"the control state cannot be read: {_why(error)}",
+            )
+        if stop is None:
+            return None
+        return _Verdict(
+            verdict="deny",
+            kind="stopped",
+            message=f"`{stop.scope}` is under a {stop.order} order of `{stop.by}`: {stop.reason}",
+            stop=stop,
+        )
+
+    def _settle(self, ask: Ask) -> Settlement | _Verdict:
+        try:
+            settlement = settle(self._engine, self._image, ask.request)
+        except Exception as error:  # noqa: BLE001  # an engine that breaks its promise is a denial
+            return _Verdict(
+                verdict="deny", kind="unavailable", message=f"the engine cannot decide: {_why(error)}"
+            )
+        decision = settlement.decision
+        if decision.image != self._image.digest:
+            return _Verdict(
+                verdict="deny", kind="unavailable", message="the engine answered for another policy image"
+            )
+        if decision.allowed and not decision.errors:
+            return settlement
+        if decision.errors or decision.kind == "error":
+            rules = sorted({failure.rule for failure in decision.errors if failure.rule})
+            message = "; ".join(
+                f"`{failure.rule}`: {failure.message}" if failure.rule else failure.message
+                for failure in decision.errors
+            )
+            return _Verdict(
+                verdict="deny", kind="error", message=message, rules=tuple(rules), decision=decision
+            )
+        named = ", ".join(f"`{rule}`" for rule in decision.reasons)
+        message = f"forbidden by {named}" if named else f"no rule permits `{ask.request.action}`"
+        return _Verdict(
+            verdict="deny", kind=decision.kind, message=message, rules=decision.reasons, decision=decision
+        )
+
+    def _grant_for(
+        self, ask: Ask, role: str, digest: str, used: frozenset[str]
+    ) -> tuple[ApprovalGrant | None, _Verdict | None]:
+        """Return the approval that counts for `role`, or neither; a refusal outweighs every approval."""
+        caller = ask.request.context.get("caller")
+        caller_id = caller.get("id") if isinstance(caller, dict) else None
+        counting: ApprovalGrant | None = None
+        for grant in ask.approvals:
+            judgement = judge(
+                grant,
+                role=role,
+                request=digest,
+                run=self._run,
+                caller=caller_id if isinstance(caller_id, str) else "",
+                principal=ask.request.principal.ref.id,
+            )
+            if judgement.standing == "counts" and grant.id not in used and counting is None:
+                counting = grant
+            if judgement.standing == "refused_by_person":
+                return None, _Verdict(
+                    verdict="deny",
+                    kind="approval_refused",
+                    message=f"`{grant.by}` refused: {judgement.reason}",
+                )
+        return counting, None
+
+    def _used_approvals(self, grants: tuple[ApprovalGrant, ...]) -> frozenset[str]:
+        """Return the ids of presented approvals that an earlier decision of this agent consumed."""
+        if not grants:
+            return frozenset()
+        return frozenset(_first_claims(self._ledger, self._agent)) & {grant.id for grant in grants}
+
+    def _lost_claim(self, granted: Granted) -> _Verdict | None:
+        """Rule 4: after the commit the log says whose claim on an approval came first."""
+        if not granted.approvals:
+            return None
+        try:
+            claims = _first_claims(self._ledger, self._agent)
+        except Exception as error:  # noqa: BLE001  # a log that cannot be read leaves the claim in doubt
+            return _Verdict(
+                verdict="deny", kind="unavailable", message=f"the ledger cannot be read: {_why(error)}"
+            )
+        lost = [name for name in granted.approvals if claims.get(name) != granted.receipt.index]
+        if not lost:
+            return None
+        return _Verdict(
+            verdict="deny", kind="unavailable", message=f"the approval `{lost[0]}` was used elsewhere"
+        )
+
+    # What is written down.
+
+    def _body(
+        self,
+        ask: Ask,
+        digest: str,
+        verdict: _Verdict,
+        settlement: Settlement | None,
+        consumed: tuple[ApprovalGrant, ...],
+    ) -> JsonObject:
+        decision = verdict.decision
+        errors: list[JsonValue] = [
+            {"rule": f.rule, "message": f.message} for f in (decision.errors if decision else ())
+        ]
+        fulfilled = settlement.fulfilled if settlement else ()
+        obligations: list[JsonValue] = [
+            {"rule": rule.id, "fulfilled": rule.id in fulfilled}
+            for rule in (settlement.rules if settlement else ())
+        ]
+        body: JsonObject = {
+            "action": _printable(ask.request.action),
+            "principal": _printable(str(ask.request.principal.ref)),
+            "resource": _printable(str(ask.request.resource.ref)),
+            "verdict": verdict.verdict,
+            "kind": verdict.kind,
+            "message": _printable(verdict.message),
+            "rules": list(verdict.rules),
+            "reasons": list(decision.reasons) if decision else [],
+            "errors": errors,
+            "obligations": obligations,
+            "engine": self._engine.name,
+            "image": self._image.digest,
+            "revision": ask.revision,
+            "step": ask.step,
+            "request": digest,
+        }
+        if consumed:
+            approvals: list[JsonValue] = [grant.to_json() for grant in consumed]
+            body["approvals"] = approvals
+        return body
+
+    def _draft(self, kind: RecordKind, at: str, body: JsonObject, content: JsonValue) -> Draft:
+        return Draft(kind=kind, agent=self._agent, run=self._run, at=at, body=body, content=content)
+
+    def _outcome(
+        self,
+        granted: Granted,
+        status: OutcomeStatus,
+        *,
+        result: JsonValue = None,
+        detail: str = "",
+        advance: Advance | None = None,
+        run_state: RunState | None = None,
+    ) -> Batch:
+        if granted.permit is not None:
+            permits.void(granted.permit)
+        content, digest = _recordable({"result": result}), ""
+        if result is not None:
+            digest = content_digest(content)
+        body: JsonObject = {
+            "status": status,
+            "decision": granted.receipt.digest,
+            "intent": granted.intent.digest if granted.intent else "",
+            "key": granted.key,
+            "target": granted.target,
+            "request": granted.request,
+            "result": digest,
+            "detail": _printable(detail),
+            "step": granted.step,
+        }
+        draft = self._draft("outcome", self._clock.now(), body, None if result is None else content)
+        return Batch(records=(draft,), advance=advance, run_state=run_state)
+
+    def _denial(self, ask: Ask, digest: str, verdict: _Verdict, receipt: Receipt | None) -> Denial:
+        kind: DenialKind = "error"
+        for known in _KINDS:
+            if known == verdict.kind:
+                kind = known
+        return Denial(
+            kind=kind,
+            action=ask.request.action,
+            rules=verdict.rules,
+            because=self._because(verdict.rules),
+            errors=verdict.decision.errors if verdict.decision else (),
+            message=verdict.message,
+            request=digest,
+            decision=verdict.decision,
+            stop=verdict.stop,
+            receipt=receipt,
+        )
+
+    def _because(self, rules: tuple[str, ...]) -> tuple[str, ...]:
+        known = (self._image.rules.get(rule) for rule in rules)
+        return tuple(dict.fromkeys(rule.because for rule in known if rule is not None and rule.because))
+
+    def _key(self, ask: Ask, digest: str) -> str:
+        value = f"{self._agent}\x00{self._run}\x00{ask.step}\x00{digest}"
+        return hashlib.sha256(value.encode()).hexdigest()
+
+    # Waiting for the ledger.
+
+    def _wait(self, batch: Batch) -> _Receipts:
+        return self._ledger.submit(batch).result(timeout=self._ledger_timeout_s)
+
+    @staticmethod
+    def _resume(steps: _Steps, wait: Callable[[Batch], _Receipts], batch: Batch) -> Batch:
+        try:
+            receipts = wait(batch)
+        except Exception as error:  # noqa: BLE001  # rule 5: handed to the steps, which deny
+            return steps.throw(error)
+        return steps.send(receipts)
+
+    async def _await(self, batch: Batch) -> _Receipts:
+        future: Future[_Receipts] = self._ledger.submit(batch)
+        # Shielded: cancelling a run must not cancel a commit that is under way.
+        return await asyncio.wait_for(
+            asyncio.shield(asyncio.wrap_future(future)), timeout=self._ledger_timeout_s
+        )
+
+
+_KINDS: tuple[DenialKind, ...] = (
+    "forbidden",
+    "not_permitted",
+    "error",
+    "invalid_arguments",
+    "approval_refused",
+    "stopped",
+    "unavailable",
+)
+
+
+def _first_claims(ledger: Ledger, agent: str) -> dict[str, int]:
+    """Return, by approval id, the index of the first decision that consumed it."""
+    claims: dict[str, int] = {}
+    for record in ledger.records(agent=agent):
+        body = record.value.get("body")
+        if record.value.get("kind") != "decision" or not isinstance(body, dict):
+            continue
+        approvals = body.get("approvals")
+        for approval in approvals if isinstance(approvals, list) else ():
+            name = approval.get("id") if isinstance(approval, dict) else None
+            if isinstance(name, str):
+                claims[name] = min(record.index, claims.get(name, record.index))
+    return claims
+
+
+def _shape_faults(ask: Ask) -> tuple[str, ...]:
+    """Return what does not fit together in an ask: the permit would allow something else than was decided."""
+    content = ask.content
+    if ask.effect == "call_tool":
+        if not isinstance(content, Invocation):
+            return ("a tool call needs an invocation",)
+        if not ask.target == content.tool == ask.request.action == ask.request.resource.ref.id:
+            return ("the invocation, the action and the resource name different tools",)
+        # By canonical bytes: in Python `True == 1`, in Cedar and in JSON they differ.
+        decided = ask.request.context.get("input")
+        if decided is not content.arguments and canonical_bytes(decided) != canonical_bytes(
+            content.arguments
+        ):
+            return ("the arguments that would be decided are not those that would run",)
+    elif ask.effect == "dispatch":
+        if isinstance(content, Invocation | str):
+            return ("an inference call needs its turn",)
+        if ask.target != ask.request.resource.ref.id or ask.request.action != "dispatch":
+            return ("the request is not about the back-end that would be called",)
+    if ask.parameters is not None:
+        arguments = content.arguments if isinstance(content, Invocation) else None
+        return argument_faults(arguments, ask.parameters)
+    return ()
+
+
+def _invalid(message: str) -> _Verdict:
+    return _Verdict(verdict="deny", kind="invalid_arguments", message=message)
+
+
+def _unavailable(ask: Ask, message: str, digest: str = "") -> Denial:
+    return Denial(
+        kind="unavailable",
+        action=ask.request.action,
+        rules=(),
+        because=(),
+        errors=(),
+        message=message,
+        request=digest,
+    )
+
+
+def _content(ask: Ask, content: Content) -> JsonValue:
+    value: JsonObject = {"context": ask.request.context}
+    value["principal"] = ask.request.principal.attributes
+    value["resource"] = ask.request.resource.attributes
+    if isinstance(content, Invocation):
+        value["arguments"] = content.arguments
+    return _recordable(value)
+
+
+def _recordable(value: JsonObject) -> JsonObject:
+    """Return `value`, or why it has no canonical form: a denial of nonsense must be recorded too."""
+    try:
+        canonical_bytes(value)
+    except Exception as error:  # noqa: BLE001  # whatever the canonical form refuses
+        return {"unrecordable": _printable(_why(error))}
+    return value
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+_SHOWN = 300
+
+
+def _why(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _answer(done: StopIteration) -> Answer:
+    answer: Answer = done.value
+    return answer

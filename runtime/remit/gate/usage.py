@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from remit.document.values import MAX_SAFE_INTEGER, JsonObject, JsonValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 COUNTER_LIMIT = MAX_SAFE_INTEGER
 """Counters stop here: exact in every JSON reader and far below 2^63, so that a rule may add or multiply by 1,000."""

@@ -1,0 +1,96 @@
+"""Policy text seen as statements: their ids and how deeply they nest, found without a parser.
+
+Why: Cedar's parser recurses on the machine's stack. A policy that nests deeply enough (from about 700
+brackets or
+1,500 chained operators on an 8 MB stack) ends the whole process, which no `except` can catch.
+So nothing reaches the parser before this scan has bounded it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from remit.errors import Fault, PolicyError
+
+MAX_NESTING = 600
+"""Bound of `Statement.nesting`; four for an open bracket, one for an operator of a chain."""
+
+_BRACKET_WEIGHT = 4
+_TOKEN = re.compile(
+    r"""
+    (?P<string> "(?:[^"\\]|\\.)*" )
+  | (?P<comment> //[^\n]* )
+  | (?P<open> [(\[{] )
+  | (?P<close> [)\]}] )
+  | (?P<end> ; )
+  | (?P<comma> , )
+  | (?P<operator> \|\| | && | [-+*.!<>=]+ | \b(?:if|in|has|like|is)\b )
+  | (?P<id> @id\s*\(\s*"(?P<name>(?:[^"\\]|\\.)*)"\s*\) )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One policy of a text.
+
+    Args:
+        id: the content of its `@id` annotation as written; empty where it has none.
+        nesting: upper bound of how deeply a parser recurses on it.
+    """
+
+    id: str
+    nesting: int
+
+
+def scan_statements(text: str) -> tuple[Statement, ...]:
+    """Return the policies of a Cedar text in order; their order is that of Cedar's own `policy0`, `policy1`, …."""
+    found: list[Statement] = []
+    chains = [0]
+    nesting, name = 0, ""
+    for token in _TOKEN.finditer(text):
+        kind = token.lastgroup
+        if kind == "open":
+            chains.append(0)
+        elif kind == "close":
+            if len(chains) > 1:
+                chains.pop()
+            # `a[0][1]`, `f(x).g(y)` and `{…} {…}` chain brackets: count each like an operator.
+            chains[-1] += 1
+        elif kind == "comma":
+            chains[-1] = 0
+        elif kind == "operator":
+            chains[-1] += 1
+        elif kind == "id" and len(chains) == 1:
+            name = token.group("name")
+        elif kind == "end":
+            found.append(Statement(id=name, nesting=nesting))
+            chains, nesting, name = [0], 0, ""
+            continue
+        nesting = max(nesting, sum(chains) + _BRACKET_WEIGHT * len(chains)) if kind in _DEEPENING else nesting
+    if nesting:
+        found.append(Statement(id=name, nesting=nesting))
+    return tuple(found)
+
+
+_DEEPENING = frozenset({"open", "close", "operator"})
+
+
+def check_nesting(text: str) -> None:
+    """Refuse a policy text that could exhaust the parser's stack.
+
+    Raises:
+        PolicyError: a policy nests deeper than `MAX_NESTING`.
+    """
+    faults = [
+        Fault(
+            message=f"policy `{statement.id or f'policy{number}'}` nests too deeply for the policy engine",
+            hint='compare with a set, such as `["a", "b"].contains(x)`, or split the rule',
+        )
+        for number, statement in enumerate(scan_statements(text))
+        if statement.nesting > MAX_NESTING
+    ]
+    if faults:
+        raise PolicyError(*faults)

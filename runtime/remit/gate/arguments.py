@@ -1,0 +1,111 @@
+"""Tool arguments against the tool's JSON Schema, before any rule sees them.
+
+Draft 2020-12, with `format` checked for `date-time` and `date` alone, because rules compare those as
+datetimes.
+Patterns come from the document's author and are searched in arguments from the model; Python's regular
+expressions can
+take exponential time, so a text longer than `MAX_PATTERN_TEXT` under a pattern is a fault, and so is a
+pattern with
+nested repetition: it can be exponential from a few dozen characters on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+
+import jsonschema
+from jsonschema import validators
+
+from remit.document.values import JsonObject, JsonValue, canonical_bytes
+from remit.engine.scalars import datetime_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+MAX_FAULTS = 8
+"""Faults beyond this number are not listed."""
+
+MAX_PATTERN_TEXT = 4096
+"""Characters of a text that a schema's `pattern` may be searched in."""
+
+_SHOWN = 160
+_NESTED_REPETITION = re.compile(
+    r"[*+}]\)[*+{]|[*+}]\)\?[*+{]|\([^()]*[*+][^()]*\)[*+{]|\([^()]*\|[^()]*\)[*+]"
+)
+
+
+def argument_faults(arguments: object, parameters: JsonObject) -> tuple[str, ...]:
+    """Return what is wrong with a tool's arguments; empty where they fit.
+
+    Args:
+        arguments: what the model proposed; None where it was no JSON object at all.
+        parameters: the tool's JSON Schema.
+    """
+    if not isinstance(arguments, dict):
+        return ("the arguments are not a JSON object",)
+    try:
+        validator = _validator(canonical_bytes(parameters))
+        errors = islice(validator.iter_errors(arguments), MAX_FAULTS)
+        return tuple(_sentence(error) for error in errors)
+    except RecursionError:
+        return ("the arguments are nested too deeply",)
+    except Exception as error:  # noqa: BLE001  # a schema that cannot be applied (a dangling $ref, a bad pattern) must not let arguments pass
+        return (f"the tool's schema cannot be applied: {type(error).__name__}",)
+
+
+def _sentence(error: jsonschema.ValidationError) -> str:
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
+    message = str(error.message)
+    shown = message if len(message) <= _SHOWN else message[:_SHOWN] + "…"
+    text = f"`arguments{place}`: {shown}" if place else shown
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+_FORMATS = jsonschema.FormatChecker(formats=())
+
+
+def _is_datetime(value: object) -> bool:
+    """Accept RFC 3339 `date-time`; a date alone is none."""
+    if not isinstance(value, str):
+        return True
+    datetime_text(value)
+    return len(value) > len("2026-01-01")
+
+
+def _is_date(value: object) -> bool:
+    if not isinstance(value, str):
+        return True
+    datetime_text(value)
+    return len(value) == len("2026-01-01")
+
+
+_FORMATS.checks("date-time", raises=ValueError)(_is_datetime)
+_FORMATS.checks("date", raises=ValueError)(_is_date)
+
+
+def _pattern(
+    validator: object, pattern: object, instance: object, schema: object
+) -> Iterator[jsonschema.ValidationError]:
+    del validator, schema
+    if not isinstance(instance, str) or not isinstance(pattern, str):
+        return
+    if _NESTED_REPETITION.search(pattern):
+        yield jsonschema.ValidationError("the tool's pattern nests repetitions and is not searched")
+    elif len(instance) > MAX_PATTERN_TEXT:
+        yield jsonschema.ValidationError(f"text under a pattern is longer than {MAX_PATTERN_TEXT} characters")
+    elif not re.search(pattern, instance):
+        yield jsonschema.ValidationError(f"the text does not match `{pattern}`")
+
+
+_Draft = cast("Callable[..., Any]", validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern}))  # pyright: ignore[reportUnknownMemberType]  # jsonschema ships no types
+
+
+@lru_cache(maxsize=512)
+def _validator(parameters: bytes) -> Any:  # noqa: ANN401  # jsonschema ships no types
+    schema = cast("Mapping[str, JsonValue]", json.loads(parameters))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return _Draft(schema, format_checker=_FORMATS)
