@@ -1,1 +1,1 @@
-"""The engine: requests, decisions, the policy image and the reference engine; no input or output, no clock."""
+"""The engine: requests, decisions, the policy image, the reference engine; no input or output."""

@@ -32,7 +32,7 @@ _ACTION_TYPE = pst.EntityType("Action", (NAMESPACE,))
 
 
 class Scope(NamedTuple):
-    """What a slice is cut for: action; types of principal and resource; their ids where a policy names them."""
+    """What a slice is cut for: the ids of principal and resource only where a policy names them."""
 
     action: str
     principal: str
@@ -187,10 +187,8 @@ def _positional_ids(text: str, count: int) -> Mapping[str, str]:
     if len(ids) != count or not all(ids) or len(set(ids)) != count or any("\\" in rule for rule in ids):
         raise PolicyError(
             Fault(
-                message="a policy of the image nests too deeply, and its policies cannot be told apart by
-                `@id`",
-                hint='compare with a set, such as `["a", "b"].contains(x)`, and give every policy a plain
-                `@id`',
+                message="a policy nests too deeply, and the image's policies cannot be told apart by `@id`",
+                hint='compare with a set, such as `["a", "b"].contains(x)`, and give every policy a plain `@id`',
             )
         )
     return {f"policy{number}": rule for number, rule in enumerate(ids)}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from remit.records import Receipt
 
 Content = Invocation | Turn | str
-"""What would be done: a tool invocation, an inference turn, or the digest (`sha256:<hex>`) of anything else."""
+"""What would be done: a tool invocation, an inference turn, or a digest (`sha256:<hex>`) of anything else."""
 
 DenialKind = Literal[
     "forbidden",
