@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 _SKIP = re.compile(r"(?:\s+|//[^\n]*)+")
 _PIECE = re.compile(r'//[^\n]*|"(?:[^"\\]|\\.)*"?|;|[^/";]+|/', re.DOTALL)
+MAX_NESTING = 200
+"""Above this estimate (see `nesting`) a text does not reach the engine's parser."""
+
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 _PRINTABLE_FROM = 0x20
 _DELETE = 0x7F
@@ -93,3 +96,38 @@ def masked(text: str) -> str:
         else:
             pieces.append(part)
     return "".join(pieces)
+
+
+_NESTING = re.compile(r"&&|\|\||[=!<>]=|[(\[{}\])]|[,;.+*!<>-]|\b(?:if|is|in|has|like)\b")
+_OPENING = frozenset("([{")
+_CLOSING = frozenset(")]}")
+
+
+def nesting(text: str) -> int:
+    """Return an upper estimate of how deep the expressions of a Cedar text nest.
+
+    The engine's parser walks the tree on the machine's stack, which a long chain of operators overruns
+    (measured: 300 brackets or 2,000 operators end the process), so text is measured before it is parsed.
+    """
+    deepest = below = 0
+    levels: list[tuple[int, int, int]] = []
+    ors = ands = inner = 0
+    for match in _NESTING.finditer(masked(text)):
+        sign = match.group()
+        if sign in _OPENING:
+            levels.append((ors, ands, inner))
+            below += ors + ands + inner + 1
+            ors = ands = inner = 0
+        elif sign in _CLOSING and levels:
+            ors, ands, inner = levels.pop()
+            below -= ors + ands + inner + 1
+        elif sign in {",", ";"}:
+            ors = ands = inner = 0
+        elif sign in {"||", "if"}:
+            ors, ands, inner = ors + 1, 0, 0
+        elif sign == "&&":
+            ands, inner = ands + 1, 0
+        else:
+            inner += 1
+        deepest = max(deepest, below + ors + ands + inner)
+    return deepest

@@ -23,8 +23,8 @@ import cedarpy
 from remit.engine.reads import policy_actions
 from remit.errors import Fault, PolicyError
 from remit.policy.base import POLICY_FILE, base_policy_text
-from remit.policy.cedar_text import PolicyText, masked, quoted, split_policies
-from remit.policy.diagnostics import Finding, syntax_finding, type_findings
+from remit.policy.cedar_text import MAX_NESTING, PolicyText, masked, nesting, quoted, split_policies
+from remit.policy.diagnostics import TOO_DEEP, Finding, syntax_finding, type_findings
 from remit.policy.image_schema import document_schema
 from remit.policy.lint import lint_findings
 from remit.policy.origins import Origin, Origins, fault_at, nearest
@@ -44,6 +44,17 @@ if TYPE_CHECKING:
 BASE_PREFIX = "remit."
 _NO_ORIGINS: Origins = MappingProxyType({})
 _ID = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
+_ORDER = (
+    *("governance", "capabilities", "memory"),
+    *("attributes", "caller", "environment", "activation", "mutation", "termination"),
+    *("tools", "dispatch", "blocks", "name", "parameters", "rules"),
+    *("id", "effect", "on", "when", "unless", "cedar"),
+)
+_ESCAPED = Finding(
+    message="an expression closes a bracket that it did not open",
+    hint="write one expression here, without clauses",
+    patterns=(r"\}",),
+)
 _SCOPE_ONLY = "permit(principal, action, resource)"
 
 
@@ -109,7 +120,7 @@ class _Compilation:
         if self._sound_schema:
             self._validate(own)
         if self._faults:
-            raise PolicyError(*dict.fromkeys(self._faults))
+            raise PolicyError(*sorted(dict.fromkeys(self._faults), key=_document_order))
         return build_image((*_base_policies(), *(self._policy(draft) for draft in own)), self._schema)
 
     def _policy(self, draft: _Draft) -> Policy:
@@ -216,17 +227,14 @@ class _Compilation:
         if template is None:
             return False
         if len(template.clauses) != 1:
-            self._fault(
-                source.pointer,
-                "an expression closes a bracket that it did not open",
-                hint="write one expression here, without clauses",
-                source=source,
-                offset=max(source.text.find("}"), 0),
-            )
+            self._found(_ESCAPED, (source,))
             return False
         return True
 
     def _parsed(self, text: str, sources: tuple[_Source, ...]) -> pst.Template | None:
+        if nesting(text) > MAX_NESTING:
+            self._found(TOO_DEEP, sources)
+            return None
         try:
             tree = cedarpy.PolicySet.from_str(text).to_pst()
         except ValueError as error:
@@ -331,6 +339,15 @@ class _Compilation:
 
 def _policy_of(rule: Rule, rule_id: str, effect: RuleEffect, on: tuple[str, ...], place: Place) -> str:
     return structured_text(rule, rule_id=rule_id, effect=effect, on=on, resource=place.resource)
+
+
+def _document_order(fault: Fault) -> tuple[tuple[tuple[int, str], ...], int, int]:
+    steps = fault.pointer.split("/")[1:]
+    parts = tuple(
+        (int(step), "") if step.isdecimal() else (_ORDER.index(step) if step in _ORDER else len(_ORDER), step)
+        for step in steps
+    )
+    return parts, fault.line, fault.column
 
 
 def _without_empty_id(text: str) -> str:

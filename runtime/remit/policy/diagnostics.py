@@ -39,6 +39,12 @@ class Finding:
     patterns: tuple[str, ...] = ()
 
 
+TOO_DEEP = Finding(
+    message="not valid Cedar: an expression nests deeper than 100 levels",
+    hint="split the rule, or write `[…].contains(…)` for a long chain of `||`",
+)
+
+
 def syntax_finding(message: str, code: str) -> Finding:
     """Explain a parse error.
 
@@ -132,6 +138,25 @@ def _end(_match: re.Match[str], _code: str) -> Finding:
 
 
 _SYNTAX: tuple[tuple[str, Callable[[re.Match[str], str], Finding]], ...] = (
+    (r"nesting exceeds the supported limit", lambda _match, _code: TOO_DEEP),
+    (
+        r"number too large to fit",
+        lambda _match, _code: Finding(
+            message="a whole number is too large: Cedar counts in 64 bits", patterns=(r"\d{19,}",)
+        ),
+    ),
+    (
+        r"too many occurrences of `(.)`",
+        lambda match, _code: Finding(
+            message=f"too many `{match[1]}` in a row: Cedar takes four", patterns=(rf"\{match[1]}{{5,}}",)
+        ),
+    ),
+    (
+        r"condition clause cannot be empty",
+        lambda _match, _code: Finding(
+            message="an expression is empty", hint="write one, or leave the member out"
+        ),
+    ),
     (r"unexpected token `(.*)`", _unexpected_token),
     (r"unexpected end of input", _end),
     (r"invalid token", _invalid_token),

@@ -14,7 +14,7 @@ import cedarpy
 
 from remit.engine.image import PolicyImage, RuleInfo, image_digest
 from remit.engine.reads import action_members, policy_actions
-from remit.policy.cedar_text import split_list
+from remit.policy.cedar_text import MAX_NESTING, nesting, split_list
 from remit.policy.rule_text import read_obligations
 
 if TYPE_CHECKING:
@@ -44,8 +44,11 @@ def parsed_policy(text: str) -> pst.Template:
     """Return the syntax tree of a text that holds exactly one policy.
 
     Raises:
-        ValueError: the text does not parse, or holds another number of policies, or a template.
+        ValueError: the text does not parse, nests too deep for the parser, or holds another number of policies,
+            or a template.
     """
+    if nesting(text) > MAX_NESTING:
+        raise ValueError("a policy nests too deep")
     tree = cedarpy.PolicySet.from_str(text).to_pst()
     if tree.templates or len(tree.static_policies) != 1:
         raise ValueError("expected exactly one policy")

@@ -169,7 +169,7 @@ class _Reduction:
     def reduce(self, schema: JsonValue, path: str, open_refs: tuple[str, ...]) -> tuple[JsonObject, bool]:
         """Return the reduced schema and whether null is admitted beside it."""
         self._nodes += 1
-        if self._nodes > _MAX_NODES or path.count("/") > 2 * _MAX_DEPTH:
+        if self._nodes > _MAX_NODES or path.count("/") + len(open_refs) > 2 * _MAX_DEPTH:
             raise SchemaFaultError(
                 f"the schema is too large: over {_MAX_NODES} members or {_MAX_DEPTH} levels"
             )
