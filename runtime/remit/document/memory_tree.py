@@ -95,11 +95,16 @@ class Way:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class MemoryTree(Generic[T]):
-    """Persistent Merkle map from 32-byte keys to items; iteration is in key order."""
+    """Persistent Merkle map from 32-byte keys to items; iteration is in key order.
 
-    _root: _Leaf[T] | _Branch[T] | None = None
+    No method changes a tree; `put` and `delete` return another one.
+    """
+
+    __slots__ = ("_root",)
+
+    def __init__(self, _root: _Leaf[T] | _Branch[T] | None = None) -> None:
+        self._root = _root
 
     @property
     def root(self) -> bytes:
