@@ -4,7 +4,8 @@ Rules
 1. A permit is minted by the gate alone, after the decision is durable in the ledger.
 2. It is bound to one kind of effect and to the digest of exactly what may be dispatched.
 3. It is single-use: `redeem` consumes it, whatever the outcome of the check; a copy is the same permit.
-4. It is sealed with a key of this process; it cannot be carried to another process or be typed in.
+4. It is sealed with a key of this process; it cannot be carried to another process, a forked child included,
+   or be typed in.
 5. It expires; an expired permit is refused and consumed.
 
 An adapter calls `redeem(permit, effect=…, digest=…)` first and acts only when that returns.
@@ -12,8 +13,11 @@ An adapter calls `redeem(permit, effect=…, digest=…)` first and acts only wh
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import hmac
+import math
+import os
 import secrets
 import threading
 import time
@@ -48,23 +52,62 @@ class Permit:
     seal: bytes
 
 
-_KEY = secrets.token_bytes(32)
-_LOCK = threading.Lock()
-_LIVE: dict[str, bytes] = {}
+_FIELD_TYPES = (str, str, str, str, str, float, bytes)
+_PURGE_ABOVE = 1024
+
+
+class _Register:
+    """The live permits of this process, and the key that seals them."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget every permit and take a new key and lock (the old lock may be held by a thread that is not here)."""
+        self.key = secrets.token_bytes(32)
+        self.lock = threading.Lock()
+        self.live: dict[str, tuple[bytes, float]] = {}
+
+
+_REGISTER = _Register()
+# Rule 4: a forked child inherits memory; without this one permit could be redeemed once in each process.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_REGISTER.renew)
 
 
 def _seal(permit_id: str, effect: str, target: str, digest: str, decision: str, expires_at_s: float) -> bytes:
-    message = "\x00".join((permit_id, effect, target, digest, decision, repr(expires_at_s)))
-    return hmac.new(_KEY, message.encode(), hashlib.sha256).digest()
+    # The repr of a tuple is unambiguous whatever the texts hold; joined texts would not be.
+    message = repr((permit_id, effect, target, digest, decision, expires_at_s))
+    return hmac.new(_REGISTER.key, message.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
 
 
 def mint(*, effect: Effect, target: str, digest: str, decision: str, lifetime_s: float = 300.0) -> Permit:
-    """Make a permit. For the gate only; the import rules refuse every other caller."""
+    """Make a permit. For the gate only; the import rules refuse every other caller.
+
+    Args:
+        effect: what kind of effect it allows.
+        target: the back-end's or the tool's name.
+        digest: digest of exactly what may be dispatched, `sha256:<hex>`.
+        decision: digest of the ledger record of the decision that allowed it.
+        lifetime_s: seconds after which it is void; positive and finite.
+
+    Raises:
+        PermitError: it would be bound to nothing, or never expire.
+    """
+    if not (digest and decision and target):
+        raise PermitError("a permit must be bound to a target, a content and a decision")
+    if not (math.isfinite(lifetime_s) and lifetime_s > 0):
+        raise PermitError("a permit must expire")
     permit_id = secrets.token_hex(16)
-    expires_at_s = time.monotonic() + lifetime_s
+    now = time.monotonic()
+    expires_at_s = float(now + lifetime_s)
     seal = _seal(permit_id, effect, target, digest, decision, expires_at_s)
-    with _LOCK:
-        _LIVE[permit_id] = seal
+    with _REGISTER.lock:
+        live = _REGISTER.live
+        if len(live) > _PURGE_ABOVE:
+            for old in [name for name, (_, expiry) in live.items() if expiry < now]:
+                del live[old]
+        live[permit_id] = (seal, expires_at_s)
     return Permit(
         id=permit_id,
         effect=effect,
@@ -78,8 +121,8 @@ def mint(*, effect: Effect, target: str, digest: str, decision: str, lifetime_s:
 
 def void(permit: Permit) -> None:
     """Withdraw a permit that will not be used."""
-    with _LOCK:
-        _LIVE.pop(permit.id, None)
+    with _REGISTER.lock:
+        _REGISTER.live.pop(permit.id, None)
 
 
 def redeem(permit: object, *, effect: Effect, target: str, digest: str) -> Permit:
@@ -91,26 +134,37 @@ def redeem(permit: object, *, effect: Effect, target: str, digest: str) -> Permi
         target: the back-end or tool that is about to act.
         digest: digest of what is about to be dispatched, recomputed by the adapter.
 
+    Returns:
+        A permit of its own: what was checked, whatever happens to the caller's object meanwhile.
+
     Raises:
         PermitError: no permit, a used, expired or forged one, or one for other content.
     """
     if type(permit) is not Permit:
         raise PermitError(f"no permit for `{effect}` on `{target}`: ask the gate first")
-    with _LOCK:
-        live = _LIVE.pop(permit.id, None)
+    # INVARIANT (one look): every field is read once, and is of the plain type, so that neither another
+    # thread nor a
+    # subclass with its own `==` can show one value to the seal and another to the comparison.
+    try:
+        held = copy.copy(permit)
+    except Exception as error:
+        raise PermitError("the permit is not whole") from error
+    values = (held.id, held.effect, held.target, held.digest, held.decision, held.expires_at_s, held.seal)
+    if any(type(value) is not kind for value, kind in zip(values, _FIELD_TYPES, strict=True)):
+        raise PermitError("the permit holds values that no permit was minted with")
+    with _REGISTER.lock:
+        live = _REGISTER.live.pop(held.id, None)
     if live is None:
-        raise PermitError(f"the permit for `{effect}` on `{target}` was already used or never minted")
-    expected = _seal(
-        permit.id, permit.effect, permit.target, permit.digest, permit.decision, permit.expires_at_s
-    )
-    if not (hmac.compare_digest(live, expected) and hmac.compare_digest(permit.seal, expected)):
+        raise PermitError(f"the permit for `{effect}` on `{target}` was already used or never minted here")
+    expected = _seal(held.id, held.effect, held.target, held.digest, held.decision, held.expires_at_s)
+    if not (hmac.compare_digest(live[0], expected) and hmac.compare_digest(held.seal, expected)):
         raise PermitError("the permit's seal does not match its content")
-    if time.monotonic() > permit.expires_at_s:
-        raise PermitError(f"the permit for `{permit.effect}` on `{permit.target}` has expired")
-    if (permit.effect, permit.target) != (effect, target):
+    if time.monotonic() > held.expires_at_s:
+        raise PermitError(f"the permit for `{held.effect}` on `{held.target}` has expired")
+    if (held.effect, held.target) != (effect, target):
         raise PermitError(
-            f"the permit allows `{permit.effect}` on `{permit.target}`, not `{effect}` on `{target}`"
+            f"the permit allows `{held.effect}` on `{held.target}`, not `{effect}` on `{target}`"
         )
-    if not hmac.compare_digest(permit.digest, digest):
+    if held.digest != digest:
         raise PermitError(f"the permit for `{effect}` on `{target}` is bound to other content")
-    return permit
+    return held
