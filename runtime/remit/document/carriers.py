@@ -115,7 +115,14 @@ def _parse_cbor(data: bytes, file: str) -> Parsed:
         raw: object = decoder.decode()
         if stream.tell() != len(data):
             raise ValueError(f"{len(data) - stream.tell()} bytes follow the value")
-    except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
+    except (
+        cbor2.CBORDecodeError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         cause = error.__cause__ or error
         raise DocumentError(
             Fault(message=f"this is no acceptable CBOR: {printable(str(cause))}", file=file)

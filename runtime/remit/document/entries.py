@@ -151,7 +151,9 @@ def remember(
             wrong.append(f"the {name} `{printable(text)}` is not {SHAPES[shape]}")
     for name, text, choices in (("author", author, AUTHORS), ("operation", operation, WRITES)):
         if text not in choices:
-            wrong.append(f"the {name} `{printable(text)}` is none of {', '.join(f'`{word}`' for word in choices)}")
+            wrong.append(
+                f"the {name} `{printable(text)}` is none of {', '.join(f'`{word}`' for word in choices)}"
+            )
     admitted, faults = admit_value(payload_value(payload))
     wrong.extend(f"{what} at `{pointer}`" for pointer, what in faults)
     clean = payload if faults else _payload(admitted)
@@ -197,7 +199,9 @@ def erase(memory: Memory, ids: Iterable[str]) -> Memory:
         elif entry.payload is not None or entry.key is not None or entry.salt is not None:
             tree = tree.put(*tree_leaf(replace(entry, key=None, salt=None, payload=None)))
     if unknown:
-        raise DocumentError(*(Fault(message=f"there is no memory entry `{printable(name)}`") for name in unknown))
+        raise DocumentError(
+            *(Fault(message=f"there is no memory entry `{printable(name)}`") for name in unknown)
+        )
     return _with_tree(memory, tree)
 
 

@@ -156,7 +156,9 @@ class Members:
             self.wrong(name, f"must be a string, not {kind_of(value)}")
             return ""
         if choices and value not in choices:
-            self.wrong(name, f"is `{printable(value)}`, not one of {_listed(choices)}", nearest(value, choices))
+            self.wrong(
+                name, f"is `{printable(value)}`, not one of {_listed(choices)}", nearest(value, choices)
+            )
             return ""
         if shape is not None and shape.fullmatch(value) is None:
             self.wrong(name, f"is `{printable(value)}`, not {SHAPES.get(shape, 'of its form')}")
@@ -245,7 +247,8 @@ class Members:
                 self.log.add(pointer, f"`{printable(pointer)}` must be a non-empty string, not {shown}")
             elif shape is not None and shape.fullmatch(value) is None:
                 self.log.add(
-                    pointer, f"`{printable(pointer)}` is `{printable(value)}`, not {SHAPES.get(shape, 'of its form')}"
+                    pointer,
+                    f"`{printable(pointer)}` is `{printable(value)}`, not {SHAPES.get(shape, 'of its form')}",
                 )
             elif value in texts:
                 self.log.add(pointer, f"`{printable(value)}` occurs twice in `{printable(self.at(name))}`")

@@ -110,7 +110,8 @@ def _environment(governance: Members, log: FaultLog) -> tuple[JsonObject, JsonOb
         optional = {name: member for name, member in schema.items() if name != "required"}
         for pointer, what in Conformance(optional).faults(values):
             log.add(
-                members.at("values") + pointer, f"`values` does not fit `schema` in `{members.pointer}`: {what}"
+                members.at("values") + pointer,
+                f"`values` does not fit `schema` in `{members.pointer}`: {what}",
             )
     members.close()
     return schema or _ANY_OBJECT, values
@@ -213,7 +214,9 @@ def _source(tool: Members, log: FaultLog) -> JsonObject:
         server = Members(source["mcp"], members.at("mcp"), log)
         command, url = server.has("command"), server.has("url")
         if command == url and server.is_object:
-            members.wrong("mcp", f"has {'both' if command else 'neither'} `command` and `url`", "name exactly one")
+            members.wrong(
+                "mcp", f"has {'both' if command else 'neither'} `command` and `url`", "name exactly one"
+            )
         if command:
             for where, word in server.items("command"):
                 if not isinstance(word, str):
@@ -290,5 +293,3 @@ def tool_names(value: JsonValue) -> tuple[str, ...]:
         if isinstance(name, str):
             names.append(name)
     return tuple(names)
-
-

@@ -293,7 +293,9 @@ class _Scanner:
                 token, offset = self._string(offset)
                 if token in frame.value:
                     self._pointer = pointer_to(frame.pointer, token)
-                    self._fault(key_offset, f"the member `{printable(token)}` occurs twice", "keep one of them")
+                    self._fault(
+                        key_offset, f"the member `{printable(token)}` occurs twice", "keep one of them"
+                    )
                     self._pointer = frame.pointer
                 offset = self._skip(offset)
                 if not text.startswith(":", offset):
@@ -321,7 +323,9 @@ class _Scanner:
         if word is not None and word.group() in _WORDS:
             return _WORDS[word.group()], word.end()
         if word is not None and word.group() in _NO_NUMBERS:
-            self._fault(offset, f"`{word.group()}` is no JSON number", "leave the member out or write a string")
+            self._fault(
+                offset, f"`{word.group()}` is no JSON number", "leave the member out or write a string"
+            )
             return 0, word.end()
         self._expected(offset, "a value")
 
@@ -354,7 +358,9 @@ class _Scanner:
                 break
             if mark != "\\":
                 self._stop(
-                    offset, f"a control character (U+{ord(mark):04X}) stands in a string", "write it as an escape"
+                    offset,
+                    f"a control character (U+{ord(mark):04X}) stands in a string",
+                    "write it as an escape",
                 )
             escape = text[offset + 1 : offset + 2]
             if escape == "u":
@@ -369,7 +375,9 @@ class _Scanner:
         if has_surrogate(value):
             value = _join_surrogates(value)
             if has_surrogate(value):
-                self._fault(start, "the string holds a lone surrogate", "write both halves of the pair, or neither")
+                self._fault(
+                    start, "the string holds a lone surrogate", "write both halves of the pair, or neither"
+                )
         return value, offset + 1
 
     def _hex(self, offset: int) -> int:

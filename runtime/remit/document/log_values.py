@@ -22,7 +22,9 @@ from remit.document.rule_values import BLOCK, RuleReader
 from remit.document.value_schemas import Conformance
 from remit.document.values import JsonObject, JsonValue, canonical_bytes, digest_text
 
-_NONCE_PARENTS = "a genesis operation `fork` names at least one parent revision; `create` and `import` name none"
+_NONCE_PARENTS = (
+    "a genesis operation `fork` names at least one parent revision; `create` and `import` name none"
+)
 
 
 def read_memory(value: JsonValue, log: FaultLog, rules: RuleReader) -> Memory:
@@ -213,7 +215,9 @@ def _changed(members: Members) -> tuple[str, ...]:
     changed = members.texts("changed", required=True)
     unknown = [name for name in changed if name == "lineage" or name not in FIELD_NAMES]
     if unknown:
-        members.wrong("changed", f"names `{printable(unknown[0])}`, which is no field that an operation changes")
+        members.wrong(
+            "changed", f"names `{printable(unknown[0])}`, which is no field that an operation changes"
+        )
     if list(changed) != sorted(changed):
         members.wrong("changed", "is not sorted")
     return changed

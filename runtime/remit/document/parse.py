@@ -117,9 +117,7 @@ def _survey(members: Members, log: FaultLog, rules: RuleReader) -> None:
         read_lineage(value["lineage"], log)
 
 
-def _identity(
-    value: JsonValue, fields: Mapping[str, JsonValue], lineage: Lineage, log: FaultLog
-) -> Identity:
+def _identity(value: JsonValue, fields: Mapping[str, JsonValue], lineage: Lineage, log: FaultLog) -> Identity:
     members = Members(value, "/identity", log, extensions=False)
     agent = members.text("agent", shape=DIGEST)
     revision = members.text("revision", shape=DIGEST)
@@ -136,7 +134,8 @@ def _identity(
         later = len(lineage.operations) > 1
         if agent != (lineage.operations[1].parent if later else revision):
             members.wrong(
-                "agent", "is not the parent that operation 1 names" if later else "is not the genesis revision"
+                "agent",
+                "is not the parent that operation 1 names" if later else "is not the genesis revision",
             )
     signatures = tuple(
         read_envelope(item, pointer, manifest_of(computed), log)
@@ -164,7 +163,9 @@ def read_envelope(value: JsonValue, pointer: str, manifest: bytes, log: FaultLog
         members.wrong("payloadType", f"is `{printable(kind)}`, not `{PAYLOAD_TYPE}`")
     payload = _base64(members, "payload")
     if payload is not None and payload != manifest:
-        members.wrong("payload", "is not the manifest of this content: the signature is about another revision")
+        members.wrong(
+            "payload", "is not the manifest of this content: the signature is about another revision"
+        )
     for where, item in members.items("signatures"):
         signature = Members(item, where, log, extensions=False)
         signature.text("keyid")
@@ -252,5 +253,3 @@ _compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 def _indented(value: JsonValue, indent: str) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
     return text.replace("\n", "\n" + indent)
-
-

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from remit.document.values import JsonValue
 
 
-
 class Node:
     """A value's offset in the text, its member name's offset, and the nodes of its members or elements."""
 

@@ -53,7 +53,9 @@ def genesis(
         "root": digest_text(Frontier().append(operation_leaf(first)).root()),
         "operations": [first],
     }
-    value: JsonObject = {name: member for name, member in fields.items() if name not in ("identity", "lineage")}
+    value: JsonObject = {
+        name: member for name, member in fields.items() if name not in ("identity", "lineage")
+    }
     value["spec"] = fields.get("spec", SPEC)
     value["lineage"] = lineage
     if isinstance(memory, dict):
@@ -141,7 +143,9 @@ def revise(
     """
     log = FaultLog()
     _check_operation(operation, actor, at, decision, log)
-    values = _admit({"governance": governance, "capabilities": capabilities, "execution_state": execution_state}, log)
+    values = _admit(
+        {"governance": governance, "capabilities": capabilities, "execution_state": execution_state}, log
+    )
     child = _with_fields(document, values, log)
     digests = {**document.identity.fields}
     for name, value in values.items():
@@ -149,7 +153,9 @@ def revise(
     erased: list[str] = []
     if memory is not None:
         child = replace(child, memory=memory)
-        if memory.value.get("root") != digest_text(memory.tree.root) or memory.value.get("count") != len(memory.tree):
+        if memory.value.get("root") != digest_text(memory.tree.root) or memory.value.get("count") != len(
+            memory.tree
+        ):
             log.add("/memory", "`root` or `count` of the new memory does not match its entries")
         digests["memory"] = field_digest("memory", memory.value)
         erased = sorted(
@@ -244,5 +250,3 @@ def _append(lineage: Lineage, operation: Operation) -> Lineage:
         value=value,
         frontier=frontier,
     )
-
-

@@ -123,7 +123,9 @@ class RuleReader:
         for name in _STRUCTURED:
             if members.has(name):
                 members.wrong(
-                    name, "may not stand beside `cedar`", "write it into the Cedar text, as an annotation or a condition"
+                    name,
+                    "may not stand beside `cedar`",
+                    "write it into the Cedar text, as an annotation or a condition",
                 )
         members.close()
         return Rule(id="", effect=None, cedar=text, pointer=members.pointer)
@@ -139,7 +141,11 @@ class RuleReader:
             redact = Members(members.value["redact"], members.at("redact"), self._log)
             found.append(Redact(arguments=redact.texts("arguments"), result=redact.texts("result")))
             if redact.is_object and not (redact.value.get("arguments") or redact.value.get("result")):
-                self._log.add(redact.pointer, f"`redact` names nothing in `{pointer}`", hint="list `arguments` or `result`")
+                self._log.add(
+                    redact.pointer,
+                    f"`redact` names nothing in `{pointer}`",
+                    hint="list `arguments` or `result`",
+                )
             redact.close()
         members.close()
         if members.is_object and len(found) != 1:

@@ -141,7 +141,9 @@ class _Composer:
                 if documents > 1:
                     self._stop(offset, "the input holds more than one YAML document", hint="keep one of them")
                 if event.version or event.tags:
-                    self._fault(offset, "YAML directives are not read", hint="remove the line that starts with `%`")
+                    self._fault(
+                        offset, "YAML directives are not read", hint="remove the line that starts with `%`"
+                    )
                 continue
             frame = stack[-1] if stack else None
             if isinstance(event, (events.SequenceEndEvent, events.MappingEndEvent)):
@@ -150,12 +152,18 @@ class _Composer:
             pointer = self._pointer(frame)
             if isinstance(event, events.AliasEvent):
                 self._stop(
-                    offset, f"the alias `*{printable(str(event.anchor))}` is not read", pointer, "write the value out"
+                    offset,
+                    f"the alias `*{printable(str(event.anchor))}` is not read",
+                    pointer,
+                    "write the value out",
                 )
             node_event = cast("events.NodeEvent", event)
             if node_event.anchor:
                 self._stop(
-                    offset, f"the anchor `&{printable(str(node_event.anchor))}` is not read", pointer, "remove it"
+                    offset,
+                    f"the anchor `&{printable(str(node_event.anchor))}` is not read",
+                    pointer,
+                    "remove it",
                 )
             tag = getattr(event, "tag", None)
             if tag:
@@ -212,11 +220,16 @@ class _Composer:
         from ruamel.yaml import events
 
         if not isinstance(event, events.ScalarEvent):
-            self._stop(offset, "a member name is not a string", frame.pointer, "write it as one word or in quotes")
+            self._stop(
+                offset, "a member name is not a string", frame.pointer, "write it as one word or in quotes"
+            )
         key = str(event.value)
         if event.implicit[0] and (key in _WORDS or _NUMBER.fullmatch(key) or not key):
             self._fault(
-                offset, f"the member name `{printable(key)}` is not a string", frame.pointer, "put it in quotes"
+                offset,
+                f"the member name `{printable(key)}` is not a string",
+                frame.pointer,
+                "put it in quotes",
             )
         if has_surrogate(key):
             self._fault(offset, "the member name holds a lone surrogate", frame.pointer)
@@ -296,5 +309,3 @@ def _flow(value: JsonValue) -> str:
 def _quoted(text: str) -> str:
     # JSON's short and \u00xx escapes mean the same in YAML 1.2.2 section 5.7; what YAML may not hold raw is escaped too.
     return _UNPRINTABLE.sub(lambda mark: f"\\u{ord(mark.group()):04x}", canonical_bytes(text).decode())
-
-
