@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from remit.document.carriers import Format, format_of
 from remit.document.model import Document
 from remit.document.parse import parse_document, serialize_document
 from remit.document.revision import genesis
@@ -151,7 +152,7 @@ def default_output(folder: Path) -> Path:
     return folder / f"{name}{SUFFIX}"
 
 
-def write_document(document: Document, path: Path, *, format: str = "json", force: bool = False) -> None:  # noqa: A002  # the carriers' own word
+def write_document(document: Document, path: Path, *, format: Format = "json", force: bool = False) -> None:  # noqa: A002  # the carriers' own word
     """Write a document whole or not at all.
 
     Args:
@@ -172,7 +173,9 @@ def _refuse_loss(document: Document, path: Path) -> None:
     if not path.exists():
         return
     try:
-        existing = parse_document(path.read_bytes(), file=path.as_posix())
+        existing = parse_document(
+            path.read_bytes(), file=path.as_posix(), format=format_of(path.name)
+        )
     except (DocumentError, OSError) as error:
         raise DocumentError(
             Fault(

@@ -6,7 +6,7 @@ Used by `remit decide` and by the cases of a project.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from remit.document.model import Document
@@ -14,6 +14,7 @@ from remit.document.values import JsonObject, JsonValue
 from remit.engine.request import Entity, EntityRef, Request
 from remit.errors import EvaluationError
 from remit.gate.usage import COUNTERS
+from remit.host.requests import agent_entity, backend_entity, block_entity, tool_entity
 from remit.project.source import listing, nearest
 
 DEFAULT_NOW = "2026-01-01T12:00:00.000Z"
@@ -105,12 +106,8 @@ def build_request(document: Document, question: Question) -> Request:
 
 def _agent(document: Document, question: Question) -> Entity:
     lifecycle = question.lifecycle or ("ready" if question.action == "activate" else "active")
-    attributes: JsonObject = {
-        **document.governance.attributes,
-        "lifecycle": lifecycle,
-        "revision": document.identity.revision,
-    }
-    return Entity(ref=EntityRef(type="Agent", id=document.identity.agent), attributes=attributes)
+    entity = agent_entity(document)
+    return replace(entity, attributes={**entity.attributes, "lifecycle": lifecycle})
 
 
 def _caller(question: Question) -> Entity:
@@ -135,8 +132,7 @@ def _resource(document: Document, question: Question, agent: Entity) -> Entity:
     if tool is not None:
         if name not in {"", tool.name}:
             raise EvaluationError(f"the resource of the tool `{action}` is `{action}`, not `{name}`")
-        attributes: JsonObject = {"name": tool.name, "effect": tool.effect}
-        return Entity(ref=EntityRef(type="Tool", id=tool.name), attributes=attributes)
+        return tool_entity(tool)
     if action in AGENT_ACTIONS:
         if name not in {"", agent.ref.id}:
             raise EvaluationError(f"the resource of `{action}` is the agent itself, not `{name}`")
@@ -159,14 +155,7 @@ def _backend(document: Document, name: str) -> Entity:
         raise EvaluationError(
             f"no back-end is called `{name}`; {nearest(name, names) or f'back-ends are {listing(names)}'}"
         )
-    attributes: JsonObject = {
-        "name": entry.name,
-        "adapter": entry.adapter,
-        "provider": entry.provider,
-        "region": entry.region,
-        "model": entry.model,
-    }
-    return Entity(ref=EntityRef(type="Backend", id=entry.name), attributes=attributes)
+    return backend_entity(entry)
 
 
 def _block(document: Document, action: str, name: str) -> Entity:
@@ -178,14 +167,7 @@ def _block(document: Document, action: str, name: str) -> Entity:
             raise EvaluationError(f"`{action}` needs a block as its resource; blocks are {listing(names) or 'none'}")
         hint = nearest(name, names) or f"blocks are {listing(names) or 'none'}"
         raise EvaluationError(f"no memory block is called `{name}`; {hint}")
-    attributes: JsonObject = {
-        "name": block.name,
-        "classification": block.classification,
-        "subject": block.subject,
-    }
-    if block.retention_days is not None:
-        attributes["retention_days"] = block.retention_days
-    return Entity(ref=EntityRef(type="Block", id=block.name), attributes=attributes)
+    return block_entity(block)
 
 
 QUESTION_KEYS = (

@@ -11,7 +11,7 @@ from remit.project.source import FaultList, Node, check_keys, kind_of, listing, 
 
 DEMO_FILE = "demo.yaml"
 STATUSES = ("completed", "denied", "awaiting_approval", "terminated", "suspended", "failed")
-_SCENE_KEYS = ("title", "input", "as", "roles", "attributes", "environment", "approve", "refuse", "expect")
+_SCENE_KEYS = ("title", "input", "as", "roles", "attributes", "environment", "approve", "refuse", "transcript", "expect")
 _EXPECT_KEYS = ("status", "allowed", "denied", "waited", "approved", "rules")
 
 
@@ -45,7 +45,17 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """One run of the demonstration."""
+    """One run of the demonstration.
+
+    Args:
+        title: what it shows.
+        input: what the caller says.
+        person, roles, attributes: the caller.
+        environment: values over the declared ones.
+        settlement: who answers the approval that the run stops at, or None.
+        transcript: path of the transcript for a scripted back-end; empty where the scene has none.
+        expect: what it must show.
+    """
 
     title: str
     input: str
@@ -54,6 +64,7 @@ class Scene:
     attributes: JsonObject
     environment: JsonObject
     settlement: Settlement | None
+    transcript: str
     expect: Expectation
 
 
@@ -117,6 +128,7 @@ def _scene(node: Node, *, faults: FaultList) -> Scene | None:
         attributes=_object(node, "attributes", faults=faults),
         environment=_object(node, "environment", faults=faults),
         settlement=_settlement(node, faults=faults),
+        transcript=_text(node, "transcript", faults=faults),
         expect=_expectation(node.member("expect"), faults=faults),
     )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from remit.document.carriers import read_value
-from remit.document.json_text import Parsed
+from remit.document.places import Parsed
 from remit.document.values import JsonObject, JsonValue
 from remit.errors import DocumentError, Fault, FaultsError
 

@@ -110,8 +110,8 @@ def _mcp_tool(
         faults.add(source.fault("an MCP tool has no name", "give `name:` of the tool, or `tool:` of the server"))
         return None
     value.setdefault("name", tool)
-    server["tool"] = tool
-    value["source"] = {"mcp": server}
+    server.pop("tool", None)
+    value["source"] = {"mcp": server} if tool == value["name"] else {"mcp": server, "tool": tool}
     missing = [key for key in ("description", "parameters") if key not in value]
     if missing and not fetch:
         faults.add(

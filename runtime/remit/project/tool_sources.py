@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from remit.document.model import Tool
 from remit.document.values import JsonObject
 from remit.errors import AdapterError, DocumentError, Fault
 from remit.host.tools import FunctionTool, describe_function
-from remit.ports import ToolDescription, ToolSource
+from remit.ports import ToolContext, ToolDescription, ToolSource
 from remit.project.source import FaultList, Node, nearest, shown_path
 
 
@@ -129,7 +130,7 @@ def describe_mcp(
     Args:
         folder: the project folder; a server command starts there.
         node: the tool's `mcp` member.
-        server: its value, with `tool`.
+        server: its value, without `tool`.
         tool: the tool's name on the server.
         faults: receives whatever is wrong.
     """
@@ -151,7 +152,8 @@ async def _ask_server(folder: Path, server: JsonObject) -> tuple[ToolDescription
     for point in points:
         opener = cast("Callable[..., ToolSource]", point.load())
         probe = Tool(name="probe", description="", parameters={}, effect="read", source={"mcp": server})
-        source = opener((probe,), folder=folder)
+        context = ToolContext(folder=folder, environment=dict(os.environ), functions={}, servers={})
+        source = opener((probe,), context=context)
         try:
             return await source.describe()
         finally:

@@ -1,0 +1,152 @@
+"""What a verb works on: a built document, a project folder, or an agent in a store."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from remit.cli.exits import bad_input
+from remit.cli.output import short
+from remit.document.carriers import format_of
+from remit.document.model import Document
+from remit.document.parse import parse_document
+from remit.engine.image import PolicyImage
+from remit.errors import DocumentError, Fault
+from remit.policy.compile import compile_governance
+from remit.policy.origins import Origin
+from remit.project.build import build_project
+
+if TYPE_CHECKING:
+    from remit.host.stores import Store
+
+STORE_VARIABLE = "REMIT_STORE"
+STORE_FOLDER = ".remit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An agent as the user named it.
+
+    Args:
+        document: the built or parsed document.
+        origins: where its rules were written; empty for a document file.
+        folder: where Python tools and relative paths are found.
+        label: what the user typed.
+        project: whether it was a project folder.
+    """
+
+    document: Document
+    folder: Path
+    label: str
+    project: bool
+    origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
+
+    def store(self, option: str | None) -> Path:
+        """Return the store's folder: the option, REMIT_STORE, or `.remit` in the project folder or here."""
+        return store_folder(option, default=self.folder / STORE_FOLDER if self.project else None)
+
+    def compile(self) -> PolicyImage:
+        """Compile its governance, with faults at the author's lines.
+
+        Raises:
+            PolicyError: it does not compile.
+        """
+        return compile_governance(self.document, origins=self.origins)
+
+
+def read_target(label: str, *, fetch_tools: bool = False) -> Target:
+    """Read a document file, or build a project folder.
+
+    Raises:
+        DocumentError: it does not exist or cannot be accepted.
+    """
+    path = Path(label)
+    if path.is_dir():
+        built = build_project(path, fetch_tools=fetch_tools)
+        return Target(
+            document=built.document, origins=built.origins, folder=path, label=label, project=True
+        )
+    document = parse_document(read_file(label), file=label, format=format_of(path.name))
+    return Target(document=document, folder=path.parent, label=label, project=False)
+
+
+def read_file(label: str) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        DocumentError: it does not exist, is a folder or cannot be read.
+    """
+    try:
+        return Path(label).read_bytes()
+    except FileNotFoundError:
+        fault = Fault(message=f"`{label}` does not exist", hint="give a project folder or a document file")
+    except IsADirectoryError:
+        fault = Fault(message=f"`{label}` is a folder, not a file")
+    except OSError as error:
+        fault = Fault(message=f"`{label}` cannot be read: {error.strerror or error}")
+    except ValueError as error:
+        fault = Fault(message=f"`{label}` is not a path: {error}")
+    raise DocumentError(fault)
+
+
+def store_folder(option: str | None, *, default: Path | None = None) -> Path:
+    """Return the store's folder without touching it."""
+    if option == "":
+        raise bad_input("`--store` is empty", "name a folder")
+    chosen = option or os.environ.get(STORE_VARIABLE, "")
+    return Path(chosen) if chosen else default or Path(STORE_FOLDER)
+
+
+def existing_store(option: str | None) -> Path:
+    """Return the folder of a store that is there already.
+
+    Raises:
+        FaultsError: there is none; says how to name one.
+    """
+    folder = store_folder(option)
+    with suppress(OSError):
+        if folder.is_dir() and any(folder.iterdir()):
+            return folder
+    raise bad_input(
+        f"there is no store in `{folder.as_posix()}`",
+        "name it with `--store DIR`; a project's store is `FOLDER/.remit`",
+    )
+
+
+def find_agent(store: Store, name: str) -> Document:
+    """Return the head document of an agent in a store.
+
+    Args:
+        store: the store.
+        name: an agent id or a unique beginning of one; empty where the store holds one agent only.
+
+    Raises:
+        FaultsError: none, or several, are meant.
+    """
+    agents = store.agents()
+    if not agents:
+        raise bad_input("the store holds no agent", "run one first")
+    wanted = name.removeprefix("sha256:")
+    found = [agent for agent, _ in agents if agent.removeprefix("sha256:").startswith(wanted)]
+    listed = ", ".join(f"`{short(agent)}`" for agent, _ in agents[:8])
+    if not found:
+        raise bad_input(f"the store holds no agent `{name}`", f"it holds {listed}")
+    if len(found) > 1:
+        raise bad_input(
+            f"`{name}` could be several agents" if name else "the store holds several agents",
+            f"name one of {listed}",
+        )
+    document = store.load(found[0])
+    if document is None:
+        raise bad_input(f"the store lost agent `{short(found[0])}`", "run `remit ledger verify`")
+    return document
+
+
+def command_line(*words: str) -> str:
+    """Write a command for people to copy."""
+    return shlex.join(words)

@@ -1,0 +1,59 @@
+"""`remit approve`: a person's answer to what a run waits for."""
+
+from __future__ import annotations
+
+import click
+
+from remit.cli.options import common, example, person_options, store_option
+from remit.cli.output import Session
+from remit.cli.settle import settle
+
+
+@click.command(
+    "approve",
+    epilog=example(
+        """remit approve 3f0c --as rita:risk-officer --reason "checked with the customer" --continue""",
+    ),
+)
+@click.argument("approval")
+@click.option("--reason", required=True, help="Why, in the person's own words.")
+@click.option(
+    "--meaning",
+    type=click.Choice(("review", "approval", "responsibility", "authorship")),
+    default="approval",
+    show_default=True,
+    help="What the act means.",
+)
+@click.option("--continue", "go_on", is_flag=True, help="Let the run go on at once.")
+@click.option("--refuse", is_flag=True, help="Refuse instead of approving.")
+@click.option("--folder", default=None, metavar="DIR", help="Where Python tools are found. Default: beside the store.")
+@person_options
+@store_option
+@common
+def command(
+    session: Session,
+    approval: str,
+    reason: str,
+    meaning: str,
+    go_on: bool,  # noqa: FBT001  # a flag of the command line
+    refuse: bool,  # noqa: FBT001  # a flag of the command line
+    folder: str | None,
+    person: str | None,
+    roles: tuple[str, ...],
+    attributes: tuple[str, ...],
+    store: str | None,
+) -> int:
+    """Approve what waits under APPROVAL: an approval's or a run's id, or the beginning of one."""
+    return settle(
+        session,
+        approval,
+        approved=not refuse,
+        go_on=go_on,
+        person=person,
+        roles=roles,
+        attributes=attributes,
+        reason=reason,
+        meaning=meaning,
+        store=store,
+        folder=folder,
+    )

@@ -1,0 +1,96 @@
+"""`remit compile`: governance → Cedar."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from remit.cli.agents import read_target
+from remit.cli.exits import ExitCode, bad_input
+from remit.cli.options import common, example
+from remit.cli.output import Session
+from remit.document.values import JsonObject
+from remit.engine.image import PolicyImage, RuleInfo
+from remit.project.build import write_whole
+
+
+@click.command("compile", epilog=example("remit compile refund-desk", "remit compile desk.agent.json -o out --stats"))
+@click.argument("agent")
+@click.option("-o", "--output", default=None, metavar="DIR", help="Write the four files of the image there.")
+@click.option("--stats", is_flag=True, help="Count rules by effect and action.")
+@common
+def command(session: Session, agent: str, output: str | None, stats: bool) -> int:  # noqa: FBT001  # a flag of the command line
+    """Compile an agent's governance and show where every policy comes from."""
+    image = read_target(agent).compile()
+    written = [] if output is None else _write(image, Path(output))
+    if session.json:
+        value: JsonObject = {
+            "image": image.digest,
+            "rules": [rule_value(info) for info in image.rules.values()],
+            "files": [*written],
+        }
+        if stats:
+            value["stats"] = _stats(image)
+        session.emit(value)
+        return ExitCode.FINE
+    session.say(f"image {image.digest}", style="bold")
+    for info in image.rules.values():
+        session.parts(
+            (f"  {info.effect:<7}", "green" if info.effect == "permit" else "red"),
+            (info.id, "bold"),
+            (f"  {info.origin or info.pointer or 'base rule'}", "dim"),
+        )
+    if stats:
+        for key, count in _stats(image).items():
+            session.say(f"  {key}: {count}")
+    for name in written:
+        session.say(f"wrote {name}")
+    return ExitCode.FINE
+
+
+def rule_value(info: RuleInfo) -> JsonObject:
+    """Return the provenance of a policy as a JSON object with stable keys."""
+    return {
+        "id": info.id,
+        "effect": info.effect,
+        "because": info.because,
+        "controls": [*info.controls],
+        "actions": [*info.actions],
+        "pointer": info.pointer,
+        "origin": info.origin,
+        "cedar": info.text,
+    }
+
+
+def _stats(image: PolicyImage) -> JsonObject:
+    rules = list(image.rules.values())
+    return {
+        "rules": len(rules),
+        "permits": sum(info.effect == "permit" for info in rules),
+        "forbids": sum(info.effect == "forbid" for info in rules),
+        "base_rules": sum(not info.pointer for info in rules),
+        "with_obligations": sum(bool(info.obligations) for info in rules),
+        "policy_bytes": len(image.policies.encode()),
+    }
+
+
+def _write(image: PolicyImage, folder: Path) -> list[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise bad_input(f"`{folder.as_posix()}` cannot be made: {error.strerror or error}") from error
+    whole: JsonObject = {
+        "digest": image.digest,
+        "rules": [rule_value(info) for info in image.rules.values()],
+    }
+    files = {
+        "policies.cedar": image.policies,
+        "schema.cedarschema": image.schema_text,
+        "schema.json": json.dumps(image.schema, indent=2, sort_keys=True) + "\n",
+        "image.json": json.dumps(whole, indent=2) + "\n",
+    }
+    for name, text in files.items():
+        write_whole(folder / name, text.encode())
+    return [(folder / name).as_posix() for name in files]

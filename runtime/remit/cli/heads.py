@@ -1,0 +1,96 @@
+"""Acting on an agent's head in a store: which store, which agent, who acts, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from remit.cli.agents import existing_store, find_agent, read_target, store_folder
+from remit.cli.exits import ExitCode, bad_input
+from remit.cli.options import caller_from
+from remit.cli.output import Session, short
+from remit.cli.settle import tools_folder
+from remit.cli.stores import AuditableStore, open_auditable
+from remit.document.model import Document
+from remit.host.caller import Caller
+from remit.host.results import Answer
+from remit.host.runtime import Runtime
+
+
+@contextmanager
+def open_head(name: str, *, store: str | None, folder: str | None = None) -> Iterator[tuple[Runtime, AuditableStore]]:
+    """Open the head of an agent.
+
+    Args:
+        name: a project folder, a document file, an agent id or the beginning of one, or empty for the only agent.
+        store: `--store`.
+        folder: where Python tools are found; beside the store, or the project folder, where None.
+    """
+    document: Document | None = None
+    if name and Path(name).exists():
+        target = read_target(name)
+        place, document = target.store(store), target.document
+        place.parent.mkdir(parents=True, exist_ok=True)
+        tools = Path(folder) if folder is not None else target.folder
+    else:
+        place = existing_store(store)
+        tools = tools_folder(folder, place)
+    opened = open_auditable(place, read_only=False)
+    try:
+        with Runtime.open(document or find_agent(opened, name), store=opened, folder=tools) as runtime:
+            yield runtime, opened
+    finally:
+        opened.close()
+
+
+def looks_like_run(name: str, *, store: str | None) -> bool:
+    """Whether `name` is the id of a run in the store."""
+    if Path(name).exists() or not store_folder(store).is_dir():
+        return False
+    opened = open_auditable(existing_store(store))
+    try:
+        return opened.load_run(name) is not None
+    finally:
+        opened.close()
+
+
+def act(
+    session: Session,
+    name: str,
+    deed: Callable[[Runtime, Caller], Answer],
+    *,
+    person: str | None,
+    roles: Sequence[str],
+    attributes: Sequence[str],
+    reason: str,
+    store: str | None,
+) -> int:
+    """Do one thing to an agent on a person's behalf, and say what came of it.
+
+    Returns:
+        The exit code: denied where it was not allowed.
+    """
+    if not reason.strip():
+        raise bad_input("the reason is empty", "say why with `--reason`")
+    with open_head(name, store=store) as (runtime, _):
+        schema = runtime.document.governance.caller_schema
+        answer = deed(runtime, caller_from(person, roles, attributes, schema=schema))
+    return show_answer(session, answer)
+
+
+def show_answer(session: Session, answer: Answer) -> int:
+    """Write an answer and return the exit code."""
+    if session.json:
+        session.emit(answer.to_json())
+    else:
+        mark, style = ("✓ allowed", "bold green") if answer.allowed else ("✗ denied", "bold red")
+        rules = f"  [{', '.join(answer.rules)}]" if answer.rules else ""
+        session.parts((mark, style), (f"  {answer.action} → {answer.resource}", ""), (rules, "cyan"))
+        if answer.because:
+            session.say(f"  because   {answer.because}")
+        elif not answer.allowed:
+            session.say(f"  because   {answer.kind.replace('_', ' ')}")
+        if answer.revision:
+            session.say(f"  revision  {short(answer.revision)}  {answer.revision}")
+    return ExitCode.FINE if answer.allowed else ExitCode.DENIED

@@ -1,0 +1,83 @@
+"""`remit kill`: stop effects at once, also in other processes; `--lift` withdraws a stop."""
+
+from __future__ import annotations
+
+import click
+
+from remit.cli.agents import existing_store
+from remit.cli.exits import ExitCode, bad_input
+from remit.cli.heads import open_head, show_answer
+from remit.cli.options import caller_from, common, example, person_options, store_option
+from remit.cli.output import Session
+from remit.cli.rearm import lift
+from remit.cli.stores import open_auditable
+from remit.host.results import Answer
+
+_KINDS = ("agent", "run", "tool", "backend")
+
+
+@click.command(
+    "kill",
+    epilog=example(
+        """remit kill all --as olga:operator --reason "incident 17" --store refund-desk/.remit""",
+        """remit kill tool:refund --as olga:operator --reason "wrong totals" """.strip(),
+        """remit kill all --lift --as olga:operator --reason "incident 17 is closed" """.strip(),
+    ),
+)
+@click.argument("scope")
+@click.option("--reason", required=True, help="Why.")
+@click.option("--lift", "lifted", is_flag=True, help="Withdraw the stop on SCOPE.")
+@click.option("--agent", default="", help="Whose rules judge, where the store holds several agents.")
+@person_options
+@store_option
+@common
+def command(
+    session: Session,
+    scope: str,
+    reason: str,
+    lifted: bool,  # noqa: FBT001  # a flag of the command line
+    agent: str,
+    person: str | None,
+    roles: tuple[str, ...],
+    attributes: tuple[str, ...],
+    store: str | None,
+) -> int:
+    """Stop SCOPE: `all`, `agent:ID`, `run:ID`, `tool:NAME` or `backend:NAME`."""
+    kind, _, name = scope.partition(":")
+    if scope != "all" and (kind not in _KINDS or not name):
+        raise bad_input(
+            f"`{scope}` is no scope", "write `all`, `agent:ID`, `run:ID`, `tool:NAME` or `backend:NAME`"
+        )
+    if not reason.strip():
+        raise bad_input("the reason is empty", "say why with `--reason`")
+    answer: Answer | None = None
+    for candidate in _judges(agent or (name if kind == "agent" else ""), store=store):
+        with open_head(candidate, store=store) as (runtime, opened):
+            document = runtime.document
+            caller = caller_from(person, roles, attributes, schema=document.governance.caller_schema)
+            whole = f"agent:{document.identity.agent}" if kind == "agent" else scope
+            if lifted:
+                answer = lift(runtime, opened, whole, by=caller, reason=reason)
+            else:
+                answer = runtime.kill(whole, by=caller, reason=reason)
+        if answer.allowed:
+            break
+    if answer is None:
+        raise bad_input("the store holds no agent whose rules could judge this", "run one first")
+    return show_answer(session, answer) if answer.allowed else _denied(session, answer)
+
+
+def _denied(session: Session, answer: Answer) -> int:
+    show_answer(session, answer)
+    return ExitCode.DENIED
+
+
+def _judges(agent: str, *, store: str | None) -> tuple[str, ...]:
+    """Return the agents whose rules may judge: the named one, else each in turn until one allows it."""
+    if agent:
+        return (agent,)
+    opened = open_auditable(existing_store(store))
+    try:
+        return tuple(name for name, _ in opened.agents())
+    finally:
+        opened.close()

@@ -1,0 +1,205 @@
+"""`remit ledger`: show and verify the record of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import click
+
+from remit.cli.agents import existing_store, read_file
+from remit.cli.exits import ExitCode, bad_input
+from remit.cli.options import common, example, store_option
+from remit.cli.output import Session, one_line, short
+from remit.cli.stores import AuditableStore, open_auditable
+from remit.document.values import JsonObject, JsonValue
+from remit.ledger.verification import LogReport
+from remit.records import Record
+
+KINDS = ("decision", "intent", "outcome", "revision", "approval", "control", "run")
+
+
+@click.group("ledger", epilog=example("remit ledger verify --store refund-desk/.remit", "remit ledger show --kind decision"))
+def command() -> None:
+    """Show and verify the append-only record."""
+
+
+@command.command("verify", epilog=example("remit ledger verify --checkpoint held.note --key log.pub"))
+@click.option("--checkpoint", "held", multiple=True, metavar="FILE", help="A checkpoint kept elsewhere; repeatable.")
+@click.option("--key", "keys", multiple=True, metavar="FILE|KEY", help="A verifier key from elsewhere; repeatable.")
+@store_option
+@common
+def verify(session: Session, held: tuple[str, ...], keys: tuple[str, ...], store: str | None) -> int:
+    """Find every edited, dropped, reordered or inserted record."""
+    notes = [_text(name) for name in held]
+    texts = [_text(name).strip() if Path(name).is_file() else name for name in keys]
+    opened = open_auditable(existing_store(store))
+    try:
+        report = opened.verify(keys=texts, held=notes)
+    finally:
+        opened.close()
+    if session.json:
+        session.emit(report_value(report))
+    else:
+        show_report(session, report)
+    return ExitCode.FINE if report.intact else ExitCode.FINDINGS
+
+
+def _text(name: str) -> str:
+    try:
+        return read_file(name).decode()
+    except UnicodeDecodeError as error:
+        raise bad_input(f"`{name}` is not UTF-8 text") from error
+
+
+def report_value(report: LogReport) -> JsonObject:
+    """Return a verification as a JSON object with stable keys."""
+    findings: list[JsonValue] = [
+        {"index": item.index, "last": item.last, "problem": item.problem, "hint": item.hint}
+        for item in report.findings
+    ]
+    return {
+        "intact": report.intact,
+        "origin": report.origin,
+        "size": report.size,
+        "signed_size": report.signed_size,
+        "root": f"sha256:{report.root.hex()}",
+        "checkpoints": report.checkpoints,
+        "findings": findings,
+        "erased": [*report.erased],
+        "unfinished": [*report.unfinished],
+    }
+
+
+def show_report(session: Session, report: LogReport) -> None:
+    """Write a verification for people."""
+    if report.intact:
+        session.parts(
+            ("✓ ledger intact", "bold green"),
+            (f": {report.size} records, {report.signed_size} signed, {report.checkpoints} checkpoints", ""),
+        )
+    else:
+        session.say(f"✗ ledger damaged: {len(report.findings)} findings", style="bold red")
+        for finding in report.findings:
+            session.say(f"  {finding}", style="red")
+    session.say(f"  origin {report.origin}")
+    session.say(f"  root   sha256:{report.root.hex()}")
+    if report.erased:
+        session.say(f"  content erased on record: {_numbers(report.erased)}")
+    if report.unfinished:
+        session.say(f"  effects without a recorded outcome: {_numbers(report.unfinished)}", style="yellow")
+
+
+def _numbers(indices: Sequence[int]) -> str:
+    listed = ", ".join(str(index) for index in indices[:20])
+    return listed if len(indices) <= 20 else f"{listed} and {len(indices) - 20} more"  # noqa: PLR2004  # the same twenty as one line above
+
+
+@command.command("show", epilog=example("remit ledger show --run RUN-ID", "remit ledger show --kind decision --json"))
+@click.option("--agent", default="", help="Records of this agent: its id, or the beginning of it.")
+@click.option("--run", default="", help="Records of this run.")
+@click.option("--kind", type=click.Choice(KINDS), default=None, help="Records of this kind.")
+@click.option("--action", default="", help="Records about this action.")
+@click.option("--start", type=click.IntRange(min=0), default=0, help="First index.")
+@click.option("--limit", type=click.IntRange(min=1), default=None, help="At most so many.")
+@store_option
+@common
+def show(
+    session: Session,
+    agent: str,
+    run: str,
+    kind: str | None,
+    action: str,
+    start: int,
+    limit: int | None,
+    store: str | None,
+) -> int:
+    """Show records in log order, one a line; with --json whole."""
+    opened = open_auditable(existing_store(store))
+    try:
+        found = _select(opened, agent=agent, run=run, kind=kind, action=action, start=start, limit=limit)
+    finally:
+        opened.close()
+    if session.json:
+        session.emit([_record_value(record) for record in found])
+        return ExitCode.FINE
+    for record in found:
+        session.parts(
+            (f"{record.index:>5}  ", "dim"),
+            (f"{_of(record, 'at')}  ", "dim"),
+            (f"{_of(record, 'kind'):<9}", "bold"),
+            (one_line(_summary(record)), ""),
+        )
+    session.say(f"{len(found)} records", style="bold")
+    return ExitCode.FINE
+
+
+def _select(
+    opened: AuditableStore, *, agent: str, run: str, kind: str | None, action: str, start: int, limit: int | None
+) -> list[Record]:
+    found: list[Record] = []
+    wanted = agent.removeprefix("sha256:")
+    for record in opened.records(run=run, start=start):
+        if limit is not None and len(found) >= limit:
+            break
+        if not _of(record, "agent").removeprefix("sha256:").startswith(wanted):
+            continue
+        if kind is not None and _of(record, "kind") != kind:
+            continue
+        if action and _body(record).get("action") != action:
+            continue
+        found.append(record)
+    return found
+
+
+def _of(record: Record, name: str) -> str:
+    return str(record.value.get(name, ""))
+
+
+def _body(record: Record) -> JsonObject:
+    body = record.value.get("body")
+    return body if isinstance(body, dict) else {}
+
+
+def _record_value(record: Record) -> JsonObject:
+    value: JsonObject = {"index": record.index, "digest": record.digest, "record": record.value}
+    if record.content is not None:
+        value["content"] = record.content
+    return value
+
+
+_SUMMARY = ("verdict", "status", "action", "operation", "resource", "target", "order", "scope", "by", "reason")
+
+
+def _summary(record: Record) -> str:
+    body = _body(record)
+    words = [_word(body[name]) for name in _SUMMARY if name in body and body[name] not in ("", None)]
+    rules = body.get("rules", body.get("reasons"))
+    if isinstance(rules, list) and rules:
+        words.append(f"[{', '.join(str(rule) for rule in cast('list[JsonValue]', rules))}]")
+    return "  ".join(words)
+
+
+def _word(value: JsonValue) -> str:
+    if isinstance(value, dict) and "id" in value:
+        return str(value["id"])
+    text = str(value)
+    return short(text) if text.startswith("sha256:") else text
+
+
+@command.command("checkpoint", epilog=example("remit ledger checkpoint > held.note"))
+@store_option
+@common
+def checkpoint(session: Session, store: str | None) -> int:
+    """Print the newest signed checkpoint; keep it elsewhere."""
+    opened = open_auditable(existing_store(store))
+    try:
+        note, key = opened.checkpoint(), opened.verifier_key
+    finally:
+        opened.close()
+    if session.json:
+        session.emit({"checkpoint": note, "verifier_key": key})
+    else:
+        click.echo(note, nl=False)
+    return ExitCode.FINE

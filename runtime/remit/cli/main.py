@@ -1,0 +1,102 @@
+"""The composition root of the command line: which verbs there are, and how each of them ends."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, cast
+
+import click
+
+from remit.cli.exits import guarded
+from remit.project.source import nearest
+
+VERBS = {
+    "init": "Make a project folder to start from.",
+    "build": "Build the document of a project folder.",
+    "check": "Build, compile, lint and run the cases of a project folder.",
+    "inspect": "Show what a document says: six fields, rules, pending approvals.",
+    "verify": "Check a document's identity and signatures.",
+    "sign": "Sign a document.",
+    "keys": "Make signing keys.",
+    "compile": "Compile a document's governance to Cedar.",
+    "decide": "Ask the engine one question.",
+    "run": "Run an agent once.",
+    "approve": "Approve what a run waits for.",
+    "refuse": "Refuse what a run waits for.",
+    "resume": "Let a run, or a suspended agent, go on.",
+    "suspend": "Suspend an agent.",
+    "kill": "Stop effects at once.",
+    "memory": "List, prove and erase what an agent remembers.",
+    "ledger": "Show and verify the record of decisions.",
+    "models": "Fetch and verify model weights.",
+    "schema": "Print the schema of documents, rules or policies.",
+    "demo": "Play an example's scenes and check what they show.",
+    "version": "Print versions.",
+}
+_EXAMPLES = "\b\nExamples:\n  remit init refund-desk\n  remit check refund-desk\n  remit run refund-desk --input \"…\""
+
+
+class VerbGroup(click.Group):
+    """Verbs that are imported when they are asked for; every error ends as text and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order in which people meet them."""
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb."""
+        if cmd_name not in VERBS:
+            hint = nearest(cmd_name, VERBS)
+            raise click.UsageError(f"no verb is called `{cmd_name}`" + (f"; {hint}" if hint else ""), ctx)
+        module = importlib.import_module(f"remit.cli.{cmd_name}")
+        return cast("click.Command", module.command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs without importing them."""
+        del ctx
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def main(  # type: ignore[override]  # click's own overloads promise a value in one mode, we always exit
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002  # click's signature
+        windows_expand_args: bool = True,  # noqa: FBT001, FBT002  # click's signature
+        **extra: Any,  # noqa: ANN401  # click's signature
+    ) -> Any:  # noqa: ANN401  # click's signature
+        """Run one invocation and exit with its code."""
+        arguments = list(sys.argv[1:] if args is None else args)
+
+        def body() -> object:
+            return super(VerbGroup, self).main(
+                args=arguments,
+                prog_name=prog_name or "remit",
+                complete_var=complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
+
+        code = guarded(body, arguments)
+        if not standalone_mode:
+            return code
+        sys.exit(code)
+
+
+@click.group(cls=VerbGroup, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="remit", prog_name="remit")
+def cli() -> None:
+    """Run AI agents under rules that compile from their own document.
+
+    Exit codes: 0 fine, 1 findings, 2 bad input, 3 denied, 4 awaiting approval, 5 terminated.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    cli.main()

@@ -1,0 +1,184 @@
+"""`remit memory`: what an agent remembers; reading values and erasing are governed like everything else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import cast
+
+import click
+
+from remit.cli.exits import ExitCode, bad_input
+from remit.cli.heads import open_head, show_answer
+from remit.cli.options import caller_from, common, example, person_options, store_option
+from remit.cli.output import Session, compact, short
+from remit.document.entries import MemoryProof, prove, select
+from remit.document.memory import Entry, Memory
+from remit.document.values import JsonObject, JsonValue
+from remit.project.build import write_whole
+
+
+@click.group("memory", epilog=example("remit memory list refund-desk", "remit memory erase care --subject p-17 --as ann"))
+def command() -> None:
+    """List, recall, prove and erase what an agent remembers."""
+
+
+@command.command("list", epilog=example("remit memory list care-navigator --block visits"))
+@click.argument("agent", default="")
+@click.option("--block", default=None, help="Only this block.")
+@store_option
+@common
+def list_entries(session: Session, agent: str, block: str | None, store: str | None) -> int:
+    """List entries without their values: what is known to exist, and what was erased."""
+    with open_head(agent, store=store) as (runtime, _):
+        memory = runtime.document.memory
+        entries = [_metadata(entry) for entry in select(memory, block=block)]
+    if session.json:
+        session.emit({"root": memory.value.get("root"), "count": len(entries), "entries": [*entries]})
+        return ExitCode.FINE
+    for entry in entries:
+        erased = entry["key"] is None
+        session.parts(
+            (f"{str(entry['id'])[:12]}  ", "dim"),
+            (f"{entry['block']}  ", "bold"),
+            ("(erased)" if erased else str(entry["key"]), "dim" if erased else ""),
+            (f"  {entry['operation']} by {entry['author']} at {entry['at']}", "dim"),
+        )
+    session.say(f"{len(entries)} entries, root {memory.value.get('root')}", style="bold")
+    return ExitCode.FINE
+
+
+def _metadata(entry: Entry) -> JsonObject:
+    return {
+        "id": entry.id,
+        "block": entry.block,
+        "key": entry.key,
+        "author": entry.author,
+        "operation": entry.operation,
+        "at": entry.at,
+        "erased": entry.key is None,
+    }
+
+
+@command.command("recall", epilog=example("remit memory recall care-navigator visits --as ann:nurse"))
+@click.argument("agent")
+@click.argument("block")
+@click.option("--subject", default="", help="Only of this data subject.")
+@person_options
+@store_option
+@common
+def recall(
+    session: Session,
+    agent: str,
+    block: str,
+    subject: str,
+    person: str | None,
+    roles: tuple[str, ...],
+    attributes: tuple[str, ...],
+    store: str | None,
+) -> int:
+    """Read the values of BLOCK, if the rules allow it."""
+    with open_head(agent, store=store) as (runtime, _):
+        schema = runtime.document.governance.caller_schema
+        answer = runtime.recall(block, by=caller_from(person, roles, attributes, schema=schema), subject=subject)
+    code = show_answer(session, answer)
+    if not session.json and isinstance(answer.value, list):
+        for item in answer.value:
+            session.say(f"  {compact(item, limit=1000)}")
+    return code
+
+
+@command.command("erase", epilog=example("remit memory erase care-navigator --block visits --subject p-17 --as ann:dpo"))
+@click.argument("agent")
+@click.option("--subject", default="", help="Erase all entries of this data subject.")
+@click.option("--entry", default="", help="Erase this entry: its id or key.")
+@click.option("--block", default="", help="The block. Default with --subject: every block with a data subject.")
+@person_options
+@store_option
+@common
+def erase(
+    session: Session,
+    agent: str,
+    subject: str,
+    entry: str,
+    block: str,
+    person: str | None,
+    roles: tuple[str, ...],
+    attributes: tuple[str, ...],
+    store: str | None,
+) -> int:
+    """Erase one entry, or everything about one person; identities and proofs still verify."""
+    if bool(subject) == bool(entry):
+        raise bad_input("say what to erase", "give either `--subject` or `--entry`")
+    if entry and not block:
+        raise bad_input("`--entry` needs its block", "give `--block` too")
+    with open_head(agent, store=store) as (runtime, _):
+        document = runtime.document
+        caller = caller_from(person, roles, attributes, schema=document.governance.caller_schema)
+        named = [item.name for item in document.memory.blocks if item.subject]
+        blocks = [block] if block else named
+        if not blocks:
+            raise bad_input("no block of this agent has a data subject", "name one with `--block`")
+        answers = [runtime.erase(name, by=caller, entry=entry, subject=subject) for name in blocks]
+        revision = runtime.document.identity.revision
+    erased: list[JsonValue] = [
+        item
+        for answer in answers
+        if answer.allowed and isinstance(answer.value, list)
+        for item in cast("list[JsonValue]", answer.value)
+    ]
+    if session.json:
+        session.emit(
+            {"answers": [answer.to_json() for answer in answers], "erased": erased, "revision": revision}
+        )
+    else:
+        for answer in answers:
+            show_answer(session, answer)
+        session.say(f"{len(erased)} entries erased, revision {short(revision)}", style="bold")
+    return ExitCode.FINE if all(answer.allowed for answer in answers) else ExitCode.DENIED
+
+
+@command.command("prove", epilog=example("remit memory prove care-navigator 3f0c… -o proof.json"))
+@click.argument("agent")
+@click.argument("entry")
+@click.option("-o", "--output", default=None, metavar="FILE", help="Write the proof there.")
+@store_option
+@common
+def prove_entry(session: Session, agent: str, entry: str, output: str | None, store: str | None) -> int:
+    """Prove that ENTRY is, or is not, in the memory whose root the revision's identity covers."""
+    with open_head(agent, store=store) as (runtime, _):
+        document = runtime.document
+        name = _whole_id(document.memory, entry)
+        value = proof_value(prove(document.memory, name), root=str(document.memory.value.get("root", "")))
+        value["revision"] = document.identity.revision
+    if output is not None:
+        write_whole(Path(output), (json.dumps(value, indent=2) + "\n").encode())
+    if session.json or output is None:
+        session.emit(value)
+    else:
+        session.say(f"{'present' if value['present'] else 'absent'}: proof in {output}", style="bold")
+    return ExitCode.FINE
+
+
+def _whole_id(memory: Memory, name: str) -> str:
+    found = [entry.id for entry in select(memory) if entry.id.startswith(name.lower())] if name else []
+    return found[0] if len(found) == 1 else name.lower()
+
+
+def proof_value(proof: MemoryProof, *, root: str) -> JsonObject:
+    """Return a proof as a JSON object with stable keys."""
+    way: JsonValue = None
+    if proof.way is not None:
+        way = cast("JsonValue", _plain(proof.way))
+    return {"root": root, "id": proof.id, "present": proof.present, "leaf": proof.leaf, "way": way}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in cast("tuple[object, ...]", value)]
+    names = getattr(type(value), "__dataclass_fields__", None)
+    if names is not None:
+        return {name: _plain(getattr(value, name)) for name in names}
+    return value

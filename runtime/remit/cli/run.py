@@ -1,0 +1,98 @@
+"""`remit run`: one run of an agent, watched."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from remit.cli.agents import Target, read_target
+from remit.cli.exits import bad_input, code_of_status
+from remit.cli.options import caller_from, common, example, pairs_from, person_options, store_option
+from remit.cli.output import Session
+from remit.cli.timeline import Timeline
+from remit.host.runtime import Runtime
+
+MAX_INPUT_BYTES = 1 << 20
+
+
+@click.command(
+    "run",
+    epilog=example(
+        """remit run refund-desk --as ana:clerk --attr jurisdiction=EU --input "please refund order A-1001" """.strip(),
+        "remit run desk.agent.json --as ana --dry-run --json < question.txt --input -",
+    ),
+)
+@click.argument("agent")
+@click.argument("text", required=False)
+@click.option("--input", "input_text", default=None, metavar="TEXT|-", help="What the caller says; - reads stdin.")
+@click.option("--dry-run", is_flag=True, help="Evaluate and record aside; touch nothing.")
+@click.option("--backend", default=None, metavar="NAME", help="Use only this back-end of the document.")
+@click.option("--env", "environment", multiple=True, metavar="KEY=VALUE", help="A value of the environment.")
+@person_options
+@store_option
+@common
+def command(
+    session: Session,
+    agent: str,
+    text: str | None,
+    input_text: str | None,
+    dry_run: bool,  # noqa: FBT001  # a flag of the command line
+    backend: str | None,
+    environment: tuple[str, ...],
+    person: str | None,
+    roles: tuple[str, ...],
+    attributes: tuple[str, ...],
+    store: str | None,
+) -> int:
+    """Run AGENT, a document or a project folder, once on a text, and show every decision."""
+    words = _words(text, input_text)
+    target = read_target(agent)
+    target.compile()
+    governance = target.document.governance
+    caller = caller_from(person, roles, attributes, schema=governance.caller_schema)
+    values = pairs_from(environment, option="--env", schema=governance.environment_schema)
+    folder = target.store(store)
+    timeline = Timeline(session, known=target.document.identity.revision)
+    with Runtime.open(target.document, store=folder, backend=backend, folder=target.folder) as runtime:
+        result = runtime.run(
+            words,
+            caller=caller,
+            environment=values,
+            on_event=timeline.show,
+            dry_run=dry_run,
+        )
+    if session.json:
+        session.emit(result.to_json())
+    else:
+        timeline.finish(result, settle=settle_options(target, folder))
+    return code_of_status(result.status)
+
+
+def settle_options(target: Target, store: Path) -> Sequence[str]:
+    """Return what another invocation needs to find this run's store and tools."""
+    options = ["--store", store.as_posix()]
+    if store.absolute().parent != target.folder.absolute():
+        options += ["--folder", target.folder.as_posix()]
+    return options
+
+
+def _words(text: str | None, option: str | None) -> str:
+    if text is not None and option is not None:
+        raise bad_input("the input is given twice", "use `--input` or the argument, not both")
+    words = text if text is not None else option
+    if words is None:
+        raise bad_input("there is no input", """give it with `--input "…"`, or `--input -` for stdin""")
+    if words == "-":
+        data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        try:
+            words = data.decode()
+        except UnicodeDecodeError as error:
+            raise bad_input(f"the input on stdin is not UTF-8: byte {error.start}") from error
+    if len(words.encode("utf-8", "surrogatepass")) > MAX_INPUT_BYTES:
+        raise bad_input(f"the input has more than {MAX_INPUT_BYTES} bytes", "give less text")
+    if any("\ud800" <= character <= "\udfff" for character in words):
+        raise bad_input("the input is not UTF-8: it holds a lone surrogate")
+    return words

@@ -1,0 +1,46 @@
+"""The store as the command line needs it: the host's, and what an auditor asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol, cast, runtime_checkable
+
+from remit.errors import LedgerError
+from remit.host.stores import GROUP, Store
+from remit.ledger.verification import LogReport
+
+STORE_KIND = "sqlite"
+
+
+@runtime_checkable
+class AuditableStore(Store, Protocol):
+    """A store whose log can be verified as a whole."""
+
+    origin: str
+    verifier_key: str
+
+    def checkpoint(self) -> str:
+        """The newest signed checkpoint, a C2SP note."""
+        ...
+
+    def verify(self, *, keys: Iterable[str] = (), held: Iterable[str] = ()) -> LogReport:
+        """Verify the whole log against keys and checkpoints kept elsewhere."""
+        ...
+
+
+def open_auditable(path: Path, *, read_only: bool = True) -> AuditableStore:
+    """Open the store in the folder `path`.
+
+    Args:
+        path: the store's folder.
+        read_only: write nothing, not even a key.
+
+    Raises:
+        LedgerError: no store is installed, or the folder cannot be used.
+    """
+    for point in entry_points(group=GROUP, name=STORE_KIND):
+        opener = cast("Callable[..., AuditableStore]", point.load())
+        return opener(path, read_only=read_only)
+    raise LedgerError(f"no store is called `{STORE_KIND}`; install `remit` with its adapters")

@@ -1,0 +1,147 @@
+"""A run as people watch it: one numbered line a decision, with its rule and reason, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from remit.cli.agents import command_line
+from remit.cli.decide import MARKS
+from remit.cli.output import Session, compact, one_line, short
+from remit.host.events import (
+    ApprovalRequested,
+    BackendOpened,
+    BackendSkipped,
+    Decided,
+    MemoryChanged,
+    RunEvent,
+    RunStarted,
+    TextArrived,
+    ToolFinished,
+    TurnFinished,
+    UnknownReported,
+)
+from remit.host.results import RunResult
+
+_STATUS_STYLE = {"completed": "green", "awaiting_approval": "yellow"}
+
+
+class Timeline:
+    """Writes events as they come.
+
+    Args:
+        session: where to.
+        known: revision that the user's own document has; a later head is pointed out.
+    """
+
+    def __init__(self, session: Session, *, known: str = "") -> None:
+        self._session = session
+        self._known = known
+        self._in_text = False
+
+    def show(self, event: RunEvent) -> None:
+        """Write one event."""
+        if isinstance(event, TextArrived):
+            if not self._in_text:
+                self._session.stream("     “")
+            self._in_text = True
+            self._session.stream(event.text.replace("\n", "\n      "))
+            return
+        self._end_text()
+        match event:
+            case RunStarted():
+                self._started(event)
+            case Decided():
+                self._decided(event)
+            case BackendOpened():
+                self._note(f"back-end {event.name}: {event.model} ({event.adapter}, {event.region})")
+            case BackendSkipped():
+                self._note(f"back-end {event.name} skipped: {event.reason}", style="yellow")
+            case ToolFinished():
+                self._tool(event)
+            case MemoryChanged():
+                self._note(f"{event.operation} in {event.block}, revision {short(event.revision)}")
+            case UnknownReported():
+                self._note(
+                    f"outcome unknown: {event.action} on {event.target} in run {event.run}; it is not repeated",
+                    style="yellow",
+                )
+            case ApprovalRequested():
+                self._note(f"arguments {compact(event.arguments)}")
+            case TurnFinished(stop="length"):
+                self._note("the answer was cut at the token limit", style="yellow")
+            case _:
+                pass
+
+    def _started(self, event: RunStarted) -> None:
+        verb = "resumed" if event.resumed else "started"
+        dry = ", dry run: nothing is done" if event.dry_run else ""
+        self._session.parts(
+            (f"run {event.run} {verb}", "bold"), (f" for {event.caller}, agent {short(event.agent)}{dry}", "")
+        )
+        if self._known and self._known != event.revision:
+            self._note(f"goes on from revision {short(event.revision)}, the newest one in the store")
+
+    def _decided(self, event: Decided) -> None:
+        mark, style = MARKS.get(event.verdict, ("?", ""))
+        rules = f"  [{', '.join(event.rules)}]" if event.rules else ""
+        word = event.verdict.replace("_", " ")
+        self._session.parts(
+            (f"{event.step:>3}  ", "dim"),
+            (f"{mark} {word:<6} ", style),
+            (f"{event.action} → {one_line(_plain(event.resource))}", ""),
+            (rules, "cyan"),
+        )
+        if event.because:
+            self._note(f"because {one_line(event.because, limit=400)}")
+        elif event.verdict != "allow":
+            self._note(f"because {event.kind.replace('_', ' ')}")
+
+    def _tool(self, event: ToolFinished) -> None:
+        style = "" if event.outcome in {"ok", "dry_run"} else "yellow"
+        self._note(f"{event.tool} {event.outcome.replace('_', ' ')}: {compact(event.value)}", style=style)
+
+    def _note(self, text: str, *, style: str = "dim") -> None:
+        self._session.say(f"     {text}", style=style)
+
+    def _end_text(self) -> None:
+        if self._in_text:
+            self._session.stream("”\n")
+        self._in_text = False
+
+    def finish(self, result: RunResult, *, settle: Sequence[str] = ()) -> None:
+        """Write how the run stands.
+
+        Args:
+            result: what it came to.
+            settle: options that `approve` needs beside the approval's id, such as `--store DIR`.
+        """
+        self._end_text()
+        session = self._session
+        style = _STATUS_STYLE.get(result.status, "red")
+        session.parts(
+            (result.status.replace("_", " "), f"bold {style}"),
+            (f": {one_line(result.reason, limit=600)}" if result.reason else "", ""),
+        )
+        usage = ", ".join(f"{name} {count}" for name, count in result.usage.items() if count)
+        session.say(f"  usage     {usage or 'none'}")
+        session.say(f"  revision  {short(result.revision)}  {result.revision}")
+        if result.pending is not None:
+            waiting = result.pending
+            session.say(f"  waiting   {waiting.action} {compact(waiting.arguments)}", style="yellow")
+            session.say(f"            for a person with role {waiting.by}: {waiting.because}", style="yellow")
+            line = command_line(
+                "remit",
+                "approve",
+                waiting.id,
+                "--as",
+                f"NAME:{waiting.by}",
+                "--reason",
+                "…",
+                "--continue",
+                *settle,
+            )
+            session.say(f"  approve   {line}")
+
+
+def _plain(resource: str) -> str:
+    return resource.removeprefix("Remit::").replace('::"', " ").removesuffix('"')

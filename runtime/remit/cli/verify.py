@@ -1,0 +1,95 @@
+"""`remit verify`: is this document what it says it is, and who signed it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from remit.cli.agents import read_file, read_target
+from remit.cli.exits import ExitCode, bad_input
+from remit.cli.keys import key_name
+from remit.cli.options import common, example
+from remit.cli.output import Session
+from remit.document.identity import field_digests
+from remit.document.signing import TrustPolicy, public_key_from_pem, verify_document_signatures
+from remit.document.values import JsonObject
+from remit.host.clock import SystemClock
+
+
+@click.command(
+    "verify",
+    epilog=example("remit verify desk.agent.json", "remit verify desk.agent.json --trust compliance.pub.pem"),
+)
+@click.argument("document")
+@click.option("--trust", "trusted", multiple=True, metavar="[NAME=]KEY.pem", help="A public key to believe; repeatable.")
+@click.option("--not-after", "ends", multiple=True, metavar="NAME=TIME", help="When a trusted key expires.")
+@click.option("--threshold", type=click.IntRange(min=1), default=1, show_default=True, help="Signatures needed.")
+@click.option("--require-signature", is_flag=True, help="Refuse a document without a trusted signature.")
+@common
+def command(
+    session: Session,
+    document: str,
+    trusted: tuple[str, ...],
+    ends: tuple[str, ...],
+    threshold: int,
+    require_signature: bool,  # noqa: FBT001  # a flag of the command line
+) -> int:
+    """Recompute every digest of DOCUMENT, and check its signatures against your own keys.
+
+    A document that does not verify is refused (exit code 2), naming the field. Nothing of it is run.
+    """
+    if require_signature and not trusted:
+        raise bad_input("`--require-signature` needs a key to believe", "name your own with `--trust KEY.pem`")
+    trust = _trust(trusted, ends, threshold)
+    target = read_target(document)
+    held = target.document
+    signers: tuple[str, ...] = ()
+    if trusted and (require_signature or held.identity.signatures or threshold > 1):
+        signers = verify_document_signatures(held, trust, now=SystemClock().now())
+    value: JsonObject = {
+        "verified": True,
+        "agent": held.identity.agent,
+        "revision": held.identity.revision,
+        "fields": dict(field_digests(held)),
+        "memory_entries": held.memory.value.get("count", 0),
+        "operations": len(held.lineage.operations),
+        "signatures": len(held.identity.signatures),
+        "trusted_signers": [*signers],
+    }
+    if session.json:
+        session.emit(value)
+        return ExitCode.FINE
+    session.say("✓ identity verifies", style="bold green")
+    session.say(f"  agent     {held.identity.agent}")
+    session.say(f"  revision  {held.identity.revision}")
+    for name, digest in field_digests(held).items():
+        session.say(f"  {name:<16} {digest}", style="dim")
+    session.say(f"  {_signed(len(held.identity.signatures), signers, checked=bool(trusted))}")
+    return ExitCode.FINE
+
+
+def _signed(count: int, signers: tuple[str, ...], *, checked: bool) -> str:
+    if signers:
+        return "signed by " + ", ".join(f"`{name}`" for name in signers)
+    if not count:
+        return "not signed"
+    return f"{count} signatures, none checked" if not checked else f"{count} signatures"
+
+
+def _trust(trusted: tuple[str, ...], ends: tuple[str, ...], threshold: int) -> TrustPolicy:
+    keys: dict[str, bytes] = {}
+    for item in trusted:
+        name, mark, file = item.partition("=")
+        path = Path(file if mark else item)
+        keys[name if mark else key_name(path)] = public_key_from_pem(read_file(str(path)))
+    not_after: dict[str, str] = {}
+    for item in ends:
+        name, _, time = item.partition("=")
+        if name not in keys:
+            raise bad_input(f"`--not-after {item}` names no trusted key", "write `NAME=TIME` of a `--trust` key")
+        not_after[name] = time
+    try:
+        return TrustPolicy(keys=keys, not_after=not_after, threshold=threshold)
+    except ValueError as error:
+        raise bad_input(str(error)) from error
