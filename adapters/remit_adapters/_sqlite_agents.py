@@ -7,15 +7,19 @@ the head revision are refused, whoever changed them.
 from __future__ import annotations
 
 import json
-import sqlite3
-from typing import cast
+from typing import cast, TYPE_CHECKING
 
+from remit.document.entries import entry_value
 from remit.document.identity import field_digests
-from remit.document.memory import Entry
-from remit.document.model import Document
-from remit.document.values import JsonObject, JsonValue
+from remit.document.parse import document_from_value
 from remit.errors import DocumentError, HeadMovedError, LedgerError
-from remit.ports import Advance
+
+if TYPE_CHECKING:
+    from remit.document.memory import Entry
+    from remit.ports import Advance
+    from remit.document.values import JsonObject, JsonValue
+    from remit.document.model import Document
+    import sqlite3
 
 
 def create_agent(connection: sqlite3.Connection, document: Document) -> None:
@@ -86,10 +90,8 @@ def advance_agent(connection: sqlite3.Connection, advance: Advance) -> None:
     connection.executemany(
         "INSERT INTO entries (agent, id, value) VALUES (?, ?, ?)"
         " ON CONFLICT (agent, id) DO UPDATE SET value = excluded.value",
-        ((key, entry.id, _text(entry_value(entry))) for entry in advance.put),
+        ((key, entry.id, _text(entry_value(entry))) for entry in _changed(advance)),
     )
-    for entry_id in advance.erased:
-        _erase(connection, key, entry_id)
 
 
 def load_agent(connection: sqlite3.Connection, agent: str) -> Document | None:
@@ -113,8 +115,6 @@ def load_agent(connection: sqlite3.Connection, agent: str) -> Document | None:
         ).fetchall()
     finally:
         connection.execute("COMMIT")
-    from remit.document.parse import document_from_value
-
     try:
         value = {name: cast("JsonValue", json.loads(text)) for name, text in fields.items()}
         cast("JsonObject", value["memory"])["entries"] = [json.loads(row[0]) for row in entries]
@@ -143,41 +143,23 @@ def find_agents(connection: sqlite3.Connection, prefix: str) -> list[str]:
     return [str(row[0]) for row in rows.fetchall()]
 
 
-def entry_value(entry: Entry) -> JsonObject:
-    """Write an entry as the document does; an erased one has no key, salt and payload."""
-    value: JsonObject = {
-        "id": entry.id,
-        "block": entry.block,
-        "author": entry.author,
-        "operation": entry.operation,
-        "at": entry.at,
-        "commitment": entry.commitment,
-    }
-    if entry.key is not None:
-        value["key"] = entry.key
-    if entry.salt is not None:
-        value["salt"] = entry.salt
-    if entry.payload is not None:
-        payload: JsonObject = {"value": entry.payload.value}
-        if entry.payload.subject:
-            payload["subject"] = entry.payload.subject
-        if entry.payload.on_behalf_of:
-            payload["on_behalf_of"] = entry.payload.on_behalf_of
-        value["payload"] = payload
-    return value
+def _changed(advance: Advance) -> list[Entry]:
+    """Return the rows that changed, as the child document holds them.
 
-
-def _erase(connection: sqlite3.Connection, key: int, entry_id: str) -> None:
-    row = connection.execute(
-        "SELECT value FROM entries WHERE agent = ? AND id = ?", (key, entry_id)
-    ).fetchone()
-    if row is None:
-        raise LedgerError(f"there is no entry `{entry_id}` to erase")
-    value = cast("JsonObject", json.loads(row[0]))
-    kept: JsonObject = {name: value[name] for name in value if name not in {"key", "salt", "payload"}}
-    connection.execute(
-        "UPDATE entries SET value = ? WHERE agent = ? AND id = ?", (_text(kept), key, entry_id)
-    )
+    INVARIANT (delta is the document's): a put or erased entry that the child does not hold like that is refused, for
+    the rows would no longer give the child's revision.
+    """
+    tree = advance.document.memory.tree
+    for entry in advance.put:
+        if tree.get(bytes.fromhex(entry.id)) != entry:
+            raise LedgerError(f"the entry `{entry.id}` is to be stored, but the child revision holds another one")
+    erased: list[Entry] = []
+    for entry_id in advance.erased:
+        held = tree.get(bytes.fromhex(entry_id))
+        if held is None or held.payload is not None:
+            raise LedgerError(f"the entry `{entry_id}` is to be erased, but the child revision does not say so")
+        erased.append(held)
+    return [*advance.put, *erased]
 
 
 def _head(connection: sqlite3.Connection, agent: str) -> tuple[int, str] | None:

@@ -15,9 +15,7 @@ from __future__ import annotations
 import os
 import threading
 import unicodedata
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from remit.errors import EnforcementError, LedgerError
 from remit.ports import Stop
@@ -28,6 +26,10 @@ from remit_adapters._sqlite_schema import (
     refusals_named,
     schema_version,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Sequence
 
 APPLICATION: Final = 0x524D_4343
 """`RMCC`."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from pathlib import Path
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,6 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from remit.errors import LedgerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY_FILE: Final = "log.key"
 PUBLIC_FILE: Final = "log.pub"

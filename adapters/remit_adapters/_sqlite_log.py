@@ -7,9 +7,7 @@ used only while the size in the file is the cached one, so several processes may
 from __future__ import annotations
 
 import secrets
-import sqlite3
-from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from remit.document.merkle import leaf_hash
 from remit.errors import LedgerError
@@ -17,8 +15,12 @@ from remit.ledger.checkpoint import Checkpoint, sign_checkpoint, verifier_key, v
 from remit.ledger.encoding import SALT_BYTES, Sealed, leaf_digest, seal_draft
 from remit.ledger.report import RawRecord, StoredNote
 from remit.ledger.tree import Node, Peaks, peak_places
-from remit.ports import Signer
 from remit.records import Draft, Receipt
+
+if TYPE_CHECKING:
+    from remit.ports import Signer
+    from collections.abc import Iterator, Sequence
+    import sqlite3
 
 CHUNK: Final = 512
 

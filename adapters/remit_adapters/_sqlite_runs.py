@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from typing import cast
+from typing import cast, TYPE_CHECKING
 
-from remit.document.values import JsonObject
 from remit.errors import LedgerError
 from remit.ports import RunState
+
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject
+    import sqlite3
 
 _COLUMNS = "SELECT run, agent, status, value FROM runs"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from remit.errors import LedgerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Iterator
 
 SCHEMA_VERSION: Final = 1
 MINIMUM_SQLITE: Final = (3, 37, 0)

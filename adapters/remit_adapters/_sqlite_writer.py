@@ -12,20 +12,22 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from remit.errors import LedgerError
-from remit.ledger.encoding import Sealed
-from remit.ledger.tree import Peaks
-from remit.ports import Batch, Signer
-from remit.records import Receipt
 from remit_adapters._sqlite_agents import advance_agent, create_agent
 from remit_adapters._sqlite_log import LogAppender
 from remit_adapters._sqlite_runs import save_run
 from remit_adapters._sqlite_schema import refusal
+
+if TYPE_CHECKING:
+    from remit.ledger.tree import Peaks
+    from remit.ledger.encoding import Sealed
+    from remit.records import Receipt
+    from remit.ports import Batch, Signer
+    from pathlib import Path
+    from concurrent.futures import Future
 
 GROUP: Final = 256
 

@@ -22,19 +22,15 @@ Needs SQLite 3.37 or newer (standard library module `sqlite3`).
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Final
+from typing import Final, TYPE_CHECKING, Self
 
-from remit.document.model import Document
 from remit.errors import LedgerError
 from remit.ledger.checkpoint import Checkpoint, parse_verifier_key, sign_checkpoint, verifier_key
 from remit.ledger.encoding import decode_record
@@ -57,6 +53,12 @@ from remit_adapters._sqlite_schema import (
     schema_version,
 )
 from remit_adapters._sqlite_writer import Job, Writer
+
+if TYPE_CHECKING:
+    from remit.document.model import Document
+    from types import TracebackType
+    from collections.abc import Iterable, Iterator
+    import sqlite3
 
 STORE_FILE: Final = "store.db"
 CONTROL_FILE: Final = "control.db"
@@ -385,7 +387,7 @@ class SqliteStore:
             self._reader.close()
         self.control.close()
 
-    def __enter__(self) -> SqliteStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

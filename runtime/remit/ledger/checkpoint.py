@@ -1,4 +1,4 @@
-"""Checkpoints: C2SP signed notes (signed-note) over the size and root of the log (tlog-checkpoint 1.0).
+r"""Checkpoints: C2SP signed notes (signed-note) over the size and root of the log (tlog-checkpoint 1.0).
 
 Rules
 1. A body is `origin\\n`, `size\\n` in decimal without leading zeros, `base64(root)\\n`, then optional extension lines.
@@ -17,15 +17,17 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from remit.errors import LedgerError
-from remit.ports import Signer
+
+if TYPE_CHECKING:
+    from remit.ports import Signer
+    from collections.abc import Iterable
 
 ED25519: Final = b"\x01"
 MAX_NOTE_BYTES: Final = 1 << 20

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from remit.document.merkle import node_hash
-from remit.ledger.checkpoint import Checkpoint
 from remit.ledger.tree import Node, fold, peak_places
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from remit.ledger.checkpoint import Checkpoint
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class LogTree:
             )
         self._other: dict[tuple[int, int], bytes] = {}
         self.differing: list[tuple[int, int]] = []
+        self.outside: list[tuple[int, int]] = []
         if stored is not None:
             self._compare(stored)
 
@@ -66,8 +70,7 @@ class LogTree:
                 if self._levels[node.level][node.index] == node.digest:
                     continue
             self._other[key] = node.digest
-            if inside:
-                self.differing.append(key)
+            (self.differing if inside else self.outside).append(key)
         for level, marks in enumerate(seen):
             if counts[level] < len(marks):
                 self.differing.extend((level, index) for index, mark in enumerate(marks) if not mark)
@@ -155,7 +158,8 @@ def _folds(tree: LogTree, places: Sequence[tuple[int, int]]) -> list[bytes]:
     folded = tree.candidates(*places[-1])
     for place in reversed(places[:-1]):
         # At most three candidates a place; beyond 64 combinations only the first are tried.
-        folded = [node_hash(left, right) for left, right in product(tree.candidates(*place), folded)][:64]
+        pairs = product(tree.candidates(*place), folded)
+        folded = [node_hash(left, right) for left, right in pairs][:64]
     return folded
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final, cast, TYPE_CHECKING
 
 from remit.document.merkle import leaf_hash
-from remit.document.values import JsonObject
 from remit.errors import LedgerError
 from remit.ledger.encoding import content_problem, decode_leaf, leaf_digest
 from remit.ledger.report import ERASE_CONTENT, Finding, RawRecord
+
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject
 
 _MAX_GAP: Final = 1 << 24
 """A row further away than this is an intruder, not the sign of a deletion."""

@@ -7,10 +7,13 @@ The nodes that a size needs, its *peaks*, are one for each set bit of the size: 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from remit.document.merkle import node_hash
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 

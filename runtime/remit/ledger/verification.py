@@ -8,18 +8,18 @@ Rules
 2. The largest such checkpoint must cover exactly the records there are: fewer records = the tail was cut,
    more = records nobody signed for.
 3. The root over the leaf bytes must equal the signed root, at every signed size.
-4. Where it does not, the damage is searched from the signed root downwards: a stored or recomputed pair of child
-   hashes is believed when it hashes to its believed parent. A record whose believed leaf hash differs is named;
-   where stored hashes were changed as well, the smallest range that contains the damage is named instead.
+4. Where it does not, the damage is searched from the signed root downwards.
+   A stored or recomputed pair of child hashes is believed when it hashes to its believed parent.
+   A record whose believed leaf hash differs is named; where stored hashes were changed as well, the smallest range
+   that contains the damage is named instead.
 5. Salt and content must be what the leaf commits to; missing content needs a record that says it was erased.
 
-Limits: somebody with the signing key can write and sign another log. Only a checkpoint kept elsewhere (`held`)
-shows that, and a tail that was cut together with its checkpoints.
+Limits: somebody with the signing key can write and sign another log.
+Only a checkpoint kept elsewhere (`held`) shows that, and a tail that was cut together with its checkpoints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 
 from remit.errors import LedgerError
 from remit.ledger.checkpoint import Checkpoint, VerifierKey, verify_checkpoint
@@ -27,6 +27,10 @@ from remit.ledger.damage import Damage, LogTree, locate_damage
 from remit.ledger.report import Finding, LogReport, RawRecord, StoredNote
 from remit.ledger.rows import Rows
 from remit.ledger.tree import EMPTY_ROOT, Node, Peaks
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 def verify_log(
@@ -61,8 +65,10 @@ def verify_log(
     damages = _damages(tree, trusted, [*signed, *kept], rows)
     findings.extend(_explain(damages, rows))
     findings.extend(_forks(tree, signed, kept, damages, rows))
-    findings.extend(_node_findings(tree, damages))
+    findings.extend(_node_findings(tree, damages, rows, trusted.size if trusted else 0))
     findings.extend(rows.content_findings())
+    if trusted is not None and not findings and tree.root(trusted.size) != trusted.root:
+        findings.append(Finding(index=None, problem="the root over the records is not the signed root"))
     peaks = Peaks()
     for leaf in rows.leaves:
         peaks, _ = peaks.append(leaf or EMPTY_ROOT)
@@ -173,7 +179,7 @@ def _damages(tree: LogTree, trusted: Checkpoint | None, others: list[Checkpoint]
         first = max(damage.first, intact)
         last = damage.last
         if damage.leaf is None and first < broken <= last:
-            # The first damage lies below the smallest size whose signed root fails; behind it nothing is proved.
+            # The first damage lies below the smallest size whose signed root fails; nothing proves the rest.
             narrowed.append(Damage(first=first, last=broken - 1))
             first = broken
             if first > last:
@@ -181,7 +187,17 @@ def _damages(tree: LogTree, trusted: Checkpoint | None, others: list[Checkpoint]
             narrowed.append(Damage(first=first, last=last, doubtful=True))
             continue
         narrowed.append(Damage(first=first, last=last, leaf=damage.leaf, doubtful=damage.doubtful))
-    return [damage for damage in narrowed if damage.first < len(rows.leaves)]
+    there = len(rows.leaves)
+    settled: list[Damage] = []
+    for damage in narrowed:
+        first, last = damage.first, min(damage.last, there - 1)
+        if first > last:
+            continue
+        missing = damage.last >= there or tree.has_gap(first, last)
+        # Missing rows explain the mismatch; their neighbours are then not provable rather than changed.
+        doubtful = damage.doubtful or (damage.leaf is None and missing)
+        settled.append(Damage(first=first, last=last, leaf=damage.leaf, doubtful=doubtful))
+    return settled
 
 
 def _explain(damages: list[Damage], rows: Rows) -> list[Finding]:
@@ -193,7 +209,7 @@ def _explain(damages: list[Damage], rows: Rows) -> list[Finding]:
                 Finding(
                     index=damage.first,
                     last=damage.last,
-                    problem="cannot be proved: they follow a changed record and their stored hashes were changed too",
+                    problem="cannot be proved: records beside them are changed or missing, and stored hashes too",
                     hint="compare with a copy of the store",
                 )
             )
@@ -206,7 +222,7 @@ def _explain(damages: list[Damage], rows: Rows) -> list[Finding]:
                     last=damage.last,
                     problem="changed, and its stored hash with it: the signed root does not match"
                     if one
-                    else "at least one of them was changed, and stored hashes with it: the signed root does not match",
+                    else "at least one was changed, and stored hashes with it: the signed root does not match",
                     hint=""
                     if one
                     else "a checkpoint kept elsewhere, or a copy of the store, can narrow it down",
@@ -263,28 +279,28 @@ def _forks(
     return found
 
 
-def _node_findings(tree: LogTree, damages: list[Damage]) -> list[Finding]:
-    """Name stored tree nodes that differ from the records, unless the records below are damaged themselves."""
+def _node_findings(tree: LogTree, damages: list[Damage], rows: Rows, signed_size: int) -> list[Finding]:
+    """Name stored tree nodes that differ from the records, unless what lies below is already named."""
     found: list[Finding] = []
     for level, index in tree.differing:
         first = index << level
         last = first + (1 << level) - 1
-        if any(damage.first <= last and first <= damage.last for damage in damages) or tree.has_gap(
-            first, last
-        ):
+        named = any(damage.first <= last and first <= damage.last for damage in damages)
+        if named or last >= signed_size or tree.has_gap(first, last):
             continue
-        what = (
-            "its stored leaf hash" if level == 0 else f"the stored tree node at level {level}, index {index}"
-        )
+        what = "its stored leaf hash" if level == 0 else f"the stored tree node at level {level}, index {index}"
         found.append(
             Finding(
                 index=first,
                 last=last,
                 problem=f"{what} was changed or removed",
-                hint="the records below it are as they were signed"
-                if level
-                else "the record is as it was signed",
+                hint="the records below it are as they were signed",
             )
+        )
+    if len(rows.leaves) == signed_size:
+        found.extend(
+            Finding(index=None, problem=f"a stored tree node at level {level}, index {index} belongs to no record")
+            for level, index in tree.outside
         )
     return found
 
