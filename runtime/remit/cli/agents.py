@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +12,17 @@ from typing import TYPE_CHECKING
 from remit.cli.exits import bad_input
 from remit.cli.output import short
 from remit.document.carriers import format_of
-from remit.document.model import Document
 from remit.document.parse import parse_document
-from remit.engine.image import PolicyImage
 from remit.errors import DocumentError, Fault
 from remit.policy.compile import compile_governance
 from remit.policy.origins import Origin
 from remit.project.build import build_project
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from remit.document.model import Document
+    from remit.engine.image import PolicyImage
     from remit.host.stores import Store
 
 STORE_VARIABLE = "REMIT_STORE"
@@ -68,9 +69,7 @@ def read_target(label: str, *, fetch_tools: bool = False) -> Target:
     path = Path(label)
     if path.is_dir():
         built = build_project(path, fetch_tools=fetch_tools)
-        return Target(
-            document=built.document, origins=built.origins, folder=path, label=label, project=True
-        )
+        return Target(document=built.document, origins=built.origins, folder=path, label=label, project=True)
     document = parse_document(read_file(label), file=label, format=format_of(path.name))
     return Target(document=document, folder=path.parent, label=label, project=False)
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from remit.cli.agents import read_target
 from remit.cli.exits import ExitCode
 from remit.cli.options import common, example
-from remit.cli.output import Session
 from remit.engine.cedar import CedarEngine
 from remit.project.cases import CaseResult, read_cases, run_case
 from remit.project.lint import Finding, lint
+
+if TYPE_CHECKING:
+    from remit.cli.output import Session
 
 
 @click.command("check", epilog=example("remit check refund-desk", "remit check refund-desk --json"))
 @click.argument("agent")
 @click.option("--strict", is_flag=True, help="Advice counts as a finding.")
 @common
-def command(session: Session, agent: str, strict: bool) -> int:  # noqa: FBT001  # a flag of the command line
+def command(session: Session, *, agent: str, strict: bool) -> int:
     """Build and compile AGENT, look for rules that cannot work as meant, and decide its cases."""
     target = read_target(agent)
     image = target.compile()
@@ -42,7 +46,8 @@ def command(session: Session, agent: str, strict: bool) -> int:  # noqa: FBT001 
     else:
         _show(session, results, findings)
         session.say(
-            f"{len(image.rules)} rules, {len(results)} cases: {len(results) - failed} passed, {failed} failed; "
+            f"{len(image.rules)} rules, {len(results)} cases: "
+            f"{len(results) - failed} passed, {failed} failed; "
             f"{len(findings)} finding{'' if len(findings) == 1 else 's'}",
             style="bold",
         )

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from remit.cli.agents import read_target
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import common, example
-from remit.cli.output import Session
-from remit.document.values import JsonObject
-from remit.engine.image import PolicyImage, RuleInfo
 from remit.project.build import write_whole
 
+if TYPE_CHECKING:
+    from remit.cli.output import Session
+    from remit.document.values import JsonObject
+    from remit.engine.image import PolicyImage, RuleInfo
 
-@click.command("compile", epilog=example("remit compile refund-desk", "remit compile desk.agent.json -o out --stats"))
+
+@click.command(
+    "compile", epilog=example("remit compile refund-desk", "remit compile desk.agent.json -o out --stats")
+)
 @click.argument("agent")
 @click.option("-o", "--output", default=None, metavar="DIR", help="Write the four files of the image there.")
 @click.option("--stats", is_flag=True, help="Count rules by effect and action.")
 @common
-def command(session: Session, agent: str, output: str | None, stats: bool) -> int:  # noqa: FBT001  # a flag of the command line
+def command(session: Session, *, agent: str, output: str | None, stats: bool) -> int:
     """Compile an agent's governance and show where every policy comes from."""
     image = read_target(agent).compile()
     written = [] if output is None else _write(image, Path(output))

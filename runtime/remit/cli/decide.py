@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from remit.cli.agents import read_target
 from remit.cli.exits import ExitCode
 from remit.cli.options import caller_from, common, example, json_from, pairs_from, person_options
-from remit.cli.output import Session
-from remit.document.values import JsonObject
 from remit.engine.cedar import CedarEngine
 from remit.project.answers import Verdict, settle
 from remit.project.questions import DEFAULT_NOW, build_request, question_from
+
+if TYPE_CHECKING:
+    from remit.cli.output import Session
+    from remit.document.values import JsonObject
 
 _CODES = {
     "allow": ExitCode.FINE,
@@ -24,7 +28,7 @@ MARKS = {"allow": ("✓", "green"), "deny": ("✗", "red"), "awaiting_approval":
 @click.command(
     "decide",
     epilog=example(
-        """remit decide refund-desk --action refund --input '{"order_id": "A-1", "amount": 900}' --as ana:clerk""",
+        """remit decide refund-desk --as ana:clerk --action refund --input '{"amount": 900}' """.strip(),
         "remit decide desk.agent.json --action activate --as bob --attr jurisdiction=US",
     ),
 )
@@ -38,11 +42,14 @@ MARKS = {"allow": ("✓", "green"), "deny": ("✗", "red"), "awaiting_approval":
 @click.option("--env", "environment", multiple=True, metavar="KEY=VALUE", help="A value of the environment.")
 @click.option("--now", default=DEFAULT_NOW, show_default=True, help="The time, RFC 3339 UTC.")
 @click.option("--lifecycle", default="", help="The agent's lifecycle. Default: ready or active, by action.")
-@click.option("--fulfilled", multiple=True, metavar="RULE", help="A rule whose obligations count as fulfilled.")
+@click.option(
+    "--fulfilled", multiple=True, metavar="RULE", help="A rule whose obligations count as fulfilled."
+)
 @person_options
 @common
 def command(
     session: Session,
+    *,
     agent: str,
     action: str,
     resource: str,

@@ -6,10 +6,10 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,17 +20,21 @@ from remit.cli.options import common, example
 from remit.cli.output import Session, one_line
 from remit.cli.stores import open_auditable
 from remit.cli.timeline import Timeline
-from remit.document.model import BackendEntry, Document
-from remit.document.values import JsonObject, JsonValue
 from remit.errors import AdapterError
 from remit.host import models
 from remit.host.caller import Caller
 from remit.host.events import ApprovalRequested, Decided, RunEvent
-from remit.host.results import RunResult
 from remit.host.runtime import Runtime
 from remit.policy.compile import compile_governance
 from remit.project.build import build_project
 from remit.project.scenes import DEMO_FILE, Demo, Scene, Shown, read_demo
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from remit.document.model import BackendEntry, Document
+    from remit.document.values import JsonObject, JsonValue
+    from remit.host.results import RunResult
 
 DEFAULT_EXAMPLE = Path("examples/refund-desk")
 _MAX_ROWS = 20
@@ -54,12 +58,14 @@ class Played:
         }
 
 
-@click.command("demo", epilog=example("remit demo", "remit demo --backend scripted", "remit demo my-agent --keep out"))
+@click.command(
+    "demo", epilog=example("remit demo", "remit demo --backend scripted", "remit demo my-agent --keep out")
+)
 @click.argument("folder", default=None, required=False)
 @click.option("--backend", default=None, metavar="NAME", help="Use only this back-end of the document.")
 @click.option("--keep", default=None, metavar="DIR", help="Work in DIR and leave it there.")
 @common
-def command(session: Session, folder: str | None, backend: str | None, keep: str | None) -> int:
+def command(session: Session, *, folder: str | None, backend: str | None, keep: str | None) -> int:
     """Play the scenes of an example (the refund desk by default) in a copy of its folder."""
     source = _source(folder)
     demo = read_demo(source)
@@ -81,7 +87,7 @@ def command(session: Session, folder: str | None, backend: str | None, keep: str
 def _source(folder: str | None) -> Path:
     if folder is None and not (DEFAULT_EXAMPLE / DEMO_FILE).is_file():
         raise bad_input(
-            f"there is no `{DEFAULT_EXAMPLE.as_posix()}` here; the examples come with the source, not with the package",
+            f"there is no `{DEFAULT_EXAMPLE.as_posix()}` here: examples come with the source alone",
             "run this in a clone of the project, or name a folder that holds a `demo.yaml`",
         )
     source = Path(folder) if folder is not None else DEFAULT_EXAMPLE
@@ -91,9 +97,11 @@ def _source(folder: str | None) -> Path:
 
 
 @contextmanager
-def _working_copy(source: Path, keep: str | None) -> Iterator[Path]:
+def _working_copy(source: Path, keep: str | None) -> Generator[Path]:
     def left_out(_folder: str, names: list[str]) -> set[str]:
-        return {name for name in names if name in {STORE_FOLDER, "__pycache__"} or name.endswith(".sqlite3-wal")}
+        return {
+            name for name in names if name in {STORE_FOLDER, "__pycache__"} or name.endswith(".sqlite3-wal")
+        }
 
     if keep is not None:
         place = Path(keep)
@@ -122,7 +130,9 @@ def _backend(document: Document, name: str | None) -> BackendEntry:
         try:
             models.verified(wanted, models=models.models_folder(os.environ))
         except AdapterError as error:
-            raise AdapterError(f"{error}; or play it without a model: `remit demo --backend scripted`") from error
+            raise AdapterError(
+                f"{error}; or play it without a model: `remit demo --backend scripted`"
+            ) from error
     return entry
 
 
@@ -155,7 +165,9 @@ def _play(session: Session, runtime: Runtime, scene: Scene, number: int) -> Play
     caller = Caller(id=scene.person, roles=scene.roles, attributes=scene.attributes)
     results = [runtime.run(scene.input, caller=caller, environment=scene.environment, on_event=watch)]
     approved: list[str] = []
-    while results[-1].pending is not None and scene.settlement is not None and len(approved) < len(scene.input):
+    while (
+        results[-1].pending is not None and scene.settlement is not None and len(approved) < len(scene.input)
+    ):
         _brief(session, results[-1])
         if not _settle(session, runtime, scene, results[-1], approved):
             break
@@ -182,7 +194,9 @@ def _settle(session: Session, runtime: Runtime, scene: Scene, result: RunResult,
     settle = runtime.approve if how.approved else runtime.refuse
     answer = settle(pending.id, by=person, reason=how.reason)
     verb = "approves" if how.approved else "refuses"
-    session.say(f"  {how.person} ({', '.join(how.roles)}) {verb} {pending.action}: {how.reason}", style="yellow")
+    session.say(
+        f"  {how.person} ({', '.join(how.roles)}) {verb} {pending.action}: {how.reason}", style="yellow"
+    )
     if not answer.allowed:
         session.say(f"  denied: {answer.because}", style="red")
     elif how.approved:
@@ -190,7 +204,9 @@ def _settle(session: Session, runtime: Runtime, scene: Scene, result: RunResult,
     return answer.allowed
 
 
-def _problems(scene: Scene, result: RunResult, events: list[RunEvent], approved: list[str]) -> tuple[str, ...]:
+def _problems(
+    scene: Scene, result: RunResult, events: list[RunEvent], approved: list[str]
+) -> tuple[str, ...]:
     expect, problems = scene.expect, list[str]()
     if result.status != expect.status:
         problems.append(f"expected the run to end {expect.status}, it is {result.status}")

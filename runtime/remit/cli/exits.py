@@ -1,26 +1,30 @@
 """Exit codes, and how errors reach people and programs.
 
-    0    fine
-    1    findings: a check, a verification or a run failed
-    2    bad input: what was given cannot be accepted or read
-    3    denied
-    4    awaiting approval
-    5    terminated
-    70   internal error (BSD sysexits EX_SOFTWARE)
-    130  interrupted
+0    fine
+1    findings: a check, a verification or a run failed
+2    bad input: what was given cannot be accepted or read
+3    denied
+4    awaiting approval
+5    terminated
+70   internal error (BSD sysexits EX_SOFTWARE)
+130  interrupted
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import click
 
 from remit.cli.output import Session, fault_value, printable
-from remit.document.values import JsonObject
 from remit.errors import Fault, FaultsError, GovernanceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from remit.document.values import JsonObject
 
 REPORT_TO = "the project's issue tracker"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remit.cli.agents import existing_store, find_agent, read_target, store_folder
 from remit.cli.exits import ExitCode, bad_input
@@ -12,18 +12,24 @@ from remit.cli.options import caller_from
 from remit.cli.output import Session, short
 from remit.cli.settle import tools_folder
 from remit.cli.stores import AuditableStore, open_auditable
-from remit.document.model import Document
-from remit.host.caller import Caller
-from remit.host.results import Answer
 from remit.host.runtime import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from remit.document.model import Document
+    from remit.host.caller import Caller
+    from remit.host.results import Answer
 
 
 @contextmanager
-def open_head(name: str, *, store: str | None, folder: str | None = None) -> Iterator[tuple[Runtime, AuditableStore]]:
+def open_head(
+    name: str, *, store: str | None, folder: str | None = None
+) -> Generator[tuple[Runtime, AuditableStore]]:
     """Open the head of an agent.
 
     Args:
-        name: a project folder, a document file, an agent id or the beginning of one, or empty for the only agent.
+        name: a project folder, a document file, the beginning of an agent id, or empty for the only agent.
         store: `--store`.
         folder: where Python tools are found; beside the store, or the project folder, where None.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 from rich.table import Table
 
@@ -11,15 +13,17 @@ from remit.cli.exits import ExitCode
 from remit.cli.options import common, example
 from remit.cli.output import Session, one_line, printable, short
 from remit.document.identity import field_digests
-from remit.document.model import Document
-from remit.document.values import JsonObject
-from remit.engine.image import PolicyImage
+
+if TYPE_CHECKING:
+    from remit.document.model import Document
+    from remit.document.values import JsonObject
+    from remit.engine.image import PolicyImage
 
 
 @click.command("inspect", epilog=example("remit inspect desk.agent.json", "remit inspect refund-desk --json"))
 @click.argument("agent")
 @common
-def command(session: Session, agent: str) -> int:
+def command(session: Session, *, agent: str) -> int:
     """Show the six fields of AGENT, its rules with their origin, and what waits for approval."""
     target = read_target(agent)
     image = target.compile()
@@ -83,7 +87,8 @@ def _show(session: Session, document: Document, image: PolicyImage) -> None:
     session.console.print(_rules_table(image))
     for pending in state.pending:
         session.say(
-            f"waiting: {pending.action} ({short(pending.id)}) for a person with role {pending.by}: {pending.because}",
+            f"waiting: {pending.action} ({short(pending.id)}) for a person with role {pending.by}: "
+            f"{pending.because}",
             style="yellow",
         )
 

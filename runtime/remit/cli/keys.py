@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import common, example
-from remit.cli.output import Session
 from remit.document.signing import Ed25519Signer, public_key_pem
 from remit.project.build import write_whole
+
+if TYPE_CHECKING:
+    from remit.cli.output import Session
 
 PRIVATE_SUFFIX = ".key.pem"
 PUBLIC_SUFFIX = ".pub.pem"
@@ -26,7 +29,7 @@ def command() -> None:
 @click.argument("name")
 @click.option("--folder", default=".", metavar="DIR", show_default=True, help="Where the two files go.")
 @common
-def new(session: Session, name: str, folder: str) -> int:
+def new(session: Session, *, name: str, folder: str) -> int:
     """Make a key pair: NAME.key.pem (keep it secret) and NAME.pub.pem (give it to verifiers)."""
     if not name or Path(name).name != name:
         raise bad_input(f"`{name}` is no key name", "use a name without `/`")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from remit.cli.agents import existing_store
-from remit.cli.exits import ExitCode, bad_input
+from remit.cli.exits import bad_input
 from remit.cli.heads import open_head, show_answer
 from remit.cli.options import caller_from, common, example, person_options, store_option
-from remit.cli.output import Session
 from remit.cli.rearm import lift
 from remit.cli.stores import open_auditable
-from remit.host.results import Answer
+
+if TYPE_CHECKING:
+    from remit.cli.output import Session
+    from remit.host.results import Answer
 
 _KINDS = ("agent", "run", "tool", "backend")
 
@@ -33,9 +37,10 @@ _KINDS = ("agent", "run", "tool", "backend")
 @common
 def command(
     session: Session,
+    *,
     scope: str,
     reason: str,
-    lifted: bool,  # noqa: FBT001  # a flag of the command line
+    lifted: bool,
     agent: str,
     person: str | None,
     roles: tuple[str, ...],
@@ -57,19 +62,14 @@ def command(
             caller = caller_from(person, roles, attributes, schema=document.governance.caller_schema)
             whole = f"agent:{document.identity.agent}" if kind == "agent" else scope
             if lifted:
-                answer = lift(runtime, opened, whole, by=caller, reason=reason)
+                answer = lift(document, opened, whole, by=caller, reason=reason)
             else:
                 answer = runtime.kill(whole, by=caller, reason=reason)
         if answer.allowed:
             break
     if answer is None:
         raise bad_input("the store holds no agent whose rules could judge this", "run one first")
-    return show_answer(session, answer) if answer.allowed else _denied(session, answer)
-
-
-def _denied(session: Session, answer: Answer) -> int:
-    show_answer(session, answer)
-    return ExitCode.DENIED
+    return show_answer(session, answer)
 
 
 def _judges(agent: str, *, store: str | None) -> tuple[str, ...]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,24 +12,35 @@ from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import common, example, store_option
 from remit.cli.output import Session, one_line, short
 from remit.cli.stores import AuditableStore, open_auditable
-from remit.document.values import JsonObject, JsonValue
-from remit.ledger.verification import LogReport
-from remit.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from remit.document.values import JsonObject, JsonValue
+    from remit.ledger.report import LogReport
+    from remit.records import Record
 
 KINDS = ("decision", "intent", "outcome", "revision", "approval", "control", "run")
 
 
-@click.group("ledger", epilog=example("remit ledger verify --store refund-desk/.remit", "remit ledger show --kind decision"))
+@click.group(
+    "ledger",
+    epilog=example("remit ledger verify --store refund-desk/.remit", "remit ledger show --kind decision"),
+)
 def command() -> None:
     """Show and verify the append-only record."""
 
 
 @command.command("verify", epilog=example("remit ledger verify --checkpoint held.note --key log.pub"))
-@click.option("--checkpoint", "held", multiple=True, metavar="FILE", help="A checkpoint kept elsewhere; repeatable.")
-@click.option("--key", "keys", multiple=True, metavar="FILE|KEY", help="A verifier key from elsewhere; repeatable.")
+@click.option(
+    "--checkpoint", "held", multiple=True, metavar="FILE", help="A checkpoint kept elsewhere; repeatable."
+)
+@click.option(
+    "--key", "keys", multiple=True, metavar="FILE|KEY", help="A verifier key from elsewhere; repeatable."
+)
 @store_option
 @common
-def verify(session: Session, held: tuple[str, ...], keys: tuple[str, ...], store: str | None) -> int:
+def verify(session: Session, *, held: tuple[str, ...], keys: tuple[str, ...], store: str | None) -> int:
     """Find every edited, dropped, reordered or inserted record."""
     notes = [_text(name) for name in held]
     texts = [_text(name).strip() if Path(name).is_file() else name for name in keys]
@@ -96,7 +106,9 @@ def _numbers(indices: Sequence[int]) -> str:
     return listed if len(indices) <= 20 else f"{listed} and {len(indices) - 20} more"  # noqa: PLR2004  # the same twenty as one line above
 
 
-@command.command("show", epilog=example("remit ledger show --run RUN-ID", "remit ledger show --kind decision --json"))
+@command.command(
+    "show", epilog=example("remit ledger show --run RUN-ID", "remit ledger show --kind decision --json")
+)
 @click.option("--agent", default="", help="Records of this agent: its id, or the beginning of it.")
 @click.option("--run", default="", help="Records of this run.")
 @click.option("--kind", type=click.Choice(KINDS), default=None, help="Records of this kind.")
@@ -107,6 +119,7 @@ def _numbers(indices: Sequence[int]) -> str:
 @common
 def show(
     session: Session,
+    *,
     agent: str,
     run: str,
     kind: str | None,
@@ -136,7 +149,14 @@ def show(
 
 
 def _select(
-    opened: AuditableStore, *, agent: str, run: str, kind: str | None, action: str, start: int, limit: int | None
+    opened: AuditableStore,
+    *,
+    agent: str,
+    run: str,
+    kind: str | None,
+    action: str,
+    start: int,
+    limit: int | None,
 ) -> list[Record]:
     found: list[Record] = []
     wanted = agent.removeprefix("sha256:")
@@ -169,7 +189,18 @@ def _record_value(record: Record) -> JsonObject:
     return value
 
 
-_SUMMARY = ("verdict", "status", "action", "operation", "resource", "target", "order", "scope", "by", "reason")
+_SUMMARY = (
+    "verdict",
+    "status",
+    "action",
+    "operation",
+    "resource",
+    "target",
+    "order",
+    "scope",
+    "by",
+    "reason",
+)
 
 
 def _summary(record: Record) -> str:
@@ -177,7 +208,7 @@ def _summary(record: Record) -> str:
     words = [_word(body[name]) for name in _SUMMARY if name in body and body[name] not in ("", None)]
     rules = body.get("rules", body.get("reasons"))
     if isinstance(rules, list) and rules:
-        words.append(f"[{', '.join(str(rule) for rule in cast('list[JsonValue]', rules))}]")
+        words.append(f"[{', '.join(str(rule) for rule in rules)}]")
     return "  ".join(words)
 
 
@@ -191,7 +222,7 @@ def _word(value: JsonValue) -> str:
 @command.command("checkpoint", epilog=example("remit ledger checkpoint > held.note"))
 @store_option
 @common
-def checkpoint(session: Session, store: str | None) -> int:
+def checkpoint(session: Session, *, store: str | None) -> int:
     """Print the newest signed checkpoint; keep it elsewhere."""
     opened = open_auditable(existing_store(store))
     try:

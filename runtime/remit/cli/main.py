@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from remit.cli.exits import guarded
 from remit.project.source import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 VERBS = {
     "init": "Make a project folder to start from.",
@@ -35,7 +37,9 @@ VERBS = {
     "demo": "Play an example's scenes and check what they show.",
     "version": "Print versions.",
 }
-_EXAMPLES = "\b\nExamples:\n  remit init refund-desk\n  remit check refund-desk\n  remit run refund-desk --input \"…\""
+_EXAMPLES = (
+    '\b\nExamples:\n  remit init refund-desk\n  remit check refund-desk\n  remit run refund-desk --input "…"'
+)
 
 
 class VerbGroup(click.Group):
@@ -60,7 +64,7 @@ class VerbGroup(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
 
-    def main(  # type: ignore[override]  # click's own overloads promise a value in one mode, we always exit
+    def main(
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -13,12 +13,17 @@ from remit.cli.heads import open_head, show_answer
 from remit.cli.options import caller_from, common, example, person_options, store_option
 from remit.cli.output import Session, compact, short
 from remit.document.entries import MemoryProof, prove, select
-from remit.document.memory import Entry, Memory
-from remit.document.values import JsonObject, JsonValue
 from remit.project.build import write_whole
 
+if TYPE_CHECKING:
+    from remit.document.memory import Entry, Memory
+    from remit.document.values import JsonObject, JsonValue
 
-@click.group("memory", epilog=example("remit memory list refund-desk", "remit memory erase care --subject p-17 --as ann"))
+
+@click.group(
+    "memory",
+    epilog=example("remit memory list refund-desk", "remit memory erase care --subject p-17 --as ann"),
+)
 def command() -> None:
     """List, recall, prove and erase what an agent remembers."""
 
@@ -28,7 +33,7 @@ def command() -> None:
 @click.option("--block", default=None, help="Only this block.")
 @store_option
 @common
-def list_entries(session: Session, agent: str, block: str | None, store: str | None) -> int:
+def list_entries(session: Session, *, agent: str, block: str | None, store: str | None) -> int:
     """List entries without their values: what is known to exist, and what was erased."""
     with open_head(agent, store=store) as (runtime, _):
         memory = runtime.document.memory
@@ -69,6 +74,7 @@ def _metadata(entry: Entry) -> JsonObject:
 @common
 def recall(
     session: Session,
+    *,
     agent: str,
     block: str,
     subject: str,
@@ -80,7 +86,9 @@ def recall(
     """Read the values of BLOCK, if the rules allow it."""
     with open_head(agent, store=store) as (runtime, _):
         schema = runtime.document.governance.caller_schema
-        answer = runtime.recall(block, by=caller_from(person, roles, attributes, schema=schema), subject=subject)
+        answer = runtime.recall(
+            block, by=caller_from(person, roles, attributes, schema=schema), subject=subject
+        )
     code = show_answer(session, answer)
     if not session.json and isinstance(answer.value, list):
         for item in answer.value:
@@ -88,16 +96,21 @@ def recall(
     return code
 
 
-@command.command("erase", epilog=example("remit memory erase care-navigator --block visits --subject p-17 --as ann:dpo"))
+@command.command(
+    "erase", epilog=example("remit memory erase care-navigator --block visits --subject p-17 --as ann:dpo")
+)
 @click.argument("agent")
 @click.option("--subject", default="", help="Erase all entries of this data subject.")
 @click.option("--entry", default="", help="Erase this entry: its id or key.")
-@click.option("--block", default="", help="The block. Default with --subject: every block with a data subject.")
+@click.option(
+    "--block", default="", help="The block. Default with --subject: every block with a data subject."
+)
 @person_options
 @store_option
 @common
 def erase(
     session: Session,
+    *,
     agent: str,
     subject: str,
     entry: str,
@@ -125,7 +138,7 @@ def erase(
         item
         for answer in answers
         if answer.allowed and isinstance(answer.value, list)
-        for item in cast("list[JsonValue]", answer.value)
+        for item in answer.value
     ]
     if session.json:
         session.emit(
@@ -144,7 +157,7 @@ def erase(
 @click.option("-o", "--output", default=None, metavar="FILE", help="Write the proof there.")
 @store_option
 @common
-def prove_entry(session: Session, agent: str, entry: str, output: str | None, store: str | None) -> int:
+def prove_entry(session: Session, *, agent: str, entry: str, output: str | None, store: str | None) -> int:
     """Prove that ENTRY is, or is not, in the memory whose root the revision's identity covers."""
     with open_head(agent, store=store) as (runtime, _):
         document = runtime.document

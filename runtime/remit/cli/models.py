@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -14,9 +14,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from remit.cli.exits import ExitCode
 from remit.cli.options import common, example
 from remit.cli.output import Session, short
-from remit.document.values import JsonObject
 from remit.host import models
-from remit.host.models import StoredModel
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from remit.document.values import JsonObject
+    from remit.host.models import StoredModel
 
 
 @click.group("models", epilog=example("remit models pull", "remit models list", "remit models add my.gguf"))
@@ -27,7 +31,7 @@ def command() -> None:
 @command.command("pull", epilog=example("remit models pull"))
 @click.argument("name", default="")
 @common
-def pull(session: Session, name: str) -> int:
+def pull(session: Session, *, name: str) -> int:
     """Fetch a model of the catalogue (the first one by default) and verify it."""
     wanted = name or models.catalogue()[0].name
     with _bar(session) as told:
@@ -76,7 +80,7 @@ def list_models(session: Session) -> int:
 @click.argument("path")
 @click.option("--link", is_flag=True, help="Leave the bytes where they are.")
 @common
-def add(session: Session, path: str, link: bool) -> int:  # noqa: FBT001  # a flag of the command line
+def add(session: Session, *, path: str, link: bool) -> int:
     """Take a GGUF file of your own into the cache, under its SHA-256."""
     with _bar(session) as told:
         stored = models.add(Path(path), models=_folder(), how="link" if link else "copy", progress=told)
@@ -86,7 +90,7 @@ def add(session: Session, path: str, link: bool) -> int:  # noqa: FBT001  # a fl
 @command.command("verify", epilog=example("remit models verify qwen2.5-coder-0.5b-instruct-q4_k_m"))
 @click.argument("name", default="")
 @common
-def verify(session: Session, name: str) -> int:
+def verify(session: Session, *, name: str) -> int:
     """Hash stored weights and compare with the SHA-256 that names them."""
     wanted = name or models.catalogue()[0].name
     with _bar(session) as told:
@@ -117,7 +121,7 @@ def _done(session: Session, stored: StoredModel, verb: str) -> int:
 
 
 @contextmanager
-def _bar(session: Session) -> Iterator[models.Progress]:
+def _bar(session: Session) -> Generator[models.Progress]:
     """Show progress on stderr where people watch; elsewhere show nothing."""
     console = Console(stderr=True)
     if session.json or not console.is_terminal:

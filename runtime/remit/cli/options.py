@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
 from remit.cli.exits import bad_input
 from remit.cli.output import LOG_LEVELS, Session, start_logging
 from remit.document.json_text import parse_json
-from remit.document.values import JsonObject, JsonValue
 from remit.errors import DocumentError
 from remit.host.caller import Caller
 from remit.project.source import escape
+
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject, JsonValue
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., object])
@@ -61,13 +63,21 @@ def store_option(function: F) -> F:
 def person_options(function: F) -> F:
     """Add `--as`, `--role` and `--attr`."""
     function = click.option(
-        "--attr", "attributes", multiple=True, metavar="KEY=VALUE", help="Attribute of the caller; repeatable."
+        "--attr",
+        "attributes",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Attribute of the caller; repeatable.",
     )(function)
     function = click.option(
         "--role", "roles", multiple=True, metavar="ROLE", help="Role of the caller; repeatable."
     )(function)
     return click.option(
-        "--as", "person", default=None, metavar="ID[:ROLE,ROLE]", help="Who acts. Default: the system's user name."
+        "--as",
+        "person",
+        default=None,
+        metavar="ID[:ROLE,ROLE]",
+        help="Who acts. Default: the system's user name.",
     )(function)
 
 
@@ -84,7 +94,9 @@ def caller_from(
     """
     name, _, listed = (_system_user() if person is None else person).partition(":")
     if not name:
-        raise bad_input(f"`--as {person}` names nobody", "write such as `--as ana` or `--as ana:clerk,auditor`")
+        raise bad_input(
+            f"`--as {person}` names nobody", "write such as `--as ana` or `--as ana:clerk,auditor`"
+        )
     held = [role for role in (*listed.split(","), *roles) if role]
     members = pairs_from(attributes, option="--attr", schema=schema)
     kind = members.pop("kind", "user")
@@ -110,8 +122,8 @@ def _system_user() -> str:
 def pairs_from(pairs: Sequence[str], *, option: str, schema: JsonObject | None = None) -> JsonObject:
     """Read repeated `key=value` options.
 
-    A value is text, unless the schema declares another type for the key, or no schema is known and it reads as
-    a JSON number, truth value, list or object.
+    A value is text, unless it reads as a JSON number, truth value, list or object and the schema does not
+    declare its key to be a string.
 
     Args:
         pairs: the texts.
@@ -122,7 +134,9 @@ def pairs_from(pairs: Sequence[str], *, option: str, schema: JsonObject | None =
     for pair in pairs:
         key, mark, text = pair.partition("=")
         if not mark or not key:
-            raise bad_input(f"`{option} {pair}` is not `key=value`", f"write such as `{option} jurisdiction=EU`")
+            raise bad_input(
+                f"`{option} {pair}` is not `key=value`", f"write such as `{option} jurisdiction=EU`"
+            )
         if key in value:
             raise bad_input(f"`{option} {key}` is given twice", "give it once")
         value[key] = _typed(text, _declared(schema, key))

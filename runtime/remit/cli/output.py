@@ -2,8 +2,8 @@
 
 Rules
 1. With `--json` exactly one JSON value goes to stdout; its keys are stable.
-2. Text that came from outside (a model, a document, a file name) is shown with its control characters escaped,
-   so that it can neither colour nor overwrite what a person reads.
+2. Text that came from outside (a model, a document, a file name) is shown with its control characters
+   escaped, so that it can neither colour nor overwrite what a person reads.
 3. Colours follow rich: none without a terminal or with NO_COLOR.
 """
 
@@ -14,14 +14,16 @@ import logging
 import re
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 import structlog
 from rich.console import Console
 from rich.text import Text
 
-from remit.document.values import JsonObject, JsonValue
-from remit.errors import Fault
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject, JsonValue
+    from remit.errors import Fault
 
 PIPE_COLUMNS = 120
 """Width in characters where there is no terminal that says its own."""
@@ -30,7 +32,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u20
 
 
 def printable(text: str) -> str:
-    """Return `text` with control, bidirectional-override and surrogate characters escaped; tab and newline stay."""
+    """Return `text` with control, bidirectional and surrogate characters escaped; tab and newline stay."""
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

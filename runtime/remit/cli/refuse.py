@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from remit.cli.options import common, example, person_options, store_option
-from remit.cli.output import Session
 from remit.cli.settle import settle
+
+if TYPE_CHECKING:
+    from remit.cli.output import Session
 
 
 @click.command(
@@ -25,16 +29,19 @@ from remit.cli.settle import settle
     help="What the act means.",
 )
 @click.option("--continue", "go_on", is_flag=True, help="Let the run go on at once.")
-@click.option("--folder", default=None, metavar="DIR", help="Where Python tools are found. Default: beside the store.")
+@click.option(
+    "--folder", default=None, metavar="DIR", help="Where Python tools are found. Default: beside the store."
+)
 @person_options
 @store_option
 @common
 def command(
     session: Session,
+    *,
     approval: str,
     reason: str,
     meaning: str,
-    go_on: bool,  # noqa: FBT001  # a flag of the command line
+    go_on: bool,
     folder: str | None,
     person: str | None,
     roles: tuple[str, ...],

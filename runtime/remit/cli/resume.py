@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,11 +10,15 @@ from remit.cli.agents import existing_store, find_agent
 from remit.cli.exits import bad_input, code_of_status
 from remit.cli.heads import act, looks_like_run
 from remit.cli.options import common, example, person_options, store_option
-from remit.cli.output import Session
 from remit.cli.settle import tools_folder
 from remit.cli.stores import open_auditable
 from remit.cli.timeline import Timeline
 from remit.host.runtime import Runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from remit.cli.output import Session
 
 
 @click.command(
@@ -27,12 +31,15 @@ from remit.host.runtime import Runtime
 @click.argument("target", default="")
 @click.option("--reason", default="", help="Why; needed for an agent.")
 @click.option("--backend", default=None, metavar="NAME", help="For a run: use only this back-end.")
-@click.option("--folder", default=None, metavar="DIR", help="Where Python tools are found. Default: beside the store.")
+@click.option(
+    "--folder", default=None, metavar="DIR", help="Where Python tools are found. Default: beside the store."
+)
 @person_options
 @store_option
 @common
 def command(
     session: Session,
+    *,
     target: str,
     reason: str,
     backend: str | None,
@@ -57,7 +64,9 @@ def command(
     )
 
 
-def _resume_run(session: Session, run: str, *, backend: str | None, folder: str | None, store: str | None) -> int:
+def _resume_run(
+    session: Session, run: str, *, backend: str | None, folder: str | None, store: str | None
+) -> int:
     place = existing_store(store)
     opened = open_auditable(place, read_only=False)
     try:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from remit.cli.agents import Target, read_target
 from remit.cli.exits import bad_input, code_of_status
 from remit.cli.options import caller_from, common, example, pairs_from, person_options, store_option
-from remit.cli.output import Session
 from remit.cli.timeline import Timeline
 from remit.host.runtime import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from remit.cli.output import Session
 
 MAX_INPUT_BYTES = 1 << 20
 
@@ -21,13 +25,15 @@ MAX_INPUT_BYTES = 1 << 20
 @click.command(
     "run",
     epilog=example(
-        """remit run refund-desk --as ana:clerk --attr jurisdiction=EU --input "please refund order A-1001" """.strip(),
+        'remit run refund-desk --as ana:clerk --attr jurisdiction=EU --input "refund order A-1001"',
         "remit run desk.agent.json --as ana --dry-run --json < question.txt --input -",
     ),
 )
 @click.argument("agent")
 @click.argument("text", required=False)
-@click.option("--input", "input_text", default=None, metavar="TEXT|-", help="What the caller says; - reads stdin.")
+@click.option(
+    "--input", "input_text", default=None, metavar="TEXT|-", help="What the caller says; - reads stdin."
+)
 @click.option("--dry-run", is_flag=True, help="Evaluate and record aside; touch nothing.")
 @click.option("--backend", default=None, metavar="NAME", help="Use only this back-end of the document.")
 @click.option("--env", "environment", multiple=True, metavar="KEY=VALUE", help="A value of the environment.")
@@ -36,10 +42,11 @@ MAX_INPUT_BYTES = 1 << 20
 @common
 def command(
     session: Session,
+    *,
     agent: str,
     text: str | None,
     input_text: str | None,
-    dry_run: bool,  # noqa: FBT001  # a flag of the command line
+    dry_run: bool,
     backend: str | None,
     environment: tuple[str, ...],
     person: str | None,

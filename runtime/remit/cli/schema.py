@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from remit.cli.agents import read_target
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import common, example
-from remit.cli.output import Session
 from remit.document.schema import json_schema
-from remit.document.values import JsonObject
+
+if TYPE_CHECKING:
+    from remit.cli.output import Session
+    from remit.document.values import JsonObject
 
 
-@click.command("schema", epilog=example("remit schema document > agent.schema.json", "remit schema cedar refund-desk"))
+@click.command(
+    "schema", epilog=example("remit schema document > agent.schema.json", "remit schema cedar refund-desk")
+)
 @click.argument("what", type=click.Choice(("document", "rules", "cedar")), default="document")
 @click.argument("agent", required=False)
 @common
-def command(session: Session, what: str, agent: str | None) -> int:
+def command(session: Session, *, what: str, agent: str | None) -> int:
     """Print the JSON Schema of documents or rules, or the Cedar schema of one AGENT."""
     if what == "cedar":
         if agent is None:

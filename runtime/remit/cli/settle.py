@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +12,13 @@ from remit.cli.options import caller_from
 from remit.cli.output import Session, short
 from remit.cli.stores import open_auditable
 from remit.cli.timeline import Timeline
-from remit.document.model import Document, PendingApproval
-from remit.document.values import JsonObject
 from remit.host.runtime import Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from remit.document.model import Document, PendingApproval
+    from remit.document.values import JsonObject
     from remit.host.stores import Store
 
 
@@ -43,7 +44,11 @@ def find_waiting(store: Store, name: str) -> Waiting:
     ]
     found = [item for item in everything if name and name in {item.pending.id, item.pending.run}]
     if not found and name:
-        found = [item for item in everything if item.pending.id.startswith(name) or item.pending.run.startswith(name)]
+        found = [
+            item
+            for item in everything
+            if item.pending.id.startswith(name) or item.pending.run.startswith(name)
+        ]
     if len(found) == 1:
         return found[0]
     listed = ", ".join(f"`{item.pending.id}` ({item.pending.action})" for item in (found or everything)[:8])
@@ -111,6 +116,8 @@ def settle(
 def _show(session: Session, allowed: bool, because: str, pending: PendingApproval, *, approved: bool) -> None:  # noqa: FBT001  # one word of the sentence
     verb = "approved" if approved else "refused"
     if allowed:
-        session.parts((verb, "bold green"), (f" {pending.action} ({short(pending.id)}) of run {pending.run}", ""))
+        session.parts(
+            (verb, "bold green"), (f" {pending.action} ({short(pending.id)}) of run {pending.run}", "")
+        )
     else:
         session.parts(("denied", "bold red"), (f": {because}", ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,11 +11,13 @@ from remit.cli.agents import read_file
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.keys import key_name
 from remit.cli.options import common, example
-from remit.cli.output import Session
 from remit.document.carriers import format_of
 from remit.document.parse import parse_document, serialize_document
 from remit.document.signing import sign_document, signer_from_pem
 from remit.project.build import write_whole
+
+if TYPE_CHECKING:
+    from remit.cli.output import Session
 
 
 @click.command("sign", epilog=example("remit sign desk.agent.json --key compliance.key.pem"))
@@ -23,7 +26,7 @@ from remit.project.build import write_whole
 @click.option("--name", default="", help="The key's name. Default: from the file's name.")
 @click.option("-o", "--output", default=None, metavar="FILE", help="Default: the document itself.")
 @common
-def command(session: Session, document: str, key_file: str, name: str, output: str | None) -> int:
+def command(session: Session, *, document: str, key_file: str, name: str, output: str | None) -> int:
     """Sign exactly this revision of DOCUMENT; its content and its id stay the same."""
     if Path(document).is_dir():
         raise bad_input(f"`{document}` is a project folder", "build it first, then sign the document")

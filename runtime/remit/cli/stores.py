@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from remit.errors import LedgerError
 from remit.host.stores import GROUP, Store
-from remit.ledger.verification import LogReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from remit.ledger.report import LogReport
 
 STORE_KIND = "sqlite"
 

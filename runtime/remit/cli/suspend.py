@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from remit.cli.heads import act
 from remit.cli.options import common, example, person_options, store_option
-from remit.cli.output import Session
+
+if TYPE_CHECKING:
+    from remit.cli.output import Session
 
 
 @click.command(
-    "suspend", epilog=example("""remit suspend refund-desk --as olga:operator --reason "incident 17" """.strip())
+    "suspend",
+    epilog=example("""remit suspend refund-desk --as olga:operator --reason "incident 17" """.strip()),
 )
 @click.argument("agent", default="")
 @click.option("--reason", required=True, help="Why.")
@@ -19,6 +24,7 @@ from remit.cli.output import Session
 @common
 def command(
     session: Session,
+    *,
     agent: str,
     reason: str,
     person: str | None,

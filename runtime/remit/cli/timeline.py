@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from remit.cli.agents import command_line
 from remit.cli.decide import MARKS
@@ -20,7 +20,11 @@ from remit.host.events import (
     TurnFinished,
     UnknownReported,
 )
-from remit.host.results import RunResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from remit.host.results import RunResult
 
 _STATUS_STYLE = {"completed": "green", "awaiting_approval": "yellow"}
 
@@ -47,24 +51,26 @@ class Timeline:
             self._session.stream(event.text.replace("\n", "\n      "))
             return
         self._end_text()
+        if isinstance(event, RunStarted):
+            self._started(event)
+        elif isinstance(event, Decided):
+            self._decided(event)
+        elif isinstance(event, ToolFinished):
+            self._tool(event)
+        else:
+            self._other(event)
+
+    def _other(self, event: RunEvent) -> None:
         match event:
-            case RunStarted():
-                self._started(event)
-            case Decided():
-                self._decided(event)
             case BackendOpened():
                 self._note(f"back-end {event.name}: {event.model} ({event.adapter}, {event.region})")
             case BackendSkipped():
                 self._note(f"back-end {event.name} skipped: {event.reason}", style="yellow")
-            case ToolFinished():
-                self._tool(event)
             case MemoryChanged():
                 self._note(f"{event.operation} in {event.block}, revision {short(event.revision)}")
             case UnknownReported():
-                self._note(
-                    f"outcome unknown: {event.action} on {event.target} in run {event.run}; it is not repeated",
-                    style="yellow",
-                )
+                what = f"{event.action} on {event.target} in run {event.run}"
+                self._note(f"outcome unknown: {what}; it is not repeated", style="yellow")
             case ApprovalRequested():
                 self._note(f"arguments {compact(event.arguments)}")
             case TurnFinished(stop="length"):

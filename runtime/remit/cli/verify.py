@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,11 +11,13 @@ from remit.cli.agents import read_file, read_target
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.keys import key_name
 from remit.cli.options import common, example
-from remit.cli.output import Session
 from remit.document.identity import field_digests
 from remit.document.signing import TrustPolicy, public_key_from_pem, verify_document_signatures
-from remit.document.values import JsonObject
 from remit.host.clock import SystemClock
+
+if TYPE_CHECKING:
+    from remit.cli.output import Session
+    from remit.document.values import JsonObject
 
 
 @click.command(
@@ -22,25 +25,32 @@ from remit.host.clock import SystemClock
     epilog=example("remit verify desk.agent.json", "remit verify desk.agent.json --trust compliance.pub.pem"),
 )
 @click.argument("document")
-@click.option("--trust", "trusted", multiple=True, metavar="[NAME=]KEY.pem", help="A public key to believe; repeatable.")
+@click.option(
+    "--trust", "trusted", multiple=True, metavar="[NAME=]KEY.pem", help="A public key to believe; repeatable."
+)
 @click.option("--not-after", "ends", multiple=True, metavar="NAME=TIME", help="When a trusted key expires.")
-@click.option("--threshold", type=click.IntRange(min=1), default=1, show_default=True, help="Signatures needed.")
+@click.option(
+    "--threshold", type=click.IntRange(min=1), default=1, show_default=True, help="Signatures needed."
+)
 @click.option("--require-signature", is_flag=True, help="Refuse a document without a trusted signature.")
 @common
 def command(
     session: Session,
+    *,
     document: str,
     trusted: tuple[str, ...],
     ends: tuple[str, ...],
     threshold: int,
-    require_signature: bool,  # noqa: FBT001  # a flag of the command line
+    require_signature: bool,
 ) -> int:
     """Recompute every digest of DOCUMENT, and check its signatures against your own keys.
 
     A document that does not verify is refused (exit code 2), naming the field. Nothing of it is run.
     """
     if require_signature and not trusted:
-        raise bad_input("`--require-signature` needs a key to believe", "name your own with `--trust KEY.pem`")
+        raise bad_input(
+            "`--require-signature` needs a key to believe", "name your own with `--trust KEY.pem`"
+        )
     trust = _trust(trusted, ends, threshold)
     target = read_target(document)
     held = target.document
@@ -87,7 +97,9 @@ def _trust(trusted: tuple[str, ...], ends: tuple[str, ...], threshold: int) -> T
     for item in ends:
         name, _, time = item.partition("=")
         if name not in keys:
-            raise bad_input(f"`--not-after {item}` names no trusted key", "write `NAME=TIME` of a `--trust` key")
+            raise bad_input(
+                f"`--not-after {item}` names no trusted key", "write `NAME=TIME` of a `--trust` key"
+            )
         not_after[name] = time
     try:
         return TrustPolicy(keys=keys, not_after=not_after, threshold=threshold)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 import click
 
 from remit.cli.exits import ExitCode
 from remit.cli.options import common, example
-from remit.cli.output import Session
 from remit.document.values import SPEC, JsonObject
 from remit.host.backends import known_adapters
+
+if TYPE_CHECKING:
+    from remit.cli.output import Session
 
 _PARTS = ("cedarpy", "cedar-policy-mcp-schema-generator", "cryptography", "rfc8785")
 

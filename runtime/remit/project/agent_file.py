@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remit.document.values import SPEC, JsonObject, JsonValue
 from remit.errors import DocumentError
@@ -17,6 +17,9 @@ from remit.project.origins import OriginMap
 from remit.project.rule_files import check_rule
 from remit.project.source import FaultList, Node, check_keys, escape, kind_of, read_text
 from remit.project.tool_entries import read_tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 AGENT_KEYS = (
     "spec",
@@ -34,6 +37,7 @@ AGENT_KEYS = (
     "lifecycle",
 )
 _REQUIRED = ("spec", "attributes", "instructions", "backends")
+_GOVERNANCE = ("attributes", "caller", "environment", "limits", "packs", "trusted_keys")
 _LIFECYCLES = ("ready", "draft")
 _NONCE = re.compile(r"[0-9a-f]{32}\Z")
 _TEXT_FILE = re.compile(r"[^\n]+\.(md|txt)\Z")
@@ -82,12 +86,11 @@ def read_agent(root: Node, *, folder: Path, fetch: bool, faults: FaultList) -> A
     members = root.object() or {}
     _read_spec(root, faults=faults)
     parts.nonce = _read_nonce(root, faults=faults)
-    for key in ("attributes", "caller", "environment", "limits", "packs", "trusted_keys"):
-        if key in members:
-            parts.governance[key] = members[key]
-            parts.origins.map(f"/governance/{key}", root.member(key))
     for key, node in root.members():
-        if key.startswith("x-"):
+        if key in _GOVERNANCE:
+            parts.governance[key] = node.value
+            parts.origins.map(f"/governance/{key}", node)
+        elif key.startswith("x-"):
             parts.extensions[key] = node.value
             parts.origins.map(f"/{escape(key)}", node)
     if "lifecycle" in members:
@@ -97,9 +100,7 @@ def read_agent(root: Node, *, folder: Path, fetch: bool, faults: FaultList) -> A
         parts.capabilities["instructions"] = _read_instructions(node, folder=folder, faults=faults)
         parts.origins.map("/capabilities/instructions", node)
     if "backends" in members:
-        parts.capabilities["backends"] = members["backends"]
-        parts.origins.map("/capabilities/backends", root.member("backends"))
-        _check_backends(root.member("backends"), faults=faults)
+        _read_backends(root.member("backends"), parts, faults=faults)
     if "tools" in members:
         _read_tools(root.member("tools"), parts, folder=folder, fetch=fetch, faults=faults)
     if "memory" in members:
@@ -119,7 +120,7 @@ def _read_nonce(root: Node, *, faults: FaultList) -> str:
     if "nonce" not in members:
         faults.add(
             root.fault(
-                "agent.yaml lacks `nonce`, which makes this agent another one than an agent with equal content",
+                "agent.yaml lacks `nonce`, which tells this agent from another one with equal content",
                 f'add `nonce: "{fresh}"` once and keep it',
             )
         )
@@ -164,7 +165,9 @@ def _read_instructions(node: Node, *, folder: Path, faults: FaultList) -> str:
 def _words(node: Node, *, faults: FaultList) -> str:
     if isinstance(node.value, str):
         return node.value
-    faults.add(node.fault(f"the text is {kind_of(node.value)}", "write words, or a path such as `prompts/x.md`"))
+    faults.add(
+        node.fault(f"the text is {kind_of(node.value)}", "write words, or a path such as `prompts/x.md`")
+    )
     return ""
 
 
@@ -180,7 +183,9 @@ def _read_prompt(node: Node, *, folder: Path, faults: FaultList) -> str:
         return ""
 
 
-def _check_backends(node: Node, *, faults: FaultList) -> None:
+def _read_backends(node: Node, parts: AgentParts, *, faults: FaultList) -> None:
+    parts.capabilities["backends"] = node.value
+    parts.origins.map("/capabilities/backends", node)
     if isinstance(node.value, list) and not node.value:
         faults.add(node.fault("`backends` is empty, so nothing could run this agent", "name at least one"))
 
@@ -195,7 +200,9 @@ def _read_rules(node: Node, pointer: str, parts: AgentParts, *, faults: FaultLis
         if rule is None:
             continue
         if "place" in (item.object() or {}):
-            faults.add(item.member("place").fault("a rule that stands here has its place already", "drop `place`"))
+            faults.add(
+                item.member("place").fault("a rule that stands here has its place already", "drop `place`")
+            )
         parts.origins.map(f"{pointer}/{len(rules)}", item)
         rules.append(rule)
     return rules
@@ -231,7 +238,9 @@ _BLOCK_KEYS = ("name", "description", "schema", "classification", "retention_day
 
 def _read_blocks(node: Node, parts: AgentParts, *, faults: FaultList) -> None:
     if not isinstance(node.value, list):
-        faults.add(node.fault(f"`memory` is {kind_of(node.value)}, not a list of blocks", "begin each with `- `"))
+        faults.add(
+            node.fault(f"`memory` is {kind_of(node.value)}, not a list of blocks", "begin each with `- `")
+        )
         return
     blocks: list[JsonValue] = []
     for item in node.items():

@@ -1,19 +1,23 @@
 """The engine's answer to one question, and whether an approval would turn it.
 
-The same order as the gate's (architecture, "Obligations in Cedar"): decide with nothing fulfilled; on a forbid
-without errors decide again with every obligation fulfilled, and find the smallest subset that suffices.
+The same order as the gate's (architecture, "Obligations in Cedar"): decide with nothing fulfilled; on a
+forbid without errors decide again with every obligation fulfilled; find the smallest subset that suffices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from remit.document.rules import Approve
-from remit.document.values import JsonObject
-from remit.engine.image import PolicyImage, RuleInfo
-from remit.engine.port import Engine
-from remit.engine.request import Decision, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from remit.document.values import JsonObject
+    from remit.engine.image import PolicyImage, RuleInfo
+    from remit.engine.port import Engine
+    from remit.engine.request import Decision, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +69,7 @@ def settle(engine: Engine, image: PolicyImage, request: Request) -> Verdict:
         return _verdict(image, first, waiting=_approved_by(image, first.reasons))
     if first.errors or first.kind != "forbidden":
         return _verdict(image, first)
-    duties = sorted(
-        info.id for info in image.rules.values() if info.effect == "forbid" and info.obligations
-    )
+    duties = sorted(info.id for info in image.rules.values() if info.effect == "forbid" and info.obligations)
     fulfilled = set(_fulfilled(request))
     if not engine.decide(_with(request, {*fulfilled, *duties})).allowed:
         return _verdict(image, first)
@@ -103,7 +105,9 @@ def _verdict(image: PolicyImage, decision: Decision, *, waiting: tuple[RuleInfo,
         kind=decision.kind,
         rules=rules,
         because=tuple(text for text in because if text),
-        errors=tuple(f"{error.rule}: {error.message}" if error.rule else error.message for error in decision.errors),
+        errors=tuple(
+            f"{error.rule}: {error.message}" if error.rule else error.message for error in decision.errors
+        ),
         by=tuple(sorted(roles)),
         engine=decision,
     )

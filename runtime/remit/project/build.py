@@ -1,9 +1,9 @@
 """Build the document of a project folder, as an image is built from a Dockerfile.
 
 Rules
-1. The same folder gives the same document, byte for byte: the nonce lies in agent.yaml, no clock or host enters.
+1. The same folder gives the same document, byte for byte: the nonce lies in agent.yaml, no clock enters.
 2. Every fault of every file is reported at once, at the author's line.
-3. A document is written whole or not at all, and a later revision of the same agent is never overwritten unasked.
+3. A document is written whole or not at all; a later revision of the agent is never overwritten unasked.
 """
 
 from __future__ import annotations
@@ -12,22 +12,25 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from remit.document.carriers import Format, format_of
-from remit.document.model import Document
 from remit.document.parse import parse_document, serialize_document
 from remit.document.revision import genesis
-from remit.document.values import JsonObject, JsonValue
 from remit.errors import DocumentError, Fault
 from remit.policy.origins import Origin
 from remit.project.agent_file import AgentParts, read_agent
-from remit.project.origins import OriginMap
 from remit.project.rule_files import PlacedRule, read_rules
 from remit.project.source import FaultList, escape, read_yaml, shown_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from remit.document.model import Document
+    from remit.document.values import JsonObject, JsonValue
+    from remit.project.origins import OriginMap
 
 AGENT_FILE = "agent.yaml"
 SUFFIX = ".agent.json"
@@ -110,7 +113,7 @@ def _add_located(error: DocumentError, origins: OriginMap, *, file: str, faults:
         located = origins.locate(fault)
         if not located.file:
             located = Fault(message=fault.message, file=file, pointer=fault.pointer, hint=fault.hint)
-        # One mistake, one fault: where the folder's reader has spoken about a place, the document's is an echo.
+        # One mistake, one fault: where the folder's reader has spoken, the document's fault is an echo.
         if not located.line or (located.file, located.line, located.column) not in seen:
             faults.add(located)
 
@@ -173,9 +176,7 @@ def _refuse_loss(document: Document, path: Path) -> None:
     if not path.exists():
         return
     try:
-        existing = parse_document(
-            path.read_bytes(), file=path.as_posix(), format=format_of(path.name)
-        )
+        existing = parse_document(path.read_bytes(), file=path.as_posix(), format=format_of(path.name))
     except (DocumentError, OSError) as error:
         raise DocumentError(
             Fault(

@@ -1,19 +1,21 @@
-"""Cases: requests with the decision that their authors expect, read from `cases/*.yaml` and decided one by one."""
+"""Cases: requests with the decision that their authors expect, from `cases/*.yaml`, decided one by one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from remit.document.model import Document
-from remit.document.values import JsonObject
-from remit.engine.image import PolicyImage
-from remit.engine.port import Engine
 from remit.errors import DocumentError, EvaluationError, Fault
 from remit.project.answers import Verdict, settle
 from remit.project.questions import QUESTION_KEYS, Question, build_request, question_from
 from remit.project.source import FaultList, Node, check_keys, files_in, kind_of, listing, nearest, read_yaml
+
+if TYPE_CHECKING:
+    from remit.document.model import Document
+    from remit.document.values import JsonObject
+    from remit.engine.image import PolicyImage
+    from remit.engine.port import Engine
 
 DECISIONS = ("allow", "deny", "awaiting_approval")
 KINDS = ("allowed", "forbidden", "not_permitted", "error")

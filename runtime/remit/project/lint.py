@@ -5,14 +5,16 @@ A `problem` makes the agent useless or unexplainable; `advice` is worth a look.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from remit.document.model import Document
-from remit.document.values import JsonObject
-from remit.engine.image import PolicyImage, RuleInfo
-from remit.project.cases import Case
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from remit.document.model import Document
+    from remit.document.values import JsonObject
+    from remit.engine.image import PolicyImage, RuleInfo
+    from remit.project.cases import Case
 
 _ALWAYS_NEEDED = {
     "activate": "no rule permits `activate`, so nobody can start this agent",

@@ -8,11 +8,14 @@ which the document's own rules find are shown in the author's file).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from remit.document.values import JsonValue
 from remit.errors import Fault
 from remit.policy.origins import Origin
 from remit.project.source import Node, escape
+
+if TYPE_CHECKING:
+    from remit.document.values import JsonValue
 
 
 @dataclass(slots=True, kw_only=True)

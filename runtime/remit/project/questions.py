@@ -1,21 +1,23 @@
 """A question to the engine as a person writes it: names and inputs, without entities and counters.
 
-What is not said is filled in: the agent's attributes from the document, counters with zero, time with a fixed one.
+What is not said is filled in: the agent's attributes from the document, counters with 0, a fixed time.
 Used by `remit decide` and by the cases of a project.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import TYPE_CHECKING
 
-from remit.document.model import Document
 from remit.document.values import JsonObject, JsonValue
 from remit.engine.request import Entity, EntityRef, Request
 from remit.errors import EvaluationError
 from remit.gate.usage import COUNTERS
 from remit.host.requests import agent_entity, backend_entity, block_entity, tool_entity
 from remit.project.source import listing, nearest
+
+if TYPE_CHECKING:
+    from remit.document.model import Document
 
 DEFAULT_NOW = "2026-01-01T12:00:00.000Z"
 AGENT_ACTIONS = ("activate", "resume", "suspend", "terminate", "continue", "amend", "delegate")
@@ -77,9 +79,7 @@ def build_request(document: Document, question: Question) -> Request:
     agent = _agent(document, question)
     caller = _caller(question)
     resource = _resource(document, question, agent)
-    by_caller = question.principal == "caller" or (
-        not question.principal and question.action in _BY_CALLER
-    )
+    by_caller = question.principal == "caller" or (not question.principal and question.action in _BY_CALLER)
     environment = dict(document.governance.environment)
     environment.update(question.environment)
     context: JsonObject = {
@@ -164,7 +164,9 @@ def _block(document: Document, action: str, name: str) -> Entity:
     block = next((item for item in blocks if item.name == name), None)
     if block is None:
         if not name:
-            raise EvaluationError(f"`{action}` needs a block as its resource; blocks are {listing(names) or 'none'}")
+            raise EvaluationError(
+                f"`{action}` needs a block as its resource; blocks are {listing(names) or 'none'}"
+            )
         hint = nearest(name, names) or f"blocks are {listing(names) or 'none'}"
         raise EvaluationError(f"no memory block is called `{name}`; {hint}")
     return block_entity(block)
@@ -191,32 +193,36 @@ def question_from(members: JsonObject) -> Question:
     Raises:
         EvaluationError: a member has another type than `QUESTION_KEYS` names it for.
     """
-    objects = {key: members.get(key, {}) for key in ("caller", "input", "usage", "lifetime", "environment")}
-    texts = {key: members.get(key, "") for key in ("action", "resource", "principal", "lifecycle")}
-    for key, value in objects.items():
-        if not isinstance(value, dict):
-            raise EvaluationError(f"`{key}` is not a mapping")
-    for key, value in texts.items():
-        if not isinstance(value, str):
-            raise EvaluationError(f"`{key}` is not a text")
-    if texts["principal"] not in {"", "agent", "caller"}:
-        raise EvaluationError(f"`principal` is `{texts['principal']}`; it is `agent` or `caller`")
+    principal = _text(members, "principal")
+    if principal not in {"", "agent", "caller"}:
+        raise EvaluationError(f"`principal` is `{principal}`; it is `agent` or `caller`")
     fulfilled = members.get("fulfilled", [])
-    if not isinstance(fulfilled, list) or not all(isinstance(item, str) for item in fulfilled):
+    if not isinstance(fulfilled, list):
         raise EvaluationError("`fulfilled` is not a list of rule ids")
-    now = members.get("now", DEFAULT_NOW)
-    if not isinstance(now, str):
-        raise EvaluationError("`now` is not a time such as `2026-01-01T12:00:00.000Z`")
     return Question(
-        action=cast("str", texts["action"]),
-        resource=cast("str", texts["resource"]),
-        principal=cast("str", texts["principal"]),
-        lifecycle=cast("str", texts["lifecycle"]),
-        caller=cast("JsonObject", objects["caller"]),
-        input=cast("JsonObject", objects["input"]),
-        usage=cast("JsonObject", objects["usage"]),
-        lifetime=cast("JsonObject", objects["lifetime"]),
-        environment=cast("JsonObject", objects["environment"]),
-        now=now,
-        fulfilled=tuple(cast("list[str]", fulfilled)),
+        action=_text(members, "action"),
+        resource=_text(members, "resource"),
+        principal=principal,
+        lifecycle=_text(members, "lifecycle"),
+        caller=_object(members, "caller"),
+        input=_object(members, "input"),
+        usage=_object(members, "usage"),
+        lifetime=_object(members, "lifetime"),
+        environment=_object(members, "environment"),
+        now=_text(members, "now") or DEFAULT_NOW,
+        fulfilled=tuple(str(rule) for rule in fulfilled),
     )
+
+
+def _text(members: JsonObject, key: str) -> str:
+    value = members.get(key, "")
+    if not isinstance(value, str):
+        raise EvaluationError(f"`{key}` is not a text")
+    return value
+
+
+def _object(members: JsonObject, key: str) -> JsonObject:
+    value = members.get(key, {})
+    if not isinstance(value, dict):
+        raise EvaluationError(f"`{key}` is not a mapping")
+    return value

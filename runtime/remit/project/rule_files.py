@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from remit.document.values import JsonObject, JsonValue
 from remit.errors import DocumentError
 from remit.project.source import (
     FaultList,
@@ -20,6 +18,12 @@ from remit.project.source import (
     read_text,
     read_yaml,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from remit.document.values import JsonObject, JsonValue
 
 RULE_KEYS = ("id", "effect", "on", "when", "unless", "because", "controls", "obligations", "cedar")
 PLACES = ("activation", "mutation", "termination", "dispatch", "rules")

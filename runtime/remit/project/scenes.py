@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from remit.document.values import JsonObject, JsonValue
 from remit.project.source import FaultList, Node, check_keys, kind_of, listing, nearest, read_yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from remit.document.values import JsonObject, JsonValue
 
 DEMO_FILE = "demo.yaml"
 STATUSES = ("completed", "denied", "awaiting_approval", "terminated", "suspended", "failed")
-_SCENE_KEYS = ("title", "input", "as", "roles", "attributes", "environment", "approve", "refuse", "transcript", "expect")
+_SCENE_KEYS = (
+    "title",
+    "input",
+    "as",
+    "roles",
+    "attributes",
+    "environment",
+    "approve",
+    "refuse",
+    "transcript",
+    "expect",
+)
 _EXPECT_KEYS = ("status", "allowed", "denied", "waited", "approved", "rules")
 
 

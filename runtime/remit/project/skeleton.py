@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remit.errors import DocumentError, Fault
 from remit.project.build import AGENT_FILE, write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _AGENT = """\
 spec: remit/1

@@ -10,15 +10,18 @@ Rules
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from remit.document.carriers import read_value
-from remit.document.places import Parsed
-from remit.document.values import JsonObject, JsonValue
 from remit.errors import DocumentError, Fault, FaultsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from remit.document.places import Parsed
+    from remit.document.values import JsonObject, JsonValue
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
 

@@ -8,11 +8,15 @@ Both are the owner's acts on the owner's code; a built document is never importe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from remit.document.values import JsonObject
 from remit.project.source import FaultList, Node, check_keys
 from remit.project.tool_sources import describe_mcp, describe_python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from remit.document.values import JsonObject
 
 TOOL_KEYS = (
     "python",
@@ -107,7 +111,9 @@ def _mcp_tool(
     server = dict(source.object() or {})
     tool = server.get("tool", value.get("name"))
     if not isinstance(tool, str) or not tool:
-        faults.add(source.fault("an MCP tool has no name", "give `name:` of the tool, or `tool:` of the server"))
+        faults.add(
+            source.fault("an MCP tool has no name", "give `name:` of the tool, or `tool:` of the server")
+        )
         return None
     value.setdefault("name", tool)
     server.pop("tool", None)

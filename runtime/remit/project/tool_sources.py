@@ -9,19 +9,22 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from remit.document.model import Tool
-from remit.document.values import JsonObject
 from remit.errors import AdapterError, DocumentError, Fault
 from remit.host.tools import FunctionTool, describe_function
 from remit.ports import ToolContext, ToolDescription, ToolSource
 from remit.project.source import FaultList, Node, nearest, shown_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import ModuleType
+
+    from remit.document.values import JsonObject
 
 
 def describe_python(folder: Path, node: Node, *, faults: FaultList) -> FunctionTool | None:
@@ -36,7 +39,9 @@ def describe_python(folder: Path, node: Node, *, faults: FaultList) -> FunctionT
     path = folder.joinpath(*module_name.split(".")).with_suffix(".py")
     if not module_name or ".." in module_name or not path.is_file():
         relative = module_name.replace(".", "/") + ".py"
-        faults.add(node.fault(f"`{relative}` does not exist in the project folder", "check `module:function`"))
+        faults.add(
+            node.fault(f"`{relative}` does not exist in the project folder", "check `module:function`")
+        )
         return None
     try:
         module = _import(folder, path)
@@ -48,7 +53,7 @@ def describe_python(folder: Path, node: Node, *, faults: FaultList) -> FunctionT
         names = [name for name, value in vars(module).items() if inspect.isfunction(value)]
         faults.add(
             node.fault(
-                f"`{shown_path(folder, path.relative_to(folder).as_posix())}` has no function `{function_name}`",
+                f"`{path.relative_to(folder).as_posix()}` has no function `{function_name}`",
                 nearest(function_name, names) or "name a function of that module",
             )
         )
@@ -71,7 +76,7 @@ def describe_python(folder: Path, node: Node, *, faults: FaultList) -> FunctionT
 
 
 def _import(folder: Path, path: Path) -> ModuleType:
-    # INVARIANT (own name): two projects may both hold a `tools.py`, so the module is never called by its plain name.
+    # INVARIANT (own name): two projects may both hold a `tools.py`, so a module never has its plain name.
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     name = f"_remit_project_{digest}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -85,8 +90,8 @@ def _import(folder: Path, path: Path) -> ModuleType:
 
 
 @contextmanager
-def _import_path(folder: Path) -> Iterator[None]:
-    """Let the folder's modules import each other; forget them afterwards, so that no other project sees them."""
+def _import_path(folder: Path) -> Generator[None]:
+    """Let the folder's modules import each other; forget them, for no other project may see them."""
     root = str(folder.resolve())
     before, bytecode = set(sys.modules), sys.dont_write_bytecode
     sys.path.insert(0, root)
@@ -118,7 +123,7 @@ def _import_fault(folder: Path, path: Path, error: BaseException) -> Fault:
         file=file,
         line=line,
         column=column,
-        hint="mend it, or give `name`, `description` and `parameters` in agent.yaml to build without importing",
+        hint="mend it, or give `name`, `description` and `parameters` in agent.yaml to import nothing",
     )
 
 
