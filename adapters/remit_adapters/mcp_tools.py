@@ -21,7 +21,6 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -32,6 +31,8 @@ from remit.permit import Permit, redeem
 from remit.ports import Invocation, ToolContext, ToolDescription, ToolResult
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from mcp import Client
     from mcp.types import CallToolResult
 
@@ -212,7 +213,7 @@ class _Target:
 
     __slots__ = ("_make", "label")
 
-    def __init__(self, label: str, make: Any) -> None:  # noqa: ANN401  # any of the SDK's transports
+    def __init__(self, label: str, make: Any) -> None:  # any of the SDK's transports
         self.label = label
         self._make = make
 
@@ -273,7 +274,7 @@ def _error_stream() -> TextIO:
     try:
         sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # lives as long as the server
+        return open(os.devnull, "w", encoding="utf-8")  # lives as long as the server
     return sys.stderr
 
 

@@ -20,20 +20,23 @@ import inspect
 import io
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from pathlib import Path
-from types import ModuleType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from remit.document.model import Tool
-from remit.document.values import JsonObject
 from remit.errors import AdapterError, DocumentError
 from remit.host.tool_values import error_result, fit_result
 from remit.host.tools import FunctionTool, describe_function
 from remit.permit import Permit, redeem
 from remit.ports import Invocation, ToolContext, ToolDescription, ToolResult
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from types import ModuleType
+
+    from remit.document.model import Tool
+    from remit.document.values import JsonObject
 
 _IN_TOOL: ContextVar[bool] = ContextVar("remit_in_tool", default=False)
 _LOADING = threading.RLock()
@@ -104,7 +107,7 @@ class PythonTools:
 
 async def _run(tool: Tool, function: FunctionTool, arguments: Mapping[str, object]) -> ToolResult:
     context = copy_context()
-    context.run(_IN_TOOL.set, True)  # noqa: FBT003  # ContextVar.set takes its value by position
+    context.run(_IN_TOOL.set, True)  # ContextVar.set takes its value by position
     with _diverted_output():
         if inspect.iscoroutinefunction(function.function):
             coroutine = cast("Callable[..., Awaitable[object]]", function.function)
@@ -129,7 +132,7 @@ async def _run(tool: Tool, function: FunctionTool, arguments: Mapping[str, objec
 def _called(tool: Tool, function: Callable[..., object], arguments: Mapping[str, object]) -> ToolResult:
     try:
         return _fitted(tool, function(**arguments))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a tool raises is its result
+    except (Exception, SystemExit) as error:  # whatever a tool raises is its result
         return error_result(f"{type(error).__name__}: {error}")
 
 
@@ -138,7 +141,7 @@ async def _awaited(
 ) -> ToolResult:
     try:
         return _fitted(tool, await function(**arguments))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a tool raises is its result
+    except (Exception, SystemExit) as error:  # whatever a tool raises is its result
         return error_result(f"{type(error).__name__}: {error}")
 
 

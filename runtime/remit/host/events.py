@@ -9,9 +9,10 @@ Events are for people and programs that watch; the record that counts is the led
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from remit.document.values import JsonObject, JsonValue
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject, JsonValue
 
 
 def _json(value: object) -> JsonValue:

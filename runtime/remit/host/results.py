@@ -7,9 +7,10 @@ Two runs in which the model asks for the same calls have equal traces.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from remit.document.values import JsonObject, JsonValue
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject, JsonValue
 
 RunStatus = Literal["completed", "denied", "awaiting_approval", "terminated", "suspended", "failed"]
 

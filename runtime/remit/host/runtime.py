@@ -16,18 +16,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from remit.host.results import Answer, RunResult
-
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+
     from remit.document.model import Document
     from remit.document.values import JsonObject, JsonValue
     from remit.host.agent import Agent
     from remit.host.caller import Caller
     from remit.host.events import RunEvent, UnknownReported
+    from remit.host.results import Answer, RunResult
     from remit.host.stores import Store
     from remit.ports import Clock, Signer
 
@@ -46,7 +46,7 @@ def _blocking(make: Callable[[], Coroutine[object, object, _T]]) -> _T:
     def body() -> None:
         try:
             results.append(asyncio.run(make()))
-        except BaseException as error:  # noqa: BLE001  # carried to the waiting thread and raised there
+        except BaseException as error:  # carried to the waiting thread and raised there
             errors.append(error)
 
     thread = threading.Thread(target=body, name="remit-run")
@@ -248,31 +248,35 @@ class Runtime:
         """
         from remit.host.approvals import settle
 
-        return settle(self._agent, approval, by=by, reason=reason, meaning=meaning, approved=True)
+        return _blocking(
+            lambda: settle(self._agent, approval, by=by, reason=reason, meaning=meaning, approved=True)
+        )
 
     def refuse(self, approval: str, *, by: Caller, reason: str, meaning: str = "approval") -> Answer:
         """Record that a person refuses the pending request; `resume_run` gives the model a denial."""
         from remit.host.approvals import settle
 
-        return settle(self._agent, approval, by=by, reason=reason, meaning=meaning, approved=False)
+        return _blocking(
+            lambda: settle(self._agent, approval, by=by, reason=reason, meaning=meaning, approved=False)
+        )
 
     def suspend(self, *, by: Caller, reason: str) -> Answer:
         """Suspend the agent: no effect of it is allowed until `resume`."""
         from remit.host.lifecycle import suspend
 
-        return suspend(self._agent, by=by, reason=reason)
+        return _blocking(lambda: suspend(self._agent, by=by, reason=reason))
 
     def resume(self, *, by: Caller, reason: str) -> Answer:
         """Lift a suspension of the agent; its suspended runs go on with `resume_run`."""
         from remit.host.lifecycle import resume
 
-        return resume(self._agent, by=by, reason=reason)
+        return _blocking(lambda: resume(self._agent, by=by, reason=reason))
 
     def terminate(self, *, by: Caller, reason: str) -> Answer:
         """End the agent for good: nothing is allowed on a terminated agent."""
         from remit.host.lifecycle import terminate
 
-        return terminate(self._agent, by=by, reason=reason)
+        return _blocking(lambda: terminate(self._agent, by=by, reason=reason))
 
     def kill(self, scope: str | None = None, *, by: Caller, reason: str) -> Answer:
         """Stop effects at once, also in other processes.
@@ -284,7 +288,7 @@ class Runtime:
         """
         from remit.host.lifecycle import kill
 
-        return kill(self._agent, scope, by=by, reason=reason)
+        return _blocking(lambda: kill(self._agent, scope, by=by, reason=reason))
 
     def remember(
         self, block: str, value: JsonValue, *, by: Caller, key: str | None = None, subject: str = ""
@@ -292,13 +296,15 @@ class Runtime:
         """Write a memory on the caller's own behalf; `Answer.value` is the entry's id."""
         from remit.host.memory_access import MemoryAccess
 
-        return MemoryAccess(self._agent, by).remember(block, value, key=key, subject=subject)
+        return _blocking(
+            lambda: MemoryAccess(self._agent, by).remember(block, value, key=key, subject=subject)
+        )
 
     def recall(self, block: str, *, by: Caller, subject: str = "") -> Answer:
         """Read a block's entries; `Answer.value` is a list of `{entry, key, value, subject}`."""
         from remit.host.memory_access import MemoryAccess
 
-        return MemoryAccess(self._agent, by).recall(block, subject=subject)
+        return _blocking(lambda: MemoryAccess(self._agent, by).recall(block, subject=subject))
 
     def revise(self, block: str, entry: str, value: JsonValue, *, by: Caller) -> Answer:
         """Replace an entry's value.
@@ -311,19 +317,19 @@ class Runtime:
         """
         from remit.host.memory_access import MemoryAccess
 
-        return MemoryAccess(self._agent, by).revise(block, entry, value)
+        return _blocking(lambda: MemoryAccess(self._agent, by).revise(block, entry, value))
 
     def erase(self, block: str, *, by: Caller, entry: str = "", subject: str = "") -> Answer:
         """Erase one entry, or all entries of a data subject in a block; `Answer.value` lists the ids."""
         from remit.host.memory_access import MemoryAccess
 
-        return MemoryAccess(self._agent, by).erase(block, entry=entry, subject=subject)
+        return _blocking(lambda: MemoryAccess(self._agent, by).erase(block, entry=entry, subject=subject))
 
     def export(self, block: str, *, by: Caller, subject: str = "") -> Answer:
         """Read a block's entries in full (author, time, commitment and salt too), for portability."""
         from remit.host.memory_access import MemoryAccess
 
-        return MemoryAccess(self._agent, by).export(block, subject=subject)
+        return _blocking(lambda: MemoryAccess(self._agent, by).export(block, subject=subject))
 
     def amend(
         self,
@@ -341,7 +347,9 @@ class Runtime:
         """
         from remit.host.amendment import amend
 
-        return amend(self._agent, by=by, reason=reason, governance=governance, capabilities=capabilities)
+        return _blocking(
+            lambda: amend(self._agent, by=by, reason=reason, governance=governance, capabilities=capabilities)
+        )
 
     def unknown(self) -> tuple[UnknownReported, ...]:
         """Return effects that began and whose outcome was never recorded, oldest first; none is repeated."""

@@ -12,15 +12,18 @@ Rules
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
-from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from remit.document.model import Document, Tool
 from remit.errors import AdapterError
-from remit.permit import Permit
 from remit.ports import Invocation, ToolContext, ToolDescription, ToolResult, ToolSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from remit.document.model import Document, Tool
+    from remit.permit import Permit
 
 GROUP = "remit.tools"
 
@@ -73,7 +76,7 @@ class ToolSources:
         for source in self._sources:
             try:
                 await source.close()
-            except Exception as error:  # noqa: BLE001, PERF203  # every source must be closed
+            except Exception as error:  # every source must be closed
                 failures.append(error)
         if failures:
             raise failures[0]
@@ -110,5 +113,3 @@ def _opener(name: str) -> Callable[..., ToolSource]:
         return cast("Callable[..., ToolSource]", points[0].load())
     except ImportError as error:
         raise AdapterError(f"tool source `{name}` cannot be imported: {error}; install its extra") from error
-
-

@@ -15,13 +15,15 @@ import json
 import re
 import types
 import typing
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar, cast
 
-from remit.document.model import ToolEffect
-from remit.document.values import JsonObject, JsonValue
 from remit.errors import DocumentError, Fault
+
+if typing.TYPE_CHECKING:
+    from remit.document.model import ToolEffect
+    from remit.document.values import JsonObject, JsonValue
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _MARK = "__remit_tool__"
@@ -111,7 +113,11 @@ def tool(
         idempotent: whether repeating a call with the same key is harmless.
     """
     mark = ToolMark(
-        name=name, effect=effect, timeout_s=timeout_s, max_result_bytes=max_result_bytes, idempotent=idempotent
+        name=name,
+        effect=effect,
+        timeout_s=timeout_s,
+        max_result_bytes=max_result_bytes,
+        idempotent=idempotent,
     )
 
     def apply(target: _F) -> _F:
@@ -158,8 +164,9 @@ def _fault(name: str, message: str, hint: str = "") -> DocumentError:
 
 def _fields(function: Callable[..., object], name: str, words: Mapping[str, str]) -> dict[str, object]:
     """Return the members of a `TypedDict` that stands for the signature."""
+    from typing import NotRequired, Required
+
     from pydantic import Field
-    from typing_extensions import NotRequired, Required
 
     try:
         signature = inspect.signature(function)
@@ -190,7 +197,7 @@ def _fields(function: Callable[..., object], name: str, words: Mapping[str, str]
     return fields
 
 
-def _without_none(annotation: Any) -> Any:  # noqa: ANN401  # a type expression has no narrower type
+def _without_none(annotation: Any) -> Any:  # a type expression has no narrower type
     origin = typing.get_origin(annotation)
     if origin is Annotated:
         inner, *rest = typing.get_args(annotation)
@@ -198,11 +205,10 @@ def _without_none(annotation: Any) -> Any:  # noqa: ANN401  # a type expression 
     if origin not in (typing.Union, types.UnionType):
         return annotation
     members = tuple(item for item in typing.get_args(annotation) if item is not type(None))
-    # ruff: the union is built from values at run time, which the `X | Y` form cannot express
     return typing.Union[members]  # noqa: UP007
 
 
-def _adapter(name: str, fields: dict[str, object]) -> Any:  # noqa: ANN401  # pydantic's adapter of a run-time type
+def _adapter(name: str, fields: dict[str, object]) -> Any:  # pydantic's adapter of a run-time type
     from pydantic import ConfigDict, TypeAdapter
     from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
     from typing_extensions import TypedDict
@@ -215,7 +221,7 @@ def _adapter(name: str, fields: dict[str, object]) -> Any:  # noqa: ANN401  # py
         raise _fault(name, f"has a parameter without a JSON Schema: {_first_line(error)}") from error
 
 
-def _schema(adapter: Any, name: str) -> JsonObject:  # noqa: ANN401  # see _adapter
+def _schema(adapter: Any, name: str) -> JsonObject:  # see _adapter
     from pydantic.errors import PydanticInvalidForJsonSchema
 
     try:
@@ -232,7 +238,9 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _inline(value: JsonValue, definitions: Mapping[str, JsonValue], path: tuple[str, ...], name: str) -> JsonValue:
+def _inline(
+    value: JsonValue, definitions: Mapping[str, JsonValue], path: tuple[str, ...], name: str
+) -> JsonValue:
     """Replace `$ref`s by what they name and drop generated titles: readers and generators see plain schemas."""
     if isinstance(value, list):
         return [_inline(item, definitions, path, name) for item in value]
@@ -242,7 +250,9 @@ def _inline(value: JsonValue, definitions: Mapping[str, JsonValue], path: tuple[
     if isinstance(reference, str):
         target = reference.rpartition("/")[2]
         if target in path:
-            raise _fault(name, f"has a parameter of the recursive type `{target}`", "use a type of bounded depth")
+            raise _fault(
+                name, f"has a parameter of the recursive type `{target}`", "use a type of bounded depth"
+            )
         found = cast("JsonObject", copy.deepcopy(definitions[target]))
         rest = {key: item for key, item in value.items() if key != "$ref"}
         return _inline({**found, **rest}, definitions, (*path, target), name)

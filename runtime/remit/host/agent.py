@@ -1,0 +1,204 @@
+"""One agent in one store: its head, its compiled governance and what the embedder opened it with.
+
+Rules
+1. The store's head is the agent. A head that moved is loaded again, which verifies it again.
+2. Governance is compiled once for each content; images are kept by the digest of what they come from.
+3. The head moves by compare-and-swap alone; a lost swap writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from remit.errors import LedgerError
+from remit.messages import content_digest
+from remit.ports import Advance, Batch, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from remit.document.memory import Entry
+    from remit.document.model import Document
+    from remit.document.values import JsonObject, JsonValue
+    from remit.engine.image import PolicyImage
+    from remit.engine.port import Engine
+    from remit.host.stores import Store
+    from remit.ports import Clock
+    from remit.records import Draft, Receipt
+
+_KEPT_IMAGES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """Governance ready to decide."""
+
+    image: PolicyImage
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the embedder opened the agent with.
+
+    Args:
+        clock: time.
+        backend: name of the only back-end entry to use, or None.
+        environment: values over the document's own.
+        functions: typed Python functions by tool name.
+        servers: MCP servers in this process by name.
+        folder: where modules and relative paths are found, or None.
+    """
+
+    clock: Clock
+    backend: str | None
+    environment: Mapping[str, JsonValue]
+    functions: Mapping[str, Callable[..., object]]
+    servers: Mapping[str, object]
+    folder: Path | None
+
+
+_IMAGES: OrderedDict[str, Compiled] = OrderedDict()
+_IMAGES_LOCK = threading.Lock()
+
+
+def compile_document(document: Document) -> Compiled:
+    """Compile governance, or return what was compiled from the same content before.
+
+    Raises:
+        PolicyError: it does not compile.
+    """
+    from remit.engine.cedar import CedarEngine
+    from remit.policy.compile import compile_governance
+
+    source: JsonObject = {
+        "governance": document.governance.value,
+        "capabilities": document.capabilities.value,
+        "blocks": document.memory.value.get("blocks", []),
+    }
+    key = content_digest(source)
+    with _IMAGES_LOCK:
+        known = _IMAGES.get(key)
+        if known is not None:
+            _IMAGES.move_to_end(key)
+            return known
+    image = compile_governance(document)
+    compiled = Compiled(image=image, engine=CedarEngine(image))
+    with _IMAGES_LOCK:
+        _IMAGES[key] = compiled
+        while len(_IMAGES) > _KEPT_IMAGES:
+            _IMAGES.popitem(last=False)
+    return compiled
+
+
+class Agent:
+    """One agent in one store."""
+
+    def __init__(
+        self, document: Document, store: Store, surroundings: Surroundings, *, owns_store: bool
+    ) -> None:
+        self.store = store
+        self.surroundings = surroundings
+        self._owns_store = owns_store
+        self._document = document
+        self._compiled = compile_document(document)
+        self._lock = threading.Lock()
+
+    @property
+    def id(self) -> str:
+        """Agent id."""
+        return self._document.identity.agent
+
+    @property
+    def document(self) -> Document:
+        """The head as last seen."""
+        return self._document
+
+    @property
+    def compiled(self) -> Compiled:
+        """The governance of `document`."""
+        return self._compiled
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+        return self.surroundings.clock
+
+    def refresh(self) -> Document:
+        """Load the head again if another process or run moved it.
+
+        Raises:
+            LedgerError: the store cannot be read or lost the agent.
+        """
+        heads = dict(self.store.agents())
+        if heads.get(self.id) == self._document.identity.revision:
+            return self._document
+        return self.reload()
+
+    def reload(self) -> Document:
+        """Load and verify the head.
+
+        Raises:
+            LedgerError: the store cannot be read, lost the agent, or holds content that does not verify.
+        """
+        document = self.store.load(self.id)
+        if document is None:
+            raise LedgerError(f"the store has no agent `{self.id}`")
+        self._adopt(document)
+        return document
+
+    def _adopt(self, document: Document) -> None:
+        with self._lock:
+            known = self._document
+            same = (
+                document.governance is known.governance
+                and document.capabilities is known.capabilities
+                and document.memory.blocks is known.memory.blocks
+            )
+            if not same:
+                self._compiled = compile_document(document)
+            self._document = document
+
+    async def submit(self, *records: Draft, run_state: RunState | None = None) -> tuple[Receipt, ...]:
+        """Make records durable.
+
+        Raises:
+            LedgerError: they cannot be written; nothing was.
+        """
+        batch = Batch(records=records, run_state=run_state)
+        return await asyncio.wrap_future(self.store.submit(batch))
+
+    async def advance(
+        self,
+        child: Document,
+        *records: Draft,
+        put: tuple[Entry, ...] = (),
+        erased: tuple[str, ...] = (),
+        run_state: RunState | None = None,
+    ) -> tuple[Receipt, ...]:
+        """Move the head from `document` to `child`, together with its records.
+
+        Raises:
+            HeadMovedError: somebody else moved it; nothing was written.
+            LedgerError: it cannot be written; nothing was.
+        """
+        expected = self._document.identity.revision
+        batch = Batch(
+            records=records,
+            advance=Advance(expected=expected, document=child, put=put, erased=erased),
+            run_state=run_state,
+        )
+        receipts = await asyncio.wrap_future(self.store.submit(batch))
+        self._adopt(child)
+        return receipts
+
+    def close(self) -> None:
+        """Close the store if this agent opened it; idempotent."""
+        if self._owns_store:
+            self._owns_store = False
+            self.store.close()

@@ -1,0 +1,107 @@
+"""The execution state: lifecycle, usage and pending approvals, and how a head moves through them.
+
+Rules
+1. draft → ready → active ⇄ suspended / awaiting_approval → terminated; nothing leaves terminated.
+2. A run that a termination rule, a budget or a loop bound ends is terminated; its agent goes back to ready.
+   The agent itself is terminated by `Runtime.terminate` alone, which is an action of its own.
+3. While approvals of any run are pending the lifecycle is awaiting_approval; else, between runs, it is ready.
+4. A change of execution state that loses a compare-and-swap is made again on the new head: it depends on nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from remit.document.revision import revise
+from remit.errors import HeadMovedError, LedgerError
+from remit.host.session import MAX_MOVES, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from remit.document.model import Document, ExecutionState, Lifecycle, PendingApproval
+    from remit.document.values import JsonObject, JsonValue
+    from remit.gate.usage import Usage
+    from remit.ports import RunState
+    from remit.records import Draft
+
+
+def pending_value(item: PendingApproval) -> JsonObject:
+    """Return a pending approval as a member of `execution_state.pending`."""
+    return {
+        "id": item.id,
+        "run": item.run,
+        "action": item.action,
+        "rules": list(item.rules),
+        "by": item.by,
+        "request": item.request,
+        "because": item.because,
+    }
+
+
+def state_value(
+    state: ExecutionState,
+    *,
+    lifecycle: Lifecycle | None = None,
+    usage: Usage | None = None,
+    pending: tuple[PendingApproval, ...] | None = None,
+) -> JsonObject:
+    """Return the field's value with some members replaced; `x-` members stay."""
+    value: dict[str, JsonValue] = dict(state.value)
+    value["lifecycle"] = lifecycle or state.lifecycle
+    if usage is not None:
+        value["usage"] = usage.to_json()
+    if pending is not None:
+        value["pending"] = [pending_value(item) for item in pending]
+    return value
+
+
+def resting(document: Document, pending: tuple[PendingApproval, ...]) -> Lifecycle:
+    """Return the lifecycle of an agent whose run stopped (rules 1 to 3)."""
+    if document.execution_state.lifecycle in ("suspended", "terminated", "draft"):
+        return document.execution_state.lifecycle
+    return "awaiting_approval" if pending else "ready"
+
+
+async def move(
+    session: Session,
+    *,
+    operation: str,
+    decision: str,
+    state: Callable[[Document], JsonObject],
+    records: Callable[[Document], tuple[Draft, ...]] = lambda _: (),
+    run_state: RunState | None = None,
+) -> Document:
+    """Move the head to a child with another execution state, on whatever head stands.
+
+    Args:
+        session: who moves it.
+        operation: the lineage operation.
+        decision: digest of the record of the decision that allowed it; empty where there is none.
+        state: the new field value, from the head.
+        records: further records, from the child.
+        run_state: saved in the same transaction.
+
+    Raises:
+        LedgerError: the head kept moving, or it cannot be written; nothing was.
+    """
+    for _ in range(MAX_MOVES):
+        parent = session.document
+        child = revise(
+            parent,
+            operation=operation,
+            actor=str(session.actor.ref),
+            at=session.agent.clock.now(),
+            decision=decision,
+            execution_state=state(parent),
+        )
+        try:
+            await session.agent.advance(
+                child, session.revision_draft(parent, child), *records(child), run_state=run_state
+            )
+        except HeadMovedError:
+            session.agent.reload()
+            continue
+        session.revised(parent, child)
+        return child
+    raise LedgerError(f"the agent's head moved {MAX_MOVES} times while `{operation}` was recorded")

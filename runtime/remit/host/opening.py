@@ -1,0 +1,117 @@
+"""Opening an agent: load → verify identity → compile → put into the store if it is new."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from remit.document.model import Document
+from remit.errors import DocumentError, Fault, LedgerError
+from remit.host.agent import Agent, Surroundings, compile_document
+from remit.host.clock import SystemClock
+from remit.host.stores import Store, open_store
+from remit.host.tools import describe_function
+from remit.ports import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from remit.document.values import JsonValue
+    from remit.ports import Clock, Signer
+
+MAX_DOCUMENT_BYTES = 1 << 30
+
+
+def read_document(path: Path) -> Document:
+    """Read and verify a document file; the format follows from its suffix.
+
+    Raises:
+        DocumentError: it cannot be read or accepted.
+    """
+    from remit.document.carriers import format_of
+    from remit.document.parse import parse_document
+
+    try:
+        if path.stat().st_size > MAX_DOCUMENT_BYTES:
+            raise DocumentError(Fault(file=str(path), message="the file is larger than 1 GiB"))
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise DocumentError(Fault(message=f"cannot read `{path}`: {reason.lower()}")) from error
+    return parse_document(data, file=str(path), format=format_of(path.name))
+
+
+def open_agent(
+    source: str | Path | Document,
+    *,
+    store: str | Path | Store,
+    backend: str | None,
+    clock: Clock | None,
+    environment: Mapping[str, JsonValue],
+    tools: tuple[Callable[..., object], ...],
+    folder: Path | None,
+    signer: Signer | None,
+    mcp_servers: Mapping[str, object],
+) -> Agent:
+    """Open an agent; see `Runtime.open`.
+
+    Raises:
+        DocumentError: the document, a tool function or the back-end's name cannot be accepted.
+        PolicyError: governance does not compile.
+        LedgerError: the store cannot be used or holds another content for this agent.
+    """
+    if isinstance(source, Document):
+        document = source
+    else:
+        document = read_document(Path(source))
+        folder = folder or Path(source).resolve().parent
+    compile_document(document)
+    functions = {describe_function(function).name: function for function in tools}
+    surroundings = Surroundings(
+        clock=clock or SystemClock(),
+        backend=known_backend(document, backend),
+        environment=environment,
+        functions=functions,
+        servers=mcp_servers,
+        folder=folder,
+    )
+    if isinstance(store, (str, Path)):
+        opened = open_store(Path(store), signer=signer, clock=clock)
+        try:
+            return Agent(_head(document, opened), opened, surroundings, owns_store=True)
+        except BaseException:
+            opened.close()
+            raise
+    return Agent(_head(document, store), store, surroundings, owns_store=False)
+
+
+def known_backend(document: Document, name: str | None) -> str | None:
+    """Return `name` if the document has such a back-end.
+
+    Raises:
+        DocumentError: it has none.
+    """
+    if name is None or document.backend(name) is not None:
+        return name
+    names = ", ".join(f"`{entry.name}`" for entry in document.capabilities.backends) or "none"
+    raise DocumentError(Fault(message=f"the document has no back-end `{name}`", hint=f"it declares {names}"))
+
+
+def _head(document: Document, store: Store) -> Document:
+    """Return the store's head of the agent; a new agent is put there first.
+
+    A document that is neither the head nor an ancestor of it is another history of the same agent and is refused.
+    """
+    agent = document.identity.agent
+    known = store.load(agent)
+    if known is None:
+        store.submit(Batch(records=(), create=document)).result()
+        return document
+    ancestors = {operation.parent for operation in known.lineage.operations}
+    revision = document.identity.revision
+    if revision == known.identity.revision or revision in ancestors:
+        return known
+    raise LedgerError(
+        f"the store holds another history of agent `{agent}`: its head is `{known.identity.revision}`, "
+        f"and `{revision}` is not among its ancestors"
+    )

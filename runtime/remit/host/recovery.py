@@ -1,0 +1,148 @@
+"""After a crash: an intent without an outcome is unknown. It is reported and recorded, and never repeated.
+
+Rules
+1. An intent of a run that still lives, in this process or another on this machine, is in flight, not unknown.
+2. At the next start of the agent each unknown intent gets the outcome `unknown` in the ledger and one event.
+3. A run whose process ended is over: it is saved as failed and cannot be resumed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from remit.host.events import UnknownReported
+from remit.host.thread import is_alive
+from remit.records import Draft
+
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject, JsonValue
+    from remit.host.agent import Agent
+    from remit.host.session import Session
+    from remit.ports import RunState
+    from remit.records import Record
+
+_RUNNING: set[str] = set()
+DETAIL = "the process ended before the outcome was recorded; it is not repeated"
+
+
+def running_here() -> set[str]:
+    """Return the ids of the runs that this process is driving; a run adds and removes its own."""
+    return _RUNNING
+
+
+def find_unknown(agent: Agent) -> tuple[UnknownReported, ...]:
+    """Return the effects of this agent that began and whose outcome nobody knows, oldest first."""
+    intents: dict[str, Record] = {}
+    open_ones = {record.digest for record in _abandoned(agent)}
+    unknown: set[str] = set()
+    for record in agent.store.records(agent=agent.id):
+        body = _object(record.value.get("body"))
+        if record.value.get("kind") == "intent":
+            intents[record.digest] = record
+        elif record.value.get("kind") == "outcome" and body.get("status") == "unknown":
+            unknown.add(_text(body.get("intent")))
+    return tuple(
+        _event(record) for digest, record in intents.items() if digest in open_ones or digest in unknown
+    )
+
+
+async def report_unknown(session: Session) -> tuple[UnknownReported, ...]:
+    """Record and announce what an earlier process left without an outcome (rules 2 and 3).
+
+    Raises:
+        LedgerError: the ledger cannot be read or written; the run must not begin.
+    """
+    agent = session.agent
+    found = _abandoned(agent)
+    events = tuple(_event(record) for record in found)
+    for record in found:
+        intent = _object(record.value.get("body"))
+        body: JsonObject = {
+            "status": "unknown",
+            "decision": "",
+            "intent": record.digest,
+            "key": intent.get("key", ""),
+            "target": intent.get("target", ""),
+            "request": intent.get("request", ""),
+            "result": "",
+            "detail": DETAIL,
+            "step": intent.get("step", 0),
+        }
+        await agent.submit(
+            Draft(
+                kind="outcome",
+                agent=agent.id,
+                run=_text(record.value.get("run")),
+                at=agent.clock.now(),
+                body=body,
+            )
+        )
+    for state in agent.store.runs(agent=agent.id, status="running"):
+        if state.run != session.run and not _lives(state):
+            await agent.submit(
+                Draft(
+                    kind="run",
+                    agent=agent.id,
+                    run=state.run,
+                    at=agent.clock.now(),
+                    body={"status": "failed", "reason": "the process ended during the run"},
+                ),
+                run_state=replace(state, status="failed"),
+            )
+    for event in events:
+        session.emit(event)
+    return events
+
+
+def _abandoned(agent: Agent) -> tuple[Record, ...]:
+    """Return this agent's intents without an outcome whose run does not live any more."""
+    lives: dict[str, bool] = {}
+    found: list[Record] = []
+    for record in agent.store.unfinished():
+        if record.value.get("agent") != agent.id:
+            continue
+        run = _text(record.value.get("run"))
+        if run not in lives:
+            state = agent.store.load_run(run)
+            lives[run] = run in _RUNNING or (state is not None and _lives(state))
+        if not lives[run]:
+            found.append(record)
+    return tuple(found)
+
+
+def _lives(state: RunState) -> bool:
+    if state.run in _RUNNING:
+        return True
+    if state.status != "running":
+        return False
+    process = _object(state.value.get("process"))
+    # This very process drives exactly the runs in `_RUNNING`; after a fork or an abandoned loop the file would lie.
+    return is_alive(process) and not _is_this(process)
+
+
+def _is_this(process: JsonObject) -> bool:
+    from remit.host.thread import process_identity
+
+    return process == process_identity()
+
+
+def _event(record: Record) -> UnknownReported:
+    body = _object(record.value.get("body"))
+    effect = _text(body.get("effect"))
+    target = _text(body.get("target"))
+    return UnknownReported(
+        run=_text(record.value.get("run")),
+        action=target if effect == "call_tool" else effect,
+        target=target,
+        intent=record.digest,
+        at=_text(record.value.get("at")),
+    )
+
+
+def _object(value: JsonValue) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,277 @@
+"""One actor before the gate: a run of the agent, or an operator at work on it.
+
+Rules
+1. Every question goes through `ask`: it builds the request from the scene, lets the gate answer and record, and
+   adds the answer to the trace.
+2. A head moved by somebody else is loaded, verified and compiled before the next question.
+3. Counters are in the context of the question that they concern, and only ever grow.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from remit.gate.answers import Ask, AwaitingApproval, Content, Denial, Granted
+from remit.gate.gate import Gate
+from remit.gate.usage import COUNTERS, Usage
+from remit.host.events import Decided, Revised, RunEvent
+from remit.host.requests import Scene, agent_entity, build_request, caller_entity
+from remit.host.results import Step
+from remit.records import Draft
+
+if TYPE_CHECKING:
+    from remit.document.model import Document
+    from remit.document.values import JsonObject, JsonValue
+    from remit.engine.request import Entity
+    from remit.gate.approvals import ApprovalGrant
+    from remit.host.agent import Agent
+    from remit.host.caller import Caller
+    from remit.permit import Effect
+
+Emit = Callable[[RunEvent], None]
+MAX_MOVES = 5
+"""How often a decision is taken again because somebody else moved the head."""
+
+
+def new_run_id() -> str:
+    """Return a random run id."""
+    return f"run-{secrets.token_hex(12)}"
+
+
+def ignore(_: RunEvent) -> None:
+    """Drop an event: nobody watches."""
+
+
+def reasons(answer: Granted | Denial | AwaitingApproval) -> str:
+    """Return the reason for people: the rules' own, else the gate's sentence."""
+    if isinstance(answer, Granted):
+        return ""
+    if answer.because:
+        return "; ".join(answer.because)
+    return answer.message if isinstance(answer, Denial) else "a person must approve"
+
+
+class Session:
+    """One actor before the gate."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        caller: Caller,
+        *,
+        run: str,
+        environment: JsonObject | None = None,
+        emit: Emit = ignore,
+        on_own_behalf: bool = False,
+    ) -> None:
+        self.agent = agent
+        self.caller = caller
+        self.run = run
+        self.environment: dict[str, JsonValue] = {
+            **agent.surroundings.environment,
+            **(environment or {}),
+        }
+        self.emit = emit
+        self.usage = Usage()
+        self.settled = Usage()
+        self.steps: list[Step] = []
+        self.turn = 0
+        self._on_own_behalf = on_own_behalf
+        self._gate: Gate | None = None
+        self._gate_image = ""
+
+    @property
+    def document(self) -> Document:
+        """The head as last seen."""
+        return self.agent.document
+
+    @property
+    def actor(self) -> Entity:
+        """Who acts: the agent in a run, the caller in an operation of their own."""
+        return caller_entity(self.caller) if self._on_own_behalf else agent_entity(self.document)
+
+    def lifetime(self) -> Usage:
+        """Return the counters of all runs, this one included."""
+        saved = Usage.from_json(dict(self.document.execution_state.usage))
+        return saved.with_all(self.unsettled())
+
+    def unsettled(self) -> Usage:
+        """Return what this run used and the document does not hold yet."""
+        amounts = {name: self.usage.value_of(name) - self.settled.value_of(name) for name in COUNTERS}
+        return Usage(**amounts)
+
+    def tick(self) -> None:
+        """Bring the wall time up to date; a run does, an operation has none."""
+
+    def gate(self) -> Gate:
+        """Return the gate under the governance of the head."""
+        compiled = self.agent.compiled
+        if self._gate is None or self._gate_image != compiled.image.digest:
+            self._gate = Gate(
+                compiled.engine,
+                compiled.image,
+                self.agent.store,
+                self.agent.store.control,
+                self.agent.clock,
+                agent=self.agent.id,
+                run=self.run,
+            )
+            self._gate_image = compiled.image.digest
+        return self._gate
+
+    async def ask(
+        self,
+        action: str,
+        *,
+        resource: Entity,
+        principal: Entity | None = None,
+        given: JsonObject | None = None,
+        content: Content = "",
+        effect: Effect | None = None,
+        target: str = "",
+        parameters: JsonObject | None = None,
+        approvals: tuple[ApprovalGrant, ...] = (),
+    ) -> Granted | Denial | AwaitingApproval:
+        """Ask the gate one question and add its answer to the trace.
+
+        Args:
+            action: the Cedar action.
+            resource: what is acted upon.
+            principal: who acts; the session's actor where None.
+            given: the context's `input`.
+            content: exactly what would be done.
+            effect: what an adapter will do under the permit; None where the host acts itself.
+            target: the back-end's or tool's name.
+            parameters: JSON Schema of the arguments.
+            approvals: what people answered in this run.
+        """
+        self.tick()
+        scene = Scene(
+            document=self.document,
+            caller=self.caller,
+            environment=self.environment,
+            usage=self.usage,
+            lifetime=self.lifetime(),
+            run=self.run,
+            now=self.agent.clock.now(),
+        )
+        request = build_request(
+            scene, principal=principal or self.actor, action=action, resource=resource, given=given
+        )
+        answer = await self.gate().aauthorize(
+            Ask(
+                request=request,
+                revision=self.document.identity.revision,
+                step=len(self.steps) + 1,
+                content=content,
+                effect=effect,
+                target=target,
+                parameters=parameters,
+                approvals=approvals,
+            )
+        )
+        self._trace(action, resource, answer)
+        if isinstance(answer, Denial) and action != "continue":
+            self.usage = self.usage.plus(denials=1)
+        return answer
+
+    def _trace(self, action: str, resource: Entity, answer: Granted | Denial | AwaitingApproval) -> None:
+        if isinstance(answer, Granted):
+            verdict, kind, rules = "allow", "allowed", answer.decision.reasons
+        elif isinstance(answer, Denial):
+            verdict, kind, rules = "deny", answer.kind, answer.rules
+        else:
+            verdict, kind, rules = "awaiting_approval", "approval", answer.rules
+        record = "" if answer.receipt is None else answer.receipt.digest
+        self.note(
+            action,
+            str(resource.ref),
+            verdict=verdict,
+            kind=kind,
+            rules=tuple(rules),
+            because=reasons(answer),
+            record=record,
+        )
+
+    def note(
+        self,
+        action: str,
+        resource: str,
+        *,
+        verdict: str,
+        kind: str,
+        rules: tuple[str, ...],
+        because: str,
+        record: str,
+    ) -> None:
+        """Add one recorded decision to the trace and tell those who watch."""
+        number = len(self.steps) + 1
+        # INVARIANT (comparable traces): the step names no back-end, so that runs on two of them can be compared.
+        shown = "Remit::Backend" if action == "dispatch" else resource
+        self.steps.append(
+            Step(
+                step=number,
+                action=action,
+                resource=shown,
+                verdict=verdict,
+                kind=kind,
+                rules=rules,
+                because=because,
+            )
+        )
+        self.emit(
+            Decided(
+                step=number,
+                action=action,
+                resource=resource,
+                verdict=verdict,
+                kind=kind,
+                rules=rules,
+                because=because,
+                record=record,
+                turn=self.turn,
+            )
+        )
+
+    def draft(self, kind: str, body: JsonObject, content: JsonValue = None) -> Draft:
+        """Return a record of this session, at this instant."""
+        from typing import cast
+
+        from remit.records import RecordKind
+
+        return Draft(
+            kind=cast("RecordKind", kind),
+            agent=self.agent.id,
+            run=self.run,
+            at=self.agent.clock.now(),
+            body=body,
+            content=content,
+        )
+
+    def revision_draft(self, parent: Document, child: Document) -> Draft:
+        """Return the record of a moved head."""
+        last = child.lineage.operations[-1]
+        return self.draft(
+            "revision",
+            {
+                "parent": parent.identity.revision,
+                "child": child.identity.revision,
+                "operation": last.operation,
+                "actor": last.actor,
+                "decision": last.decision,
+                "lifecycle": child.execution_state.lifecycle,
+            },
+        )
+
+    def revised(self, parent: Document, child: Document) -> None:
+        """Tell those who watch that the head moved."""
+        self.emit(
+            Revised(
+                operation=child.lineage.operations[-1].operation,
+                parent=parent.identity.revision,
+                revision=child.identity.revision,
+                lifecycle=child.execution_state.lifecycle,
+            )
+        )

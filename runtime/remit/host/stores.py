@@ -1,0 +1,48 @@
+"""The store as the host needs it, found through the entry-point group `remit.stores`."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+
+from remit.errors import LedgerError
+from remit.ports import AgentStore, Clock, ControlState, Ledger, Signer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from remit.records import Record
+
+GROUP = "remit.stores"
+
+
+@runtime_checkable
+class Store(Ledger, AgentStore, Protocol):
+    """A ledger, the agents and runs beside it, and the control state."""
+
+    @property
+    def control(self) -> ControlState:
+        """Kill and suspend orders."""
+        ...
+
+    def unfinished(self) -> Sequence[Record]:
+        """Intent records without an outcome, across all runs, in log order."""
+        ...
+
+    def close(self) -> None:
+        """Release everything; idempotent."""
+        ...
+
+
+def open_store(path: Path, *, kind: str = "sqlite", signer: Signer | None, clock: Clock | None) -> Store:
+    """Open the store in the folder `path`.
+
+    Raises:
+        LedgerError: no such kind of store is installed, or the folder cannot be used.
+    """
+    points = tuple(entry_points(group=GROUP, name=kind))
+    if not points:
+        raise LedgerError(f"no store is called `{kind}`; install `remit` with its adapters")
+    opener = cast("Callable[..., Store]", points[0].load())
+    return opener(path, signer=signer, clock=clock)
