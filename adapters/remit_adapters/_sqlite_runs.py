@@ -28,7 +28,8 @@ def save_run(connection: sqlite3.Connection, state: RunState) -> None:
         raise LedgerError(f"the state of run `{state.run}` is not JSON: {error}") from error
     changed = connection.execute(
         "INSERT INTO runs (run, agent, status, value) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (run) DO UPDATE SET status = excluded.status, value = excluded.value"
+        " ON CONFLICT (run) DO UPDATE SET status = excluded.status, value = excluded.value,"
+        " number = (SELECT max(number) + 1 FROM runs)"
         " WHERE agent = excluded.agent",
         (state.run, state.agent, state.status, text),
     ).rowcount
@@ -43,7 +44,7 @@ def load_run(connection: sqlite3.Connection, run: str) -> RunState | None:
 
 
 def list_runs(connection: sqlite3.Connection, *, agent: str, status: str) -> tuple[RunState, ...]:
-    """Read saved runs, newest first."""
+    """Read saved runs, the last saved first."""
     rows = connection.execute(
         f"{_COLUMNS} WHERE (?1 = '' OR agent = ?1) AND (?2 = '' OR status = ?2) ORDER BY number DESC",
         (agent, status),

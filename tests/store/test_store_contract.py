@@ -1,0 +1,34 @@
+"""The published contract, over the store on SQLite and over the fake in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from remit.testing.memory_ledger import MemoryLedger
+from remit.testing.store_contract import StoreContract
+from remit_adapters.sqlite_store import SqliteStore, open_store
+
+
+class TestSqliteStore(StoreContract):
+    @pytest.fixture
+    def make_store(self, tmp_path: Path) -> Callable[[], SqliteStore]:
+        return lambda: open_store(tmp_path / "store")
+
+
+class _ClosableMemoryLedger(MemoryLedger):
+    def close(self) -> None:
+        """There is nothing to release."""
+
+
+class TestMemoryLedger(StoreContract):
+    exempt = {  # noqa: RUF012  # the contract declares it a class variable
+        "unfinished": "the fake keeps no list of open intents",
+        "two people lift a kill": "the fake has no persons",
+    }
+
+    @pytest.fixture
+    def make_store(self) -> Callable[[], _ClosableMemoryLedger]:
+        return _ClosableMemoryLedger
