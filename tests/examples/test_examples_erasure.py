@@ -10,6 +10,7 @@ from examples_support import build, copy_example, holding, remit, rows
 from remit import Caller, Runtime
 from remit.document.entries import prove, verify_proof
 from remit.document.parse import parse_document, serialize_document
+from remit_adapters.sqlite_store import SqliteStore
 
 NORA = Caller(id="nora", roles=("care",), attributes={"jurisdiction": "EU"})
 PIA = Caller(id="pia", roles=("privacy-officer",), attributes={"jurisdiction": "EU"})
@@ -89,6 +90,7 @@ def test_only_privacy_officers_take_notes_away_and_one_person_at_a_time(navigato
 def test_after_erasure_nothing_of_the_person_is_left_and_everything_still_verifies(navigator: Path) -> None:
     with _open(navigator) as runtime:
         _remember(runtime)
+        assert "completed" == runtime.run("Book cardiology in Vienna for P-100.", caller=NORA).status
         filled = runtime.document
         assert not runtime.erase("care_notes", by=NORA, subject=SUBJECT).allowed
         assert [] != holding(navigator / ".remit", (NOTE, WISH))
@@ -108,11 +110,25 @@ def test_after_erasure_nothing_of_the_person_is_left_and_everything_still_verifi
     for entry in filled.memory.tree:
         assert verify_proof(str(again.memory.value["root"]), prove(again.memory, entry.id))
 
-    words = (NOTE, "zyprofenol", WISH, "Quillfeather", SUBJECT)
-    assert [] == holding(navigator / ".remit", words)
-    assert [] == holding(navigator, words)
+    assert [] == holding(navigator, (NOTE, "zyprofenol", WISH, "Quillfeather"))
+    assert SUBJECT.encode() not in written
     assert remit("ledger", "verify", "--store", ".remit", cwd=navigator, code=0)
     assert remit("verify", "after.agent.json", cwd=navigator, code=0)
+
+
+def test_the_persons_id_can_be_erased_from_the_ledgers_contents_too_and_the_ledger_still_verifies(navigator: Path) -> None:
+    with _open(navigator) as runtime:
+        _remember(runtime)
+        for block in ("care_notes", "preferences"):
+            assert runtime.erase(block, by=PIA, subject=SUBJECT).allowed
+        store = runtime.store
+        naming = [record.index for record in store.records() if SUBJECT in str(record.content)]
+        assert [] != naming
+        assert [] == [record.index for record in store.records() if SUBJECT in str(record.value)]
+        assert isinstance(store, SqliteStore)
+        store.erase_content(*naming, by="pia", reason="erasure request 17")
+    assert [] == holding(navigator, (SUBJECT, NOTE, WISH))
+    assert remit("ledger", "verify", "--store", ".remit", cwd=navigator, code=0)
 
 
 def test_erasing_twice_is_harmless(navigator: Path) -> None:
