@@ -63,7 +63,10 @@ class _Register:
         self.renew()
 
     def renew(self) -> None:
-        """Forget every permit and take a new key and lock (the old lock may be held by a thread that is not here)."""
+        """Forget every permit and take a new key and lock.
+
+        The old lock may be held by a thread that did not come along into the child.
+        """
         self.key = secrets.token_bytes(32)
         self.lock = threading.Lock()
         self.live: dict[str, tuple[bytes, float]] = {}
@@ -75,9 +78,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_REGISTER.renew)
 
 
-def _seal(permit_id: str, effect: str, target: str, digest: str, decision: str, expires_at_s: float) -> bytes:
+def _seal(fields: tuple[str, str, str, str, str, float]) -> bytes:
     # The repr of a tuple is unambiguous whatever the texts hold; joined texts would not be.
-    message = repr((permit_id, effect, target, digest, decision, expires_at_s))
+    message = repr(fields)
     return hmac.new(_REGISTER.key, message.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
 
 
@@ -101,7 +104,7 @@ def mint(*, effect: Effect, target: str, digest: str, decision: str, lifetime_s:
     permit_id = secrets.token_hex(16)
     now = time.monotonic()
     expires_at_s = float(now + lifetime_s)
-    seal = _seal(permit_id, effect, target, digest, decision, expires_at_s)
+    seal = _seal((permit_id, effect, target, digest, decision, expires_at_s))
     with _REGISTER.lock:
         live = _REGISTER.live
         if len(live) > _PURGE_ABOVE:
@@ -156,7 +159,7 @@ def redeem(permit: object, *, effect: Effect, target: str, digest: str) -> Permi
         live = _REGISTER.live.pop(held.id, None)
     if live is None:
         raise PermitError(f"the permit for `{effect}` on `{target}` was already used or never minted here")
-    expected = _seal(held.id, held.effect, held.target, held.digest, held.decision, held.expires_at_s)
+    expected = _seal((held.id, held.effect, held.target, held.digest, held.decision, held.expires_at_s))
     if not (hmac.compare_digest(live[0], expected) and hmac.compare_digest(held.seal, expected)):
         raise PermitError("the permit's seal does not match its content")
     if time.monotonic() > held.expires_at_s:

@@ -102,7 +102,7 @@ def duration_text(value: str) -> str:
 
 
 def ip_text(value: str) -> str:
-    """Return an IP address or range that Cedar accepts: no zone, no IPv4 inside IPv6, a plain prefix length."""
+    """Return an IP address or range that Cedar accepts: no zone, no IPv4 inside IPv6."""
     address, slash, prefix = value.partition("/")
     wrong = "not an IP address or range such as `192.0.2.0/24`"
     if not value.isascii() or "%" in value or ("." in address and ":" in address):

@@ -188,7 +188,7 @@ def _positional_ids(text: str, count: int) -> Mapping[str, str]:
         raise PolicyError(
             Fault(
                 message="a policy nests too deeply, and the image's policies cannot be told apart by `@id`",
-                hint='compare with a set, such as `["a", "b"].contains(x)`, and give every policy a plain `@id`',
+                hint='compare with a set, such as `["a", "b"].contains(x)`, and use plain `@id`s',
             )
         )
     return {f"policy{number}": rule for number, rule in enumerate(ids)}

@@ -46,7 +46,7 @@ class Statement:
 
 
 def scan_statements(text: str) -> tuple[Statement, ...]:
-    """Return the policies of a Cedar text in order; their order is that of Cedar's own `policy0`, `policy1`, …."""
+    """Return the policies of a Cedar text in the order of Cedar's own `policy0`, `policy1`, …."""
     found: list[Statement] = []
     chains = [0]
     nesting, name = 0, ""

@@ -18,6 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import jsonschema
+import referencing
 from jsonschema import validators
 
 from remit.document.values import JsonObject, JsonValue, canonical_bytes
@@ -108,4 +109,5 @@ _Draft = cast("Callable[..., Any]", validators.extend(jsonschema.Draft202012Vali
 def _validator(parameters: bytes) -> Any:  # noqa: ANN401  # jsonschema ships no types
     schema = cast("Mapping[str, JsonValue]", json.loads(parameters))
     jsonschema.Draft202012Validator.check_schema(schema)
-    return _Draft(schema, format_checker=_FORMATS)
+    # An empty registry: jsonschema's default would fetch a remote `$ref` over the network.
+    return _Draft(schema, format_checker=_FORMATS, registry=referencing.Registry())

@@ -587,9 +587,13 @@ class Gate:
     async def _await(self, batch: Batch) -> _Receipts:
         future: Future[_Receipts] = self._ledger.submit(batch)
         # Shielded: cancelling a run must not cancel a commit that is under way.
-        return await asyncio.wait_for(
-            asyncio.shield(asyncio.wrap_future(future)), timeout=self._ledger_timeout_s
-        )
+        waiting = asyncio.shield(asyncio.wrap_future(future))
+        try:
+            return await asyncio.wait_for(waiting, timeout=self._ledger_timeout_s)
+        except asyncio.CancelledError:
+            if future.cancelled():
+                raise LedgerError("the ledger dropped the batch") from None
+            raise
 
 
 _KINDS: tuple[DenialKind, ...] = (

@@ -129,6 +129,6 @@ def _with_fulfilled(request: Request, rules: tuple[str, ...]) -> Request:
 
 
 def _permits(image: PolicyImage, decision: Decision) -> tuple[RuleInfo, ...]:
-    """Return the reasons of an allow that carry obligations; a reason unknown to the image cannot be judged."""
+    """Return the reasons of an allow that carry obligations; one unknown to the image is a KeyError."""
     reasons = (image.rules[reason] for reason in decision.reasons)
     return tuple(rule for rule in reasons if rule.obligations)

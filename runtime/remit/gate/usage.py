@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 COUNTER_LIMIT = MAX_SAFE_INTEGER
-"""Counters stop here: exact in every JSON reader, and far enough below 2^63 for a rule to multiply by 1,000."""
+"""Counters stop here: exact in every JSON reader; a rule can multiply one by 1,000 without overflow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
