@@ -7,7 +7,7 @@ the head revision are refused, whoever changed them.
 from __future__ import annotations
 
 import json
-from typing import cast, TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from remit.document.entries import entry_value
 from remit.document.identity import field_digests
@@ -15,11 +15,12 @@ from remit.document.parse import document_from_value
 from remit.errors import DocumentError, HeadMovedError, LedgerError
 
 if TYPE_CHECKING:
-    from remit.document.memory import Entry
-    from remit.ports import Advance
-    from remit.document.values import JsonObject, JsonValue
-    from remit.document.model import Document
     import sqlite3
+
+    from remit.document.memory import Entry
+    from remit.document.model import Document
+    from remit.document.values import JsonObject, JsonValue
+    from remit.ports import Advance
 
 
 def create_agent(connection: sqlite3.Connection, document: Document) -> None:
@@ -152,12 +153,16 @@ def _changed(advance: Advance) -> list[Entry]:
     tree = advance.document.memory.tree
     for entry in advance.put:
         if tree.get(bytes.fromhex(entry.id)) != entry:
-            raise LedgerError(f"the entry `{entry.id}` is to be stored, but the child revision holds another one")
+            raise LedgerError(
+                f"the entry `{entry.id}` is to be stored, but the child revision holds another one"
+            )
     erased: list[Entry] = []
     for entry_id in advance.erased:
         held = tree.get(bytes.fromhex(entry_id))
         if held is None or held.payload is not None:
-            raise LedgerError(f"the entry `{entry_id}` is to be erased, but the child revision does not say so")
+            raise LedgerError(
+                f"the entry `{entry_id}` is to be erased, but the child revision does not say so"
+            )
         erased.append(held)
     return [*advance.put, *erased]
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import threading
 import unicodedata
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from remit.errors import EnforcementError, LedgerError
 from remit.ports import Stop
@@ -28,8 +28,8 @@ from remit_adapters._sqlite_schema import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Sequence
+    from pathlib import Path
 
 APPLICATION: Final = 0x524D_4343
 """`RMCC`."""

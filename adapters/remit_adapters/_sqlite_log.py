@@ -7,7 +7,7 @@ used only while the size in the file is the cached one, so several processes may
 from __future__ import annotations
 
 import secrets
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from remit.document.merkle import leaf_hash
 from remit.errors import LedgerError
@@ -18,9 +18,10 @@ from remit.ledger.tree import Node, Peaks, peak_places
 from remit.records import Draft, Receipt
 
 if TYPE_CHECKING:
-    from remit.ports import Signer
-    from collections.abc import Iterator, Sequence
     import sqlite3
+    from collections.abc import Iterator, Sequence
+
+    from remit.ports import Signer
 
 CHUNK: Final = 512
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import cast, TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from remit.errors import LedgerError
 from remit.ports import RunState
 
 if TYPE_CHECKING:
-    from remit.document.values import JsonObject
     import sqlite3
+
+    from remit.document.values import JsonObject
 
 _COLUMNS = "SELECT run, agent, status, value FROM runs"
 

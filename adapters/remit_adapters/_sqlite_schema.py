@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from remit.errors import LedgerError
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
+    from pathlib import Path
 
 SCHEMA_VERSION: Final = 1
 MINIMUM_SQLITE: Final = (3, 37, 0)

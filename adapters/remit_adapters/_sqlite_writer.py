@@ -13,7 +13,7 @@ import queue
 import sqlite3
 import threading
 from dataclasses import dataclass
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from remit.errors import LedgerError
 from remit_adapters._sqlite_agents import advance_agent, create_agent
@@ -22,12 +22,13 @@ from remit_adapters._sqlite_runs import save_run
 from remit_adapters._sqlite_schema import refusal
 
 if TYPE_CHECKING:
-    from remit.ledger.tree import Peaks
-    from remit.ledger.encoding import Sealed
-    from remit.records import Receipt
-    from remit.ports import Batch, Signer
-    from pathlib import Path
     from concurrent.futures import Future
+    from pathlib import Path
+
+    from remit.ledger.encoding import Sealed
+    from remit.ledger.tree import Peaks
+    from remit.ports import Batch, Signer
+    from remit.records import Receipt
 
 GROUP: Final = 256
 
@@ -62,11 +63,21 @@ class Writer:
         file: for messages.
         signer: signs checkpoints.
         origin: name of the log.
+        busy_timeout_s: how long the connection waits for another process's lock.
     """
 
-    def __init__(self, connection: sqlite3.Connection, file: Path, signer: Signer, origin: str) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        file: Path,
+        signer: Signer,
+        origin: str,
+        *,
+        busy_timeout_s: float,
+    ) -> None:
         self._connection = connection
         self._file = file
+        self._busy_timeout_ms = int(busy_timeout_s * 1000)
         self._log = LogAppender(connection, signer, origin)
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -188,14 +199,15 @@ class Writer:
         only a rewrite is free of that. Where readers or a full disk prevent it, the next commit tries again.
         """
         try:
-            self._connection.execute("PRAGMA busy_timeout=2000")
+            # A reader may hold the log for long: an erasure waits for it only shortly and is finished later.
+            self._connection.execute(f"PRAGMA busy_timeout={min(self._busy_timeout_ms, 1000):d}")
             self._connection.execute("VACUUM")
             busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             self._residue = bool(busy)
         except sqlite3.Error:
             self._residue = True
         finally:
-            self._connection.execute("PRAGMA busy_timeout=10000")
+            self._connection.execute(f"PRAGMA busy_timeout={self._busy_timeout_ms:d}")
 
     def _failed(self, error: sqlite3.Error) -> LedgerError:
         self._abandon()

@@ -29,7 +29,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from remit.errors import LedgerError
 from remit.ledger.checkpoint import Checkpoint, parse_verifier_key, sign_checkpoint, verifier_key
@@ -55,10 +55,11 @@ from remit_adapters._sqlite_schema import (
 from remit_adapters._sqlite_writer import Job, Writer
 
 if TYPE_CHECKING:
-    from remit.document.model import Document
-    from types import TracebackType
-    from collections.abc import Iterable, Iterator
     import sqlite3
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from remit.document.model import Document
 
 STORE_FILE: Final = "store.db"
 CONTROL_FILE: Final = "control.db"
@@ -130,7 +131,7 @@ def open_store(
         publish_key(folder, meta["verifier_key"])
         control = SqliteControl(folder / CONTROL_FILE)
         undo.callback(control.close)
-        writer = Writer(connection, file, key, meta["origin"])
+        writer = Writer(connection, file, key, meta["origin"], busy_timeout_s=busy_timeout_s)
         store = SqliteStore(
             folder,
             meta=meta,

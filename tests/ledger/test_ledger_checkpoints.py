@@ -27,7 +27,9 @@ VECTORS = Path(__file__).resolve().parents[3] / "shared" / "data" / "tlog" / "lo
 ORIGIN = "example.com/log/testdata"
 KEY = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
 
-vectors = pytest.mark.skipif(not VECTORS.is_dir(), reason="the Tessera log vectors (../shared/data/tlog) are missing")
+vectors = pytest.mark.skipif(
+    not VECTORS.is_dir(), reason="the Tessera log vectors (../shared/data/tlog) are missing"
+)
 
 
 def entries() -> list[bytes]:
@@ -73,7 +75,9 @@ def test_consistency_proofs_join_every_two_signed_sizes() -> None:
     for old in range(1, 15):
         one, two = (parse_checkpoint(note(size)).checkpoint for size in (old, 15))
         proof = consistency_proof(leaves, old, 15)
-        assert verify_consistency(old_size=old, new_size=15, old_root=one.root, new_root=two.root, proof=proof)
+        assert verify_consistency(
+            old_size=old, new_size=15, old_root=one.root, new_root=two.root, proof=proof
+        )
 
 
 @vectors
@@ -168,7 +172,9 @@ def test_what_is_not_a_checkpoint_is_refused_with_one_message(text: str) -> None
         parse_checkpoint(text)
 
 
-@pytest.mark.parametrize("text", ["", "a", "a+b", "a+00000000+AAAA", KEY[:-1], KEY.replace("33d7", "33d8"), "a b" + KEY])
+@pytest.mark.parametrize(
+    "text", ["", "a", "a+b", "a+00000000+AAAA", KEY[:-1], KEY.replace("33d7", "33d8"), "a b" + KEY]
+)
 def test_what_is_not_a_verifier_key_is_refused(text: str) -> None:
     with pytest.raises(LedgerError):
         parse_verifier_key(text)

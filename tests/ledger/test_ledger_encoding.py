@@ -40,13 +40,25 @@ def draft(body: Any = None, content: Any = None, **changes: Any) -> Draft:
 
 
 @settings(max_examples=150, deadline=None)
-@given(body=st.dictionaries(texts, plain, max_size=4), agent=texts, run=texts, index=st.integers(0, 2**53 - 1), content=contents)
+@given(
+    body=st.dictionaries(texts, plain, max_size=4),
+    agent=texts,
+    run=texts,
+    index=st.integers(0, 2**53 - 1),
+    content=contents,
+)
 def test_a_leaf_is_the_rfc_8785_form_of_its_record_and_reads_back(
     body: Any, agent: str, run: str, index: int, content: Any
 ) -> None:
     given_draft = draft(body, content, agent=agent, run=run)
     value: dict[str, Any] = {
-        "spec": LEDGER_SPEC, "index": index, "kind": "decision", "agent": agent, "run": run, "at": AT, "body": body,
+        "spec": LEDGER_SPEC,
+        "index": index,
+        "kind": "decision",
+        "agent": agent,
+        "run": run,
+        "at": AT,
+        "body": body,
     }
     stored = None if content is None else rfc8785.dumps(content)
     if stored is not None:
@@ -54,7 +66,12 @@ def test_a_leaf_is_the_rfc_8785_form_of_its_record_and_reads_back(
     leaf = encode_record(given_draft, index, salt=SALT)
     assert rfc8785.dumps(value) == leaf
     record = decode_record(leaf, salt=SALT if stored else None, content=stored)
-    assert (index, value, content, leaf_digest(leaf)) == (record.index, record.value, record.content, record.digest)
+    assert (index, value, content, leaf_digest(leaf)) == (
+        record.index,
+        record.value,
+        record.content,
+        record.digest,
+    )
 
 
 @settings(max_examples=100, deadline=None)
@@ -72,8 +89,22 @@ def test_bytes_that_encoding_would_not_give_are_refused(place: int, byte: int) -
 @pytest.mark.parametrize(
     "body",
     [
-        {"x": 1.5}, {"x": None}, {"x": [1, [None]]}, {"x": float("nan")}, {"x": 2**53}, {"x": -(2**53)}, {1: 2},
-        {"x": "\ud800"}, {"\udc00": 1}, {"x": b"y"}, {"x": {1, 2}}, {"x": object()}, [], "x", None, {"x": "y" * (1 << 20)},
+        {"x": 1.5},
+        {"x": None},
+        {"x": [1, [None]]},
+        {"x": float("nan")},
+        {"x": 2**53},
+        {"x": -(2**53)},
+        {1: 2},
+        {"x": "\ud800"},
+        {"\udc00": 1},
+        {"x": b"y"},
+        {"x": {1, 2}},
+        {"x": object()},
+        [],
+        "x",
+        None,
+        {"x": "y" * (1 << 20)},
     ],
 )
 def test_a_body_that_two_readers_could_read_differently_is_refused(body: Any) -> None:
@@ -92,7 +123,14 @@ def test_a_body_that_is_nested_too_deep_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"kind": "gossip"}, {"at": "2026-01-01"}, {"at": "2026-01-01T00:00:00Z"}, {"at": ""}, {"agent": 5}, {"run": None}],
+    [
+        {"kind": "gossip"},
+        {"at": "2026-01-01"},
+        {"at": "2026-01-01T00:00:00Z"},
+        {"at": ""},
+        {"agent": 5},
+        {"run": None},
+    ],
 )
 def test_a_draft_of_another_shape_is_refused(changes: dict[str, Any]) -> None:
     if changes == {"agent": 5}:
@@ -123,13 +161,31 @@ GOOD = encode_record(draft({"n": 1}), 0, salt=SALT)
 @pytest.mark.parametrize(
     "leaf",
     [
-        b"", b"[]", b"null", b"\xff", b"{" * 100_000, b'{"a":' * 50_000, b"9" * 6_000, b"NaN", b" " + GOOD, GOOD + b"\n", GOOD[:-1],
-        GOOD.replace(b'"n":1', b'"n":1.0'), GOOD.replace(b'"n":1', b'"n":1,"n":1'), GOOD.replace(b'"n":1', b'"n":null'),
-        GOOD.replace(b'"index":0', b'"index":-1'), GOOD.replace(b'"index":0', b'"index":true'),
-        GOOD.replace(b'"index":0', b'"index":"0"'), GOOD.replace(b"ledger/1", b"ledger/2"),
-        GOOD.replace(b'"decision"', b'"gossip"'), GOOD.replace(b'"kind"', b'"kinds"'), GOOD.replace(b"{", b'{"a":1,', 1),
-        GOOD.replace(b'"body":{"n":1}', b'"body":[]'), GOOD.replace(b'"run":"r"', b'"run":1'),
-        GOOD.replace(b'"body":{"n":1}', b'"body":{"n":1},"content":"sha256:x"'), b"x" * (2 << 20),
+        b"",
+        b"[]",
+        b"null",
+        b"\xff",
+        b"{" * 100_000,
+        b'{"a":' * 50_000,
+        b"9" * 6_000,
+        b"NaN",
+        b" " + GOOD,
+        GOOD + b"\n",
+        GOOD[:-1],
+        GOOD.replace(b'"n":1', b'"n":1.0'),
+        GOOD.replace(b'"n":1', b'"n":1,"n":1'),
+        GOOD.replace(b'"n":1', b'"n":null'),
+        GOOD.replace(b'"index":0', b'"index":-1'),
+        GOOD.replace(b'"index":0', b'"index":true'),
+        GOOD.replace(b'"index":0', b'"index":"0"'),
+        GOOD.replace(b"ledger/1", b"ledger/2"),
+        GOOD.replace(b'"decision"', b'"gossip"'),
+        GOOD.replace(b'"kind"', b'"kinds"'),
+        GOOD.replace(b"{", b'{"a":1,', 1),
+        GOOD.replace(b'"body":{"n":1}', b'"body":[]'),
+        GOOD.replace(b'"run":"r"', b'"run":1'),
+        GOOD.replace(b'"body":{"n":1}', b'"body":{"n":1},"content":"sha256:x"'),
+        b"x" * (2 << 20),
     ],
 )
 def test_a_leaf_in_any_other_form_is_refused(leaf: bytes) -> None:

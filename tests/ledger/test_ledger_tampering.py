@@ -7,15 +7,19 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from remit.document.merkle import leaf_hash, node_hash
-from remit.ledger.report import Finding, LogReport
 from remit.ports import Batch
 from remit.records import Draft
 from remit_adapters.sqlite_store import open_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from remit.ledger.report import Finding, LogReport
 
 AT = "2026-01-01T00:00:00.000Z"
 COUNT = 41
@@ -43,7 +47,9 @@ class Log:
 
     def edit(self, *statements: tuple[str, tuple[object, ...]]) -> None:
         with closing(sqlite3.connect(self.folder / "store.db")) as connection:
-            for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+            for (name,) in connection.execute(
+                "SELECT name FROM sqlite_schema WHERE type = 'trigger'"
+            ).fetchall():
                 connection.execute(f"DROP TRIGGER {name}")
             for statement, values in statements:
                 connection.execute(statement, values)
@@ -148,7 +154,9 @@ def test_every_edited_search_column_is_named(log: Log, column: str) -> None:
 def test_every_deleted_record_is_named(template: Log, tmp_path: Path) -> None:
     for index in range(COUNT):
         log = template.copy(tmp_path / str(index))
-        log.edit(("DELETE FROM records WHERE idx = ?", (index,)), ("DELETE FROM contents WHERE idx = ?", (index,)))
+        log.edit(
+            ("DELETE FROM records WHERE idx = ?", (index,)), ("DELETE FROM contents WHERE idx = ?", (index,))
+        )
         assert [index] == named(log.verify())
 
 
@@ -166,7 +174,9 @@ def test_a_deleted_record_is_named_even_where_all_behind_it_moved_up(template: L
 def test_every_swap_of_neighbours_names_both(template: Log, tmp_path: Path) -> None:
     for index in range(COUNT - 1):
         log = template.copy(tmp_path / str(index))
-        (one,), (two,) = log.ask("SELECT leaf FROM records WHERE idx IN (?, ?) ORDER BY idx", index, index + 1)
+        (one,), (two,) = log.ask(
+            "SELECT leaf FROM records WHERE idx IN (?, ?) ORDER BY idx", index, index + 1
+        )
         log.edit(
             ("UPDATE records SET leaf = ? WHERE idx = ?", (two, index)),
             ("UPDATE records SET leaf = ? WHERE idx = ?", (one, index + 1)),
@@ -179,12 +189,17 @@ def test_every_swap_of_neighbours_names_both(template: Log, tmp_path: Path) -> N
 def test_every_inserted_duplicate_is_found(template: Log, tmp_path: Path) -> None:
     for index in range(COUNT):
         log = template.copy(tmp_path / str(index))
-        moves = [("UPDATE records SET idx = ? WHERE idx = ?", (n + 1, n)) for n in reversed(range(index, COUNT))]
+        moves = [
+            ("UPDATE records SET idx = ? WHERE idx = ?", (n + 1, n)) for n in reversed(range(index, COUNT))
+        ]
         ((leaf,),) = log.ask("SELECT leaf FROM records WHERE idx = ?", index)
         log.edit(
             ("DELETE FROM contents", ()),
             *moves,
-            ("INSERT INTO records VALUES (?, ?, 'decision', ?, ?)", (index, leaf, draft(0).agent, draft(index).run)),
+            (
+                "INSERT INTO records VALUES (?, ?, 'decision', ?, ?)",
+                (index, leaf, draft(0).agent, draft(index).run),
+            ),
         )
         found = {f.index for f in log.verify().findings if "gone" not in f.problem}
         assert set(range(index + 1, COUNT + 1)) == found
@@ -212,7 +227,9 @@ def test_every_cut_tail_is_found_and_the_missing_records_are_named(template: Log
         report = log.verify()
         assert list(range(size, COUNT)) == [n for n in named(report) if n >= size]
         # Inside a commit, what is left of it has lost the only checkpoint that covered it.
-        assert all("cannot be proved" in f.problem for f in report.findings if f.index is not None and f.index < size)
+        assert all(
+            "cannot be proved" in f.problem for f in report.findings if f.index is not None and f.index < size
+        )
         assert 2 >= len([n for n in named(report) if n < size])
 
 
@@ -324,7 +341,9 @@ def test_a_checkpoint_signed_by_another_key_is_named(log: Log, tmp_path: Path) -
     assert any("no checkpoint verifies" in f.problem for f in report.findings)
 
 
-def test_a_log_rewritten_and_signed_again_is_found_by_a_checkpoint_kept_elsewhere(log: Log, tmp_path: Path) -> None:
+def test_a_log_rewritten_and_signed_again_is_found_by_a_checkpoint_kept_elsewhere(
+    log: Log, tmp_path: Path
+) -> None:
     held = log.checkpoints[COUNT]
     rewritten = tmp_path / "rewritten"
     rewritten.mkdir()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from remit.testing.memory_ledger import MemoryLedger
 from remit.testing.store_contract import StoreContract
 from remit_adapters.sqlite_store import SqliteStore, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 class TestSqliteStore(StoreContract):

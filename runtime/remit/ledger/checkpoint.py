@@ -18,7 +18,7 @@ import binascii
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -26,8 +26,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from remit.errors import LedgerError
 
 if TYPE_CHECKING:
-    from remit.ports import Signer
     from collections.abc import Iterable
+
+    from remit.ports import Signer
 
 ED25519: Final = b"\x01"
 MAX_NOTE_BYTES: Final = 1 << 20

@@ -5,14 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
 
 from remit.document.merkle import node_hash
 from remit.ledger.tree import Node, fold, peak_places
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from remit.ledger.checkpoint import Checkpoint
     from collections.abc import Iterable, Sequence
+
+    from remit.ledger.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ Only a checkpoint kept elsewhere (`held`) shows that, and a tail that was cut to
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 from remit.errors import LedgerError
 from remit.ledger.checkpoint import Checkpoint, VerifierKey, verify_checkpoint
@@ -27,10 +28,11 @@ from remit.ledger.damage import Damage, LogTree, locate_damage
 from remit.ledger.report import Finding, LogReport, RawRecord, StoredNote
 from remit.ledger.rows import Rows
 from remit.ledger.tree import EMPTY_ROOT, Node, Peaks
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+__all__ = ["Finding", "LogReport", "verify_log"]
 
 
 def verify_log(
@@ -288,7 +290,9 @@ def _node_findings(tree: LogTree, damages: list[Damage], rows: Rows, signed_size
         named = any(damage.first <= last and first <= damage.last for damage in damages)
         if named or last >= signed_size or tree.has_gap(first, last):
             continue
-        what = "its stored leaf hash" if level == 0 else f"the stored tree node at level {level}, index {index}"
+        what = (
+            "its stored leaf hash" if level == 0 else f"the stored tree node at level {level}, index {index}"
+        )
         found.append(
             Finding(
                 index=first,
@@ -299,7 +303,9 @@ def _node_findings(tree: LogTree, damages: list[Damage], rows: Rows, signed_size
         )
     if len(rows.leaves) == signed_size:
         found.extend(
-            Finding(index=None, problem=f"a stored tree node at level {level}, index {index} belongs to no record")
+            Finding(
+                index=None, problem=f"a stored tree node at level {level}, index {index} belongs to no record"
+            )
             for level, index in tree.outside
         )
     return found

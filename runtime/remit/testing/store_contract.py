@@ -93,7 +93,9 @@ def contract_note(document: Document, key: str, text: str, *, operation: str = "
         at=AT,
         salt="ab" * 16,
     )
-    child = revise(document, operation=operation, actor='Remit::Agent::"a"', at=AT, decision="", memory=memory)
+    child = revise(
+        document, operation=operation, actor='Remit::Agent::"a"', at=AT, decision="", memory=memory
+    )
     return Advance(expected=document.identity.revision, document=child, put=(entry,))
 
 
@@ -124,7 +126,9 @@ class StoreContract:
 
     # --- Ledger
 
-    def test_indices_are_contiguous_and_records_read_back_exactly(self, make_store: Callable[[], Store]) -> None:
+    def test_indices_are_contiguous_and_records_read_back_exactly(
+        self, make_store: Callable[[], Store]
+    ) -> None:
         """Promise 2."""
         store = make_store()
         try:
@@ -151,7 +155,9 @@ class StoreContract:
         finally:
             store.close()
 
-    def test_records_are_found_by_agent_by_run_and_from_an_index(self, make_store: Callable[[], Store]) -> None:
+    def test_records_are_found_by_agent_by_run_and_from_an_index(
+        self, make_store: Callable[[], Store]
+    ) -> None:
         """Promise 2."""
         store = make_store()
         try:
@@ -212,7 +218,9 @@ class StoreContract:
             settled = contract_draft("outcome", run="r1", intent=receipts[1].digest, status="ok")
             store.submit(Batch(records=(settled,))).result(_WAIT_S)
             assert [0, 2] == [record.index for record in store.unfinished()]
-            assert [receipts[0].digest, receipts[2].digest] == [record.digest for record in store.unfinished()]
+            assert [receipts[0].digest, receipts[2].digest] == [
+                record.digest for record in store.unfinished()
+            ]
         finally:
             store.close()
 
