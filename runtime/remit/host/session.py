@@ -208,8 +208,9 @@ class Session:
     ) -> None:
         """Add one recorded decision to the trace and tell those who watch."""
         number = len(self.steps) + 1
-        # INVARIANT (comparable traces): the step names no back-end, so that runs on two of them can be compared.
-        shown = "Remit::Backend" if action == "dispatch" else resource
+        # INVARIANT (comparable traces): a step names neither back-end nor agent id, so that runs of documents that
+        # differ in their back-ends alone can be compared; the event and the record name both.
+        shown = resource.partition('::"')[0] if action == "dispatch" or "::Agent::" in resource else resource
         self.steps.append(
             Step(
                 step=number,
