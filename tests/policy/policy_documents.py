@@ -18,7 +18,7 @@ from remit.document.model import (
     Limits,
     Tool,
 )
-from remit.document.rules import Rule
+from remit.document.rules import Approve, Redact, Rule
 
 REFUND: dict[str, Any] = {
     "type": "object",
@@ -132,4 +132,63 @@ def document(
         ),
         execution_state=ExecutionState(lifecycle="ready", usage={}, pending=(), value={}),
         lineage=Lineage(parents=(), operations=(), value={}, frontier=Frontier()),
+    )
+
+
+def full_document() -> Document:
+    """Every place and every feature once."""
+    return document(
+        activation=(
+            rule("staff", when='principal.jurisdiction == "EU"', unless='principal.kind == "service"'),
+            rule("no-agents", "forbid", on=("activate",), when='!principal.roles.contains("clerk")'),
+        ),
+        mutation=(
+            rule(
+                "owner-amends", on=("amend",), when='principal is Remit::Caller && principal.kind == "user"'
+            ),
+        ),
+        termination=(
+            rule(
+                "budget", when="context.usage.cost_microusd > 2000000", because="the run has used its budget"
+            ),
+        ),
+        rules=(
+            rule(
+                "office-hours",
+                "forbid",
+                on=("call_tool", "dispatch"),
+                when='context.now.toTime() < duration("8h")\n|| context.now.toTime() > duration("18h")',
+                because='only in "office hours"',
+                controls=("ISO-27001, A.5", "SOX-404"),
+            ),
+            cedar(
+                "// Frozen means frozen.\n"
+                "forbid(principal, action, resource)\n"
+                "when { context.environment.frozen }; // all of it\n"
+                '@id("four-eyes") @approve("auditor, risk-officer")\n'
+                'forbid(principal, action == Remit::Action::"amend", resource) // amend;\n'
+                ";"
+            ),
+        ),
+        tools=(
+            refund_tool(
+                rule("refund"),
+                rule(
+                    "refund-cap",
+                    "forbid",
+                    when='context.input.amount.greaterThan(decimal("500.0"))',
+                    because="refunds over 500 need a person",
+                    controls=("SOX-404",),
+                    obligations=(
+                        Approve(by="risk-officer"),
+                        Redact(arguments=("iban",), result=("iban", "order_id")),
+                    ),
+                ),
+            ),
+            lookup_tool(rule("lookup", obligations=(Redact(result=("email",)),))),
+        ),
+        dispatch=(rule("residency", when="resource.region == principal.jurisdiction"),),
+        blocks=(
+            notes_block(rule("notes", on=("remember", "recall")), rule("", when="principal is Remit::Agent")),
+        ),
     )

@@ -250,10 +250,7 @@ class _Compilation:
             self._found(finding, sources)
             return None
         if len(tree.static_policies) != 1:
-            finding = Finding(
-                message="an expression closes a bracket that it did not open", patterns=(r"\}",)
-            )
-            self._found(finding, sources)
+            self._found(_ESCAPED, sources)
             return None
         return next(iter(tree.static_policies.values()))
 

@@ -44,8 +44,8 @@ def parsed_policy(text: str) -> pst.Template:
     """Return the syntax tree of a text that holds exactly one policy.
 
     Raises:
-        ValueError: the text does not parse, nests too deep for the parser, or holds another number of policies,
-            or a template.
+        ValueError: the text does not parse, nests too deep for the parser, is a template, or holds another
+            number of policies.
     """
     if nesting(text) > MAX_NESTING:
         raise ValueError("a policy nests too deep")
