@@ -12,7 +12,7 @@ Sources: OpenAI API reference, chat.completions (create, streaming); facts of ll
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from remit.errors import AdapterError
 from remit.messages import CallProposed, StopReason, TextDelta, TokenUsage, ToolCall, TurnEnd
@@ -32,6 +32,8 @@ _STOPS: dict[str, StopReason] = {
     "content_filter": "refused",
 }
 _MAX_CALLS = 128
+MAX_CHARACTERS = 1 << 24
+"""An answer beyond this is an attack on memory, whatever was asked for."""
 
 
 def wire_messages(turn: Turn) -> list[JsonObject]:
@@ -103,6 +105,7 @@ class ChatStream:
         self._calls: dict[int, _PartialCall] = {}
         self._finish = ""
         self._refusal = False
+        self._characters = 0
         self.model = ""
         self.fingerprint = ""
         self.input_tokens = 0
@@ -132,8 +135,15 @@ class ChatStream:
                 continue
             yield from self._choice(choice)
 
-    def end(self, *, cost_microusd: int = 0, detail: dict[str, str] | None = None) -> Iterator[TurnEvent]:
+    def end(
+        self, *, model: str = "", cost_microusd: int = 0, detail: dict[str, str] | None = None
+    ) -> Iterator[TurnEvent]:
         """Return the proposed calls and the one `TurnEnd`.
+
+        Args:
+            model: name of the model, where it is not the one that the server gave.
+            cost_microusd: cost of the call.
+            detail: facts to record with it.
 
         Raises:
             AdapterError: the stream ended without a finish reason.
@@ -157,7 +167,7 @@ class ChatStream:
             usage=TokenUsage(
                 input_tokens=self.input_tokens, output_tokens=self.output_tokens, cost_microusd=cost_microusd
             ),
-            model=self.model,
+            model=model or self.model,
             detail={**facts, **(detail or {})},
         )
 
@@ -168,6 +178,7 @@ class ChatStream:
             return
         if not isinstance(delta, dict):
             raise self._unreadable("`delta` is not an object")
+        self._count_characters(delta)
         content = delta.get("content")
         if isinstance(content, str) and content:
             yield TextDelta(text=content)
@@ -179,6 +190,11 @@ class ChatStream:
         if isinstance(calls, list):
             for number, call in enumerate(calls):
                 self._call_piece(call, number)
+
+    def _count_characters(self, delta: JsonObject) -> None:
+        self._characters += sum(len(value) for value in delta.values() if isinstance(value, str))
+        if self._characters > MAX_CHARACTERS:
+            raise self._unreadable(f"more than {MAX_CHARACTERS:,} characters in one answer")
 
     def _call_piece(self, piece: JsonValue, number: int) -> None:
         if not isinstance(piece, dict):
@@ -192,6 +208,7 @@ class ChatStream:
         if isinstance(function, dict):
             call.name += _text(function.get("name"))
             call.pieces.append(_text(function.get("arguments")))
+            self._count_characters(function)
 
     def _finished_calls(self, *, whole: bool) -> Iterator[ToolCall]:
         """Yield the calls in order; where the answer was cut off, empty text is not the same as no arguments."""
@@ -220,4 +237,4 @@ def _error_text(chunk: JsonObject) -> str:
     error = chunk.get("error", chunk)
     if isinstance(error, dict):
         return _text(error.get("message")) or "no reason given"
-    return cast("str", error) if isinstance(error, str) else "no reason given"
+    return error if isinstance(error, str) else "no reason given"

@@ -70,6 +70,17 @@ class ConfigReader:
         listed = ", ".join(f"`{choice}`" for choice in choices)
         raise self.error(member, f"`{value}` is not one of {listed}")
 
+    def choices(self, member: str, choices: Sequence[str]) -> frozenset[str]:
+        """Return an array of some of `choices`; empty where it is absent."""
+        value = self.value.get(member, [])
+        if not isinstance(value, list):
+            raise self._wrong(member, value, "an array")
+        listed = ", ".join(f"`{choice}`" for choice in choices)
+        for item in value:
+            if item not in choices:
+                raise self.error(member, f"`{item}` is not one of {listed}")
+        return frozenset(str(item) for item in value)
+
     def flag(self, member: str, *, default: bool) -> bool:
         """Return a boolean."""
         value = self._get(member, default)

@@ -6,18 +6,24 @@ in words. Because the form is enforced while the text is generated, reading it b
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remit.document.json_text import parse_json
 from remit.document.values import canonical_bytes
 from remit.errors import AdapterError, DocumentError
+from remit.messages import CallProposed, StopReason, TextDelta, ToolCall, TurnEnd
+from remit_adapters.chat_wire import new_call_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from remit.document.values import JsonObject, JsonValue
-    from remit.messages import Message, ToolOffer, Turn
+    from remit.messages import Message, ToolOffer, Turn, TurnEvent
 
 REPLY = "reply"
+_CHARACTERS_PER_TOKEN = 3
 MAX_TEXT = 256
 """Longest free string in arguments, in characters: a small model that loops inside a string stops there."""
 _EXAMPLE = (
@@ -29,6 +35,55 @@ _EXAMPLE = (
 )
 _NOT_IN_GRAMMAR = frozenset({"description", "examples", "default", "title", "pattern", "format", "$schema"})
 """Keywords left out of the grammar: they do not shape a value, or the grammar knows another dialect of them."""
+
+
+def enveloped_request(turn: Turn, *, backend: str, calls_per_tool: int) -> JsonObject:
+    """Return the request members `messages` and `response_format` for `turn`.
+
+    Args:
+        turn: what is asked; it offers at least one tool.
+        backend: the document's name of the back-end, for messages.
+        calls_per_tool: how often a tool is offered after one user message.
+
+    Raises:
+        AdapterError: a tool is called `reply`, which the envelope needs for itself.
+    """
+    if any(offer.name == REPLY for offer in turn.tools):
+        raise AdapterError(
+            f"back-end `{backend}`: a tool called `{REPLY}` cannot be offered in tool mode `envelope`; rename it"
+        )
+    offers = offers_left(turn, calls_per_tool=calls_per_tool)
+    schema = envelope_schema(offers, max_text=max(1, turn.max_output_tokens * _CHARACTERS_PER_TOKEN))
+    return {
+        "messages": [*envelope_messages(turn)],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "envelope", "schema": schema}},
+    }
+
+
+def opened_events(turn: Turn, text: str, end: TurnEnd) -> Iterator[TurnEvent]:
+    """Yield what an enveloped answer says, and its end.
+
+    Args:
+        turn: what was asked.
+        text: the whole answer.
+        end: its end as the wire reported it.
+    """
+    stop: StopReason = end.stop
+    envelope = read_envelope(text)
+    if envelope is None:
+        # The grammar leaves no other way to an unreadable answer than being cut off or refused.
+        stop = "length" if stop == "end" else stop
+    elif envelope.tool == REPLY:
+        said = envelope.arguments.get("text")
+        if isinstance(said, str) and said:
+            yield TextDelta(text=said)
+    else:
+        raw = canonical_bytes(envelope.arguments).decode("utf-8")
+        yield CallProposed(
+            call=ToolCall(id=new_call_id(turn, 0), name=envelope.tool, arguments=envelope.arguments, raw=raw)
+        )
+        stop = "tool_calls" if stop == "end" else stop
+    yield TurnEnd(stop=stop, usage=end.usage, model=end.model, detail=end.detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,18 +141,6 @@ def read_envelope(text: str) -> Envelope | None:
     if not isinstance(tool, str) or not isinstance(arguments, dict):
         return None
     return Envelope(tool=tool, arguments=arguments)
-
-
-def check_offers(turn: Turn, *, backend: str) -> None:
-    """Refuse a tool whose name the envelope needs for itself.
-
-    Raises:
-        AdapterError: a tool is called `reply`.
-    """
-    if any(offer.name == REPLY for offer in turn.tools):
-        raise AdapterError(
-            f"back-end `{backend}`: a tool called `{REPLY}` cannot be offered in tool mode `envelope`; rename it"
-        )
 
 
 def _choice(name: str, arguments: JsonObject) -> JsonObject:
@@ -180,6 +223,4 @@ def _message(message: Message) -> JsonObject:
 
 
 def _json(value: JsonValue) -> str:
-    import json
-
     return json.dumps(value, ensure_ascii=False)

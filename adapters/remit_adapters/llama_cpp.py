@@ -30,26 +30,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from remit.document.values import canonical_bytes
 from remit.errors import AdapterError
 from remit.host.models import catalogue, check_file, model_sha256, stored_models
-from remit.messages import CallProposed, StopReason, TextDelta, ToolCall, TurnEnd
+from remit.messages import TurnEnd
 from remit.ports import BackendInfo
-from remit_adapters.chat_wire import ChatStream, new_call_id, wire_messages, wire_tools
+from remit_adapters.chat_wire import ChatStream, wire_messages, wire_tools
 from remit_adapters.config import ConfigReader
 from remit_adapters.dispatch import redeem_dispatch
-from remit_adapters.envelope import (
-    REPLY,
-    check_offers,
-    envelope_messages,
-    envelope_schema,
-    offers_left,
-    read_envelope,
-)
+from remit_adapters.envelope import enveloped_request, opened_events
 from remit_adapters.llama_model import LoadedModel, ModelKey, acquire, engine_version, release
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from remit.document.model import BackendEntry
     from remit.document.values import JsonObject
@@ -60,7 +52,6 @@ if TYPE_CHECKING:
 _MAX_CONTEXT = 1 << 20
 _MAX_THREADS = 256
 _DEFAULT_THREADS = 4
-_CHARACTERS_PER_TOKEN = 3
 _POLL_S = 0.05
 
 
@@ -140,14 +131,12 @@ class LlamaCppBackend:
                         yield delta
         finally:
             await chunks.aclose()
-        for event in stream.end(detail=detail):
-            if isinstance(event, TurnEnd):
-                event = _named(event, self._entry.model)  # noqa: PLW2901  # the same event, with its model's name
-                if enveloped:
-                    for opened in _opened(turn, "".join(text), event):
-                        yield opened
-                    continue
-            yield event
+        for event in stream.end(model=self._entry.model, detail=detail):
+            if enveloped and isinstance(event, TurnEnd):
+                for opened in opened_events(turn, "".join(text), event):
+                    yield opened
+            else:
+                yield event
 
     async def dispose(self) -> None:
         """Release the model; the last user of it unloads it."""
@@ -161,9 +150,11 @@ class LlamaCppBackend:
         async with self._loading:
             if self._disposed:
                 raise AdapterError(f"back-end `{self._entry.name}` was disposed of; open it again")
-            if self._model is None:
-                self._key, self._model = await asyncio.to_thread(self._load)
-            return self._model
+            model = self._model
+            if model is None:
+                self._key, model = await asyncio.to_thread(self._load)
+                self._model = model
+            return model
 
     def _load(self) -> tuple[ModelKey, LoadedModel]:
         digest = check_file(self._config.path, self._config.sha256)
@@ -226,16 +217,10 @@ class LlamaCppBackend:
         return request
 
     def _enveloped(self, turn: Turn) -> JsonObject:
-        check_offers(turn, backend=self._entry.name)
-        offers = offers_left(turn, calls_per_tool=self._config.calls_per_tool)
-        schema = envelope_schema(offers, max_text=max(1, turn.max_output_tokens * _CHARACTERS_PER_TOKEN))
-        request = self._request(turn)
-        request["messages"] = [*envelope_messages(turn)]
-        request["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": "envelope", "schema": schema},
-        }
-        return request
+        members = enveloped_request(
+            turn, backend=self._entry.name, calls_per_tool=self._config.calls_per_tool
+        )
+        return {**self._request(turn), **members}
 
     def _request(self, turn: Turn) -> JsonObject:
         return {
@@ -292,29 +277,3 @@ def _weights(entry: BackendEntry, config: ConfigReader, context: BackendContext)
         way = f"run `remit models pull {known.name}`" if known else "run `remit models add PATH`"
         raise config.error("model_sha256", f"no weights `{sha256}` in `{context.models}`; {way}")
     return stored.path, sha256
-
-
-def _named(end: TurnEnd, model: str) -> TurnEnd:
-    return TurnEnd(stop=end.stop, usage=end.usage, model=model, detail=end.detail)
-
-
-def _opened(turn: Turn, text: str, end: TurnEnd) -> Iterator[TurnEvent]:
-    """Yield what an enveloped answer says, and its end."""
-    stop: StopReason = end.stop
-    envelope = read_envelope(text)
-    if envelope is None:
-        # The grammar leaves no other way to an unreadable answer than being cut off.
-        yield TurnEnd(
-            stop="length" if stop != "refused" else stop, usage=end.usage, model=end.model, detail=end.detail
-        )
-        return
-    if envelope.tool == REPLY:
-        said = envelope.arguments.get("text")
-        if isinstance(said, str) and said:
-            yield TextDelta(text=said)
-    else:
-        raw = canonical_bytes(envelope.arguments).decode("utf-8")
-        call = ToolCall(id=new_call_id(turn, 0), name=envelope.tool, arguments=envelope.arguments, raw=raw)
-        yield CallProposed(call=call)
-        stop = "tool_calls" if stop == "end" else stop
-    yield TurnEnd(stop=stop, usage=end.usage, model=end.model, detail=end.detail)

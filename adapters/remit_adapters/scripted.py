@@ -6,6 +6,7 @@ Config
              call     {name, arguments}: one proposed call
              calls    [{name, arguments}, …]: several at once
              raw_call {name, raw}: a call whose argument text is given as the model would write it
+             raw_calls [{name, raw}, …]: several of those
              fail     text, or {message, retryable}: the back-end fails, after what the step says
              stop     end, tool_calls, length or refused; by default tool_calls with a call, else end
              hang_s   seconds to wait before anything is said
@@ -24,10 +25,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
+from remit.document.carriers import format_of, read_value
 from remit.document.values import JsonObject, JsonValue, canonical_bytes
 from remit.errors import AdapterError, FaultsError
 from remit.messages import CallProposed, StopReason, TextDelta, TokenUsage, ToolCall, TurnEnd, turn_value
 from remit.ports import BackendInfo
+from remit_adapters.calls import strict_arguments
 from remit_adapters.config import ConfigReader
 from remit_adapters.dispatch import redeem_dispatch
 
@@ -167,8 +170,6 @@ def open_backend(entry: BackendEntry, *, context: BackendContext) -> ScriptedBac
 
 
 def _script_file(config: ConfigReader, context: BackendContext) -> ConfigReader:
-    from remit.document.carriers import format_of, read_value
-
     path = config.path("path", context)
     try:
         parsed = read_value(path.read_bytes(), format=format_of(path.name), file=str(path))
@@ -185,7 +186,7 @@ def _script_file(config: ConfigReader, context: BackendContext) -> ConfigReader:
 
 
 def _step(item: ConfigReader) -> Step:
-    item.only("say", "call", "calls", "raw_call", "fail", "stop", "hang_s", "usage")
+    item.only("say", "call", "calls", "raw_call", "raw_calls", "fail", "stop", "hang_s", "usage")
     if not item.value:
         raise item.error(
             "", "a step needs at least one of `say`, `call`, `calls`, `raw_call`, `fail`, `stop`"
@@ -197,6 +198,8 @@ def _step(item: ConfigReader) -> Step:
         calls.extend(_call(call) for call in item.objects("calls"))
     if "raw_call" in item.value:
         calls.append(_raw_call(item.object("raw_call")))
+    if "raw_calls" in item.value:
+        calls.extend(_raw_call(call) for call in item.objects("raw_calls"))
     default: StopReason = "tool_calls" if calls else "end"
     return Step(
         say=item.text("say", default=""),
@@ -217,8 +220,6 @@ def _call(item: ConfigReader) -> ScriptedCall:
 
 
 def _raw_call(item: ConfigReader) -> ScriptedCall:
-    from remit_adapters.calls import strict_arguments
-
     item.only("name", "raw")
     raw = item.text("raw")
     return ScriptedCall(name=item.text("name"), arguments=strict_arguments(raw), raw=raw)

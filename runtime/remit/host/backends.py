@@ -6,15 +6,18 @@ An entry point names a function `open_backend(entry: BackendEntry, *, context: B
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from remit.document.model import BackendEntry
 from remit.errors import AdapterError
 from remit.host.models import models_folder
 from remit.ports import Backend, BackendContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from remit.document.model import BackendEntry
 
 GROUP = "remit.backends"
 EXTRAS: Mapping[str, str] = {"llama-cpp": "llama-cpp", "openai-chat": "openai"}

