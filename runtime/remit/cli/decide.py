@@ -9,6 +9,7 @@ import click
 from remit.cli.agents import read_target
 from remit.cli.exits import ExitCode
 from remit.cli.options import caller_from, common, example, json_from, pairs_from, person_options
+from remit.cli.output import shortened
 from remit.engine.cedar import CedarEngine
 from remit.project.answers import Verdict, settle
 from remit.project.questions import DEFAULT_NOW, build_request, question_from
@@ -96,7 +97,7 @@ def command(
         }
         session.emit(value)
     else:
-        show_verdict(session, f"{action} → {request.resource.ref}", verdict)
+        show_verdict(session, f"{action} → {shortened(str(request.resource.ref))}", verdict)
     return _CODES[verdict.decision]
 
 

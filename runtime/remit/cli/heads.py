@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from remit.cli.agents import existing_store, find_agent, read_target, store_folder
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import caller_from
-from remit.cli.output import Session, short
+from remit.cli.output import Session, short, shortened
 from remit.cli.settle import tools_folder
 from remit.cli.stores import AuditableStore, open_auditable
 from remit.host.runtime import Runtime
@@ -92,7 +92,9 @@ def show_answer(session: Session, answer: Answer) -> int:
     else:
         mark, style = ("✓ allowed", "bold green") if answer.allowed else ("✗ denied", "bold red")
         rules = f"  [{', '.join(answer.rules)}]" if answer.rules else ""
-        session.parts((mark, style), (f"  {answer.action} → {answer.resource}", ""), (rules, "cyan"))
+        session.parts(
+            (mark, style), (f"  {answer.action} → {shortened(answer.resource)}", ""), (rules, "cyan")
+        )
         if answer.because:
             session.say(f"  because   {answer.because}")
         elif not answer.allowed:

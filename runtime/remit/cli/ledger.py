@@ -10,7 +10,7 @@ import click
 from remit.cli.agents import existing_store, read_file
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import common, example, store_option
-from remit.cli.output import Session, one_line, short
+from remit.cli.output import Session, one_line, shortened
 from remit.cli.stores import AuditableStore, open_auditable
 
 if TYPE_CHECKING:
@@ -215,8 +215,7 @@ def _summary(record: Record) -> str:
 def _word(value: JsonValue) -> str:
     if isinstance(value, dict) and "id" in value:
         return str(value["id"])
-    text = str(value)
-    return short(text) if text.startswith("sha256:") else text
+    return shortened(str(value))
 
 
 @command.command("checkpoint", epilog=example("remit ledger checkpoint > held.note"))

@@ -74,12 +74,13 @@ class VerbGroup(click.Group):
         **extra: Any,  # noqa: ANN401  # click's signature
     ) -> Any:  # noqa: ANN401  # click's signature
         """Run one invocation and exit with its code."""
+        del prog_name  # one name in every message, however this was started
         arguments = list(sys.argv[1:] if args is None else args)
 
         def body() -> object:
             return super(VerbGroup, self).main(
                 args=arguments,
-                prog_name=prog_name or "remit",
+                prog_name="remit",
                 complete_var=complete_var,
                 standalone_mode=False,
                 windows_expand_args=windows_expand_args,

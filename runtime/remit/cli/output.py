@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PIPE_COLUMNS = 120
 """Width in characters where there is no terminal that says its own."""
 
+_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -50,6 +51,11 @@ def compact(value: JsonValue, *, limit: int = 200) -> str:
 def short(digest: str) -> str:
     """Return the first twelve hex digits of a digest, as people compare them."""
     return digest.removeprefix("sha256:")[:12]
+
+
+def shortened(text: str) -> str:
+    """Return `text` with every digest in it shortened as `short` does."""
+    return _DIGEST.sub(lambda found: found[1], text)
 
 
 def fault_value(fault: Fault) -> JsonObject:

@@ -28,7 +28,7 @@ JUDGED_BY = "terminate"
 
 
 def lift(document: Document, store: AuditableStore, scope: str, *, by: Caller, reason: str) -> Answer:
-    """Withdraw the stop on `scope`, if whoever may stop the agent is asking.
+    """Withdraw the stop on `scope`, if somebody who may stop the agent, and did not give the kill, is asking.
 
     Args:
         document: the agent's head, whose rules judge.
@@ -41,7 +41,8 @@ def lift(document: Document, store: AuditableStore, scope: str, *, by: Caller, r
         FaultsError: no stop stands on `scope`.
         LedgerError: it cannot be recorded; the stop stands.
     """
-    if store.control.in_force([scope]) is None:
+    stop = store.control.in_force([scope])
+    if stop is None:
         raise bad_input(f"no stop stands on `{scope}`", "name the scope exactly as it was stopped")
     now = SystemClock().now()
     image = compile_governance(document)
@@ -58,25 +59,30 @@ def lift(document: Document, store: AuditableStore, scope: str, *, by: Caller, r
     request = build_request(scene, principal=caller_entity(by), action=JUDGED_BY, resource=resource)
     decision = CedarEngine(image).decide(request)
     reasons = [image.rules[rule].because for rule in decision.reasons if rule in image.rules]
+    # INVARIANT (four eyes): the control state lets nobody lift their own kill; the record must say the same.
+    own = stop.order == "kill" and stop.by == by.id
+    if own:
+        reasons = [f"`{by.id}` gave this kill, so another person must lift it"]
+    allowed = decision.allowed and not own
     body: JsonObject = {
         "order": "lift",
         "scope": scope,
         "by": by.id,
         "roles": [*by.roles],
         "reason": reason,
-        "verdict": decision.verdict,
+        "verdict": "allow" if allowed else "deny",
         "rules": [*decision.reasons],
         "image": decision.image,
     }
     draft = Draft(kind="control", agent=document.identity.agent, run="", at=now, body=body)
     receipt = store.submit(Batch(records=(draft,))).result()[0]
-    if decision.allowed:
+    if allowed:
         store.control.lift(scope, by=by.id, reason=reason, at=now)
     return Answer(
-        allowed=decision.allowed,
+        allowed=allowed,
         action="lift",
         resource=scope,
-        kind=decision.kind,
+        kind="forbidden" if own else decision.kind,
         rules=decision.reasons,
         because="; ".join(text for text in reasons if text),
         record=receipt.digest,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from remit.cli.agents import command_line
 from remit.cli.decide import MARKS
-from remit.cli.output import Session, compact, one_line, short
+from remit.cli.output import Session, compact, one_line, short, shortened
 from remit.host.events import (
     ApprovalRequested,
     BackendOpened,
@@ -93,7 +93,7 @@ class Timeline:
         word = event.verdict.replace("_", " ")
         self._session.parts(
             (f"{event.step:>3}  ", "dim"),
-            (f"{mark} {word:<6} ", style),
+            (f"{mark} {word:<8} ", style),
             (f"{event.action} → {one_line(_plain(event.resource))}", ""),
             (rules, "cyan"),
         )
@@ -150,4 +150,4 @@ class Timeline:
 
 
 def _plain(resource: str) -> str:
-    return resource.removeprefix("Remit::").replace('::"', " ").removesuffix('"')
+    return shortened(resource).removeprefix("Remit::").replace('::"', " ").removesuffix('"')

@@ -52,6 +52,7 @@ class AgentParts:
         extensions: top-level members whose name starts with `x-`.
         nonce: of the genesis operation; empty where it is missing.
         tools, blocks: list position by name.
+        unread: names of tools that are at fault themselves.
         origins: where everything was written.
     """
 
@@ -63,6 +64,7 @@ class AgentParts:
     nonce: str = ""
     tools: dict[str, int] = field(default_factory=dict[str, int])
     blocks: dict[str, int] = field(default_factory=dict[str, int])
+    unread: list[str] = field(default_factory=list[str])
     origins: OriginMap = field(default_factory=OriginMap)
 
 
@@ -216,6 +218,7 @@ def _read_tools(node: Node, parts: AgentParts, *, folder: Path, fetch: bool, fau
     for item in node.items():
         entry = read_tool(item, folder=folder, fetch=fetch, faults=faults)
         if entry is None:
+            parts.unread.extend(_names_of(item))
             continue
         pointer = f"/capabilities/tools/{len(tools)}"
         parts.origins.map(pointer, item)
@@ -231,6 +234,12 @@ def _read_tools(node: Node, parts: AgentParts, *, folder: Path, fetch: bool, fau
             entry.value["rules"] = rules
         tools.append(entry.value)
     parts.capabilities["tools"] = tools
+
+
+def _names_of(node: Node) -> tuple[str, ...]:
+    members = node.object() or {}
+    given = (members.get("name"), str(members.get("python", "")).rpartition(":")[2])
+    return tuple(name for name in given if isinstance(name, str) and name)
 
 
 _BLOCK_KEYS = ("name", "description", "schema", "classification", "retention_days", "subject", "rules")

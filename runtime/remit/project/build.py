@@ -79,7 +79,7 @@ def build_project(folder: str | Path, *, fetch_tools: bool = False) -> Built:
     faults = FaultList()
     agent = read_yaml(root, AGENT_FILE)
     parts = read_agent(agent, folder=root, fetch=fetch_tools, faults=faults)
-    placed = read_rules(root, tools=parts.tools, blocks=parts.blocks, faults=faults)
+    placed = read_rules(root, tools=parts.tools, blocks=parts.blocks, unread=parts.unread, faults=faults)
     _place_rules(parts, placed)
     document = _make(parts, file=shown_path(root, AGENT_FILE), faults=faults)
     sources = (AGENT_FILE, *dict.fromkeys(rule.node.source.relative for rule in placed))

@@ -46,7 +46,12 @@ class PlacedRule:
 
 
 def read_rules(
-    folder: Path, *, tools: Iterable[str], blocks: Iterable[str], faults: FaultList
+    folder: Path,
+    *,
+    tools: Iterable[str],
+    blocks: Iterable[str],
+    unread: Iterable[str],
+    faults: FaultList,
 ) -> tuple[PlacedRule, ...]:
     """Read `rules/**/*.yaml` and `rules/**/*.cedar` in the order of their paths.
 
@@ -54,9 +59,11 @@ def read_rules(
         folder: the project folder.
         tools: names that `tool:<name>` may use.
         blocks: names that `memory:<name>` may use.
+        unread: tools that are declared and at fault themselves; their rules are left out.
         faults: receives whatever is wrong.
     """
-    known = (*PLACES, *(f"tool:{name}" for name in tools), *(f"memory:{name}" for name in blocks))
+    lost = tuple(f"tool:{name}" for name in unread)
+    known = (*PLACES, *(f"tool:{name}" for name in tools), *(f"memory:{name}" for name in blocks), *lost)
     placed: list[PlacedRule] = []
     for relative in files_in(folder, "rules", ".yaml", ".yml", ".cedar"):
         try:
@@ -66,7 +73,7 @@ def read_rules(
                 placed.extend(_rule_file(read_yaml(folder, relative), known=known, faults=faults))
         except DocumentError as error:
             faults.extend(error)
-    return tuple(placed)
+    return tuple(rule for rule in placed if rule.place not in ("", *lost))
 
 
 def check_rule(node: Node, *, faults: FaultList) -> JsonObject | None:
@@ -113,11 +120,11 @@ def _place(node: Node, *, default: str, known: tuple[str, ...], faults: FaultLis
     here = node.member("place")
     if not isinstance(place, str):
         faults.add(here.fault(f"`place` is {kind_of(place)}, not a text", f"write one of {listing(known)}"))
-        return default
+        return ""
     kind, _, name = place.partition(":")
     if kind in _TARGETS and name:
         message = f"no {'tool' if kind == 'tool' else 'memory block'} is called `{name}`"
     else:
         message = f"unknown place `{place}`"
     faults.add(here.fault(message, nearest(place, known) or f"places are {listing(known)}"))
-    return default
+    return ""
