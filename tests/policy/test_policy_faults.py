@@ -88,6 +88,9 @@ EXPRESSIONS: list[tuple[str, str]] = [
         "principal is Caller",
         "12:22: unknown entity type `Caller`: types live in the namespace `Remit`; write `Remit::Caller`",
     ),
+    ("not context.input.count > 3", "12:9: unexpected word `not`: Cedar's operator is `!`; write `!`"),
+    ("context.run == 1 # why", "12:26: not valid Cedar: character `#`"),
+    ('context.run.contains("x")', "12:9: a value of type `String` stands where a set is needed"),
     ("foo(1)", "12:9: unknown function `foo`: there is `datetime`, `decimal`, `duration`, `ip`"),
     (
         'context.input.amount.greaterThn(decimal("1.0"))',

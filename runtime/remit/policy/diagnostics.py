@@ -21,6 +21,12 @@ _DECIMAL_METHODS = {">": "greaterThan", ">=": "greaterThanOrEqual", "<": "lessTh
 _COMPARISON = re.compile(r"(context(?:\s*\.\s*\w+)+|\w+(?:\.\w+)+)\s*(>=|<=|>|<|==|!=)\s*(-?\d+(?:\.\d+)?)")
 _WORDS = {"and": "&&", "or": "||", "not": "!", "AND": "&&", "OR": "||", "NOT": "!"}
 _CONTEXT = re.compile(r'(.*)attribute `(.+)` in context for Remit::Action::"(.+?)"( not found)?')
+_INTERNAL = {
+    "__cedar::internal::AnyEntity": "an entity",
+    "__cedar::internal::OpenRecord{}": "a record",
+    "Set<__cedar::internal::AnyEntity>": "a set of entities",
+    "Set<__cedar::internal::Any>": "a set",
+}
 _SHOWN = 4
 
 
@@ -68,6 +74,9 @@ def _unexpected_token(match: re.Match[str], code: str) -> Finding:
             hint=f'write `decimal("{number.group()}")` and compare with `.greaterThan(…)` and the like',
             patterns=(re.escape(number.group()),),
         )
+    negation = re.search(rf"\b(not|NOT)\s+{re.escape(token)}", code)
+    if negation is not None:
+        token = negation[1]
     if token in _WORDS:
         return Finding(
             message=f"unexpected word `{token}`: Cedar's operator is `{_WORDS[token]}`",
@@ -90,7 +99,12 @@ def _invalid_token(match: re.Match[str], code: str) -> Finding:
         return Finding(
             message="not valid Cedar: a text is not closed", hint='end it with `"`', patterns=('"',)
         )
-    return Finding(message=f"not valid Cedar: {match.group()}", patterns=(r"[^\x00-\x7f]", r"[#$^`~]"))
+    foreign = re.search(r"[^\x00-\x7f]|[#$^`~]", code)
+    if foreign is not None:
+        return Finding(
+            message=f"not valid Cedar: character `{foreign.group()}`", patterns=(re.escape(foreign.group()),)
+        )
+    return Finding(message=f"not valid Cedar: {match.group()}")
 
 
 def _function(match: re.Match[str], _code: str) -> Finding:
@@ -339,7 +353,7 @@ def _unexpected_type(match: re.Match[str], code: str, _vocabulary: Vocabulary) -
             hint=f'write `{wanted}("…")`',
             patterns=(r'(?<!\()"',),
         )
-    if "AnyEntity" in wanted:
+    if "AnyEntity" in wanted and re.search(r"\bin\b", code):
         return Finding(
             message="`in` asks whether an entity belongs to another: this is no entity",
             hint='for texts write `["a", "b"].contains(…)`',
@@ -393,7 +407,9 @@ _TYPES: tuple[tuple[str, Callable[[re.Match[str], str, Vocabulary], Finding]], .
 
 
 def _types(names: str) -> str:
-    return " or ".join(f"`{name.strip()}`" for name in re.split(r",\s*(?:or\s+)?", names))
+    kinds = (name.strip() for name in re.split(r",\s*(?:or\s+)?", names))
+    plain = (_INTERNAL.get(kind, f"`{kind}`") for kind in kinds)
+    return " or ".join(dict.fromkeys(plain))
 
 
 def _listed(names: list[str]) -> str:
