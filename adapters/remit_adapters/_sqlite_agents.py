@@ -1,7 +1,7 @@
 """Agents as rows: fields, entries and operations apart, so that one mutation writes only what it changed.
 
-INVARIANT (identity decides): what is read back is parsed strictly and its revision recomputed; rows that do not give
-the head revision are refused, whoever changed them.
+INVARIANT (identity decides): what is read back is parsed strictly and its revision recomputed.
+Rows that do not give the head revision are refused, whoever changed them.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ def find_agents(connection: sqlite3.Connection, prefix: str) -> list[str]:
 def _changed(advance: Advance) -> list[Entry]:
     """Return the rows that changed, as the child document holds them.
 
-    INVARIANT (delta is the document's): a put or erased entry that the child does not hold like that is refused, for
-    the rows would no longer give the child's revision.
+    INVARIANT (delta is the document's): a put or erased entry that the child does not hold so is refused,
+    for the rows would no longer give the child's revision.
     """
     tree = advance.document.memory.tree
     for entry in advance.put:

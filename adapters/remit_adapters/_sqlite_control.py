@@ -2,8 +2,9 @@
 
 Rules
 1. `stop` and `lift` are durable before they return (WAL, synchronous FULL).
-2. `in_force` sees every order committed by any process before it was called: SQLite's `data_version` changes with
-   every commit of another connection, own commits drop the cached orders, and the file must still be the one opened.
+2. `in_force` sees every order committed by any process before it was called.
+   SQLite's `data_version` changes with every commit of another connection, own commits drop the cached orders
+   and the file must still be the one that was opened.
 3. A suspend never weakens a kill that stands on its scope.
 4. A kill is lifted only by somebody other than who gave it.
 5. Whatever cannot be read is a `LedgerError`; callers deny.
@@ -24,7 +25,7 @@ from remit_adapters._sqlite_schema import (
     connect,
     prepare_schema,
     refusals_named,
-    schema_version,
+    require_schema,
 )
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ class SqliteControl:
             self._connection = connect(file, read_only=read_only)
             try:
                 if read_only:
-                    if not schema_version(self._connection, application=APPLICATION):
-                        raise LedgerError(f"cannot open the control state: `{file}` is empty")
+                    require_schema(self._connection, application=APPLICATION)
                 else:
                     prepare_schema(self._connection, CONTROL_SCHEMA, application=APPLICATION)
                     file.chmod(0o600)
@@ -198,7 +198,8 @@ def _check_order(order: Stop) -> None:
     if order.scope != "all" and not named:
         # An order on a scope that nobody asks about would stop nothing.
         raise LedgerError(
-            f"`{order.scope}` is not a scope: use `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`"
+            f"`{order.scope}` is not a scope: "
+            "use `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`"
         )
     if not order.by.strip():
         raise LedgerError(f"an order on `{order.scope}` must say by whom")

@@ -1,7 +1,7 @@
 """The log's own signing key, a file in the store's folder.
 
-Whoever owns the folder can read the key and sign a rewritten log. Checkpoints kept elsewhere show that; a signer
-from outside (a key service) prevents it.
+Whoever owns the folder can read the key and sign a rewritten log.
+Checkpoints kept elsewhere show that; a signer from outside (a key service) prevents it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The log's part of a transaction: records, contents, tree nodes, open intents, signed checkpoint.
 
-INVARIANT (one state): size and peaks are always derived from the tables inside the transaction; what is cached is
-used only while the size in the file is the cached one, so several processes may append to one file.
+INVARIANT (one state): size and peaks are always derived from the tables inside the transaction.
+What is cached is used only while the size in the file is the cached one.
+Several processes may therefore append to one file.
 """
 
 from __future__ import annotations
@@ -71,13 +72,14 @@ class LogAppender:
         checkpoint = verify_checkpoint(row[0], [self._key], origin=self._origin) if row else None
         if checkpoint is None or (checkpoint.size, checkpoint.root) != (peaks.size, peaks.root()):
             raise LedgerError(
-                "the log is not what its last checkpoint signs: nothing is appended; run `remit ledger verify`"
+                "the log is not what its last checkpoint signs: nothing was appended; "
+                "run `remit ledger verify`"
             )
         self.peaks = peaks
         return peaks
 
     def append(self, peaks: Peaks, sealed: Sequence[Sealed]) -> tuple[Peaks, tuple[Receipt, ...]]:
-        """Write records and their nodes after `peaks`; the caller keeps the new state once that is safe."""
+        """Write records and their nodes after `peaks`; the caller keeps the new state once it is safe."""
         receipts: list[Receipt] = []
         nodes: list[Node] = []
         execute = self._connection.execute

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from remit.errors import LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 SCHEMA_VERSION: Final = 1
@@ -53,10 +53,14 @@ CREATE TABLE runs (
     value TEXT NOT NULL) STRICT;
 CREATE INDEX runs_by_agent ON runs (agent, number);
 
-CREATE TRIGGER records_stay_1 BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
-CREATE TRIGGER records_stay_2 BEFORE DELETE ON records BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
-CREATE TRIGGER nodes_stay_1 BEFORE UPDATE ON nodes BEGIN SELECT RAISE(ABORT, 'nodes are append-only'); END;
-CREATE TRIGGER nodes_stay_2 BEFORE DELETE ON nodes BEGIN SELECT RAISE(ABORT, 'nodes are append-only'); END;
+CREATE TRIGGER records_stay_1 BEFORE UPDATE ON records
+    BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
+CREATE TRIGGER records_stay_2 BEFORE DELETE ON records
+    BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
+CREATE TRIGGER nodes_stay_1 BEFORE UPDATE ON nodes
+    BEGIN SELECT RAISE(ABORT, 'nodes are append-only'); END;
+CREATE TRIGGER nodes_stay_2 BEFORE DELETE ON nodes
+    BEGIN SELECT RAISE(ABORT, 'nodes are append-only'); END;
 CREATE TRIGGER checkpoints_stay_1 BEFORE UPDATE ON checkpoints
     BEGIN SELECT RAISE(ABORT, 'checkpoints are append-only'); END;
 CREATE TRIGGER checkpoints_stay_2 BEFORE DELETE ON checkpoints
@@ -71,17 +75,20 @@ CREATE TRIGGER operations_stay_2 BEFORE DELETE ON operations
 
 CONTROL_SCHEMA: Final = """
 CREATE TABLE standing (
-    scope TEXT PRIMARY KEY, stop TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL) STRICT;
-CREATE TABLE journal (
-    number INTEGER PRIMARY KEY, act TEXT NOT NULL, scope TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL,
+    scope TEXT PRIMARY KEY, stop TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL,
     at TEXT NOT NULL) STRICT;
-CREATE TRIGGER journal_stays_1 BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-CREATE TRIGGER journal_stays_2 BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TABLE journal (
+    number INTEGER PRIMARY KEY, act TEXT NOT NULL, scope TEXT NOT NULL, by TEXT NOT NULL,
+    reason TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+CREATE TRIGGER journal_stays_1 BEFORE UPDATE ON journal
+    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_stays_2 BEFORE DELETE ON journal
+    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 """
 
 
 @contextmanager
-def refusals_named(file: Path, doing: str) -> Iterator[None]:
+def refusals_named(file: Path, doing: str) -> Generator[None]:
     """Turn whatever SQLite or the file system refuses into one `LedgerError`.
 
     Args:
@@ -150,12 +157,14 @@ def connect(
     )
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.DatabaseError as error:
         connection.close()
+        if not isinstance(error, sqlite3.OperationalError):
+            raise
         log = file.with_name(file.name + "-wal")
         if log.exists() and log.stat().st_size:
             raise
-        # On read-only media WAL needs a promise that nobody writes; without a -wal file nothing is lost by it.
+        # On read-only media WAL needs a promise that nobody writes; without a -wal file that loses nothing.
         connection = sqlite3.connect(
             f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
         )
@@ -166,15 +175,23 @@ def connect(
 def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA secure_delete=ON")
-        mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-        if mode != "wal":
-            raise LedgerError(f"the file system does not support SQLite's write-ahead log (mode `{mode}`)")
+        require_wal(str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]))
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def require_wal(mode: str) -> None:
+    """Refuse a file system on which SQLite fell back to another journal.
+
+    Raises:
+        LedgerError: the mode is not `wal`.
+    """
+    if mode != "wal":
+        raise LedgerError(f"the file system does not support SQLite's write-ahead log (mode `{mode}`)")
 
 
 def prepare_schema(connection: sqlite3.Connection, script: str, *, application: int) -> None:
@@ -221,9 +238,20 @@ def schema_version(connection: sqlite3.Connection, *, application: int) -> int:
         raise LedgerError("the database belongs to another program: choose another folder")
     if version > SCHEMA_VERSION:
         raise LedgerError(
-            f"the store has schema version {version}, newer than {SCHEMA_VERSION}: use a newer version of remit"
+            f"the store has schema version {version}, newer than {SCHEMA_VERSION}: "
+            "use a newer version of remit"
         )
     return version
+
+
+def require_schema(connection: sqlite3.Connection, *, application: int) -> None:
+    """Refuse an empty file where a made one is needed.
+
+    Raises:
+        LedgerError: the file is empty, belongs to something else, or to a newer version.
+    """
+    if not schema_version(connection, application=application):
+        raise LedgerError("the database is empty: it was never made, or its content is lost")
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -142,12 +142,10 @@ class Writer:
         except LedgerError as error:
             self._abandon()
             answers = [error] * len(group)
-        except BaseException as error:
-            # Nobody may wait forever, and the writer must live on: an unforeseen failure fails the group.
+        except Exception as error:  # noqa: BLE001  # nobody may wait forever: whatever fails, fails the group
             self._abandon()
-            answers = [LedgerError(f"cannot write to `{self._file}`: {type(error).__name__}: {error}")] * len(
-                group
-            )
+            unforeseen = LedgerError(f"cannot write to `{self._file}`: {type(error).__name__}: {error}")
+            answers = [unforeseen] * len(group)
         if any(job.erases and not isinstance(a, LedgerError) for job, a in zip(group, answers, strict=True)):
             self._residue = True
         if self._residue:
@@ -195,8 +193,9 @@ class Writer:
     def _scrub(self) -> None:
         """Rewrite the file and truncate the write-ahead log, so that erased bytes are in neither.
 
-        `secure_delete` zeroes what is deleted but not what SQLite left behind when it moved a row to another page;
-        only a rewrite is free of that. Where readers or a full disk prevent it, the next commit tries again.
+        `secure_delete` zeroes what is deleted, not what SQLite left when it moved a row to another page:
+        only a rewrite is free of that.
+        Where readers or a full disk prevent it, the next commit tries again.
         """
         try:
             # A reader may hold the log for long: an erasure waits for it only shortly and is finished later.
@@ -206,7 +205,7 @@ class Writer:
             self._residue = bool(busy)
         except sqlite3.Error:
             self._residue = True
-        finally:
+        with contextlib.suppress(sqlite3.Error):
             self._connection.execute(f"PRAGMA busy_timeout={self._busy_timeout_ms:d}")
 
     def _failed(self, error: sqlite3.Error) -> LedgerError:

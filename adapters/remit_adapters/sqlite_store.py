@@ -7,11 +7,12 @@
 
 Rules
 1. A future resolves after COMMIT with synchronous FULL; a batch is written whole or not at all.
-2. One writer thread a process commits what is queued together (at most 256 batches), each batch in a savepoint of
-   its own, and signs one checkpoint in the same transaction. Several processes may share the folder.
+2. One writer thread a process commits what is queued together (at most 256 batches), each in a savepoint
+   of its own, and signs one checkpoint in the same transaction. Several processes may share the folder.
 3. Nothing changes records, nodes or checkpoints; content is erased by `erase_content` alone, on the record.
-4. After an erasure the file is rewritten and the write-ahead log truncated before the future resolves, so the bytes
-   are gone from the folder's files (not from backups, nor from blocks that the disk has freed).
+4. After an erasure the file is rewritten and the write-ahead log truncated before the future resolves.
+   The bytes are gone from the folder's files then, not from backups or from blocks that the disk has freed.
+   A reader that holds the old state delays that until it ends and the next commit.
 5. Whatever is read back is verified; whatever fails is a `LedgerError` with one message.
 
 Threat: the folder's owner can read `log.key`, rewrite everything and sign it again. Keep checkpoints
@@ -50,13 +51,13 @@ from remit_adapters._sqlite_schema import (
     connect,
     prepare_schema,
     refusals_named,
-    schema_version,
+    require_schema,
 )
 from remit_adapters._sqlite_writer import Job, Writer
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from types import TracebackType
 
     from remit.document.model import Document
@@ -167,8 +168,7 @@ def _begin_log(connection: sqlite3.Connection, signer: Signer) -> dict[str, str]
 def _read_meta(file: Path, busy_timeout_s: float) -> dict[str, str]:
     connection = connect(file, read_only=True, busy_timeout_s=busy_timeout_s)
     try:
-        if not schema_version(connection, application=APPLICATION):
-            raise LedgerError(f"cannot open the store: `{file}` is empty")
+        require_schema(connection, application=APPLICATION)
         return _checked(dict(connection.execute("SELECT name, value FROM meta").fetchall()))
     finally:
         connection.close()
@@ -299,7 +299,7 @@ class SqliteStore:
             return int(connection.execute("SELECT coalesce(max(idx), -1) + 1 FROM records").fetchone()[0])
 
     def checkpoint(self) -> str:
-        """Return the latest signed checkpoint, a C2SP note; keep copies where the store's owner cannot write."""
+        """Return the latest signed checkpoint, a C2SP note; keep copies where the owner cannot write."""
         with self._reading("read the checkpoint") as connection:
             row = connection.execute("SELECT note FROM checkpoints ORDER BY number DESC LIMIT 1").fetchone()
         if row is None:
@@ -409,7 +409,7 @@ class SqliteStore:
         return self._writer
 
     @contextmanager
-    def _reading(self, doing: str) -> Iterator[sqlite3.Connection]:
+    def _reading(self, doing: str) -> Generator[sqlite3.Connection]:
         self._usable()
         with self._lock, refusals_named(self._file, doing):
             yield self._reader

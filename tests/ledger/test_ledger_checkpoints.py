@@ -108,21 +108,21 @@ def test_the_log_verifier_names_what_differs_in_a_log_it_did_not_write() -> None
         origin=ORIGIN,
     )
     proved = [f for f in report.findings if "signed root" in f.problem]
-    assert [(6, 6)] == [(f.index, f.last) for f in proved]
+    assert [(f.index, f.last) for f in proved] == [(6, 6)]
 
 
 def test_the_verifier_key_text_is_that_of_the_published_vector() -> None:
     key = parse_verifier_key(KEY)
-    assert (KEY, ORIGIN, "33d7b496") == (str(key), key.name, key.key_hash.hex())
+    assert (str(key), key.name, key.key_hash.hex()) == (KEY, ORIGIN, "33d7b496")
 
 
 def test_a_signed_note_has_the_shape_of_c2sp_and_verifies(signer: FileSigner) -> None:
     checkpoint = Checkpoint(origin="remit.local/x", size=7, root=bytes(32))
     text = sign_checkpoint(checkpoint, signer)
     lines = text.split("\n")
-    assert ["remit.local/x", "7", "A" * 43 + "=", ""] == lines[:4]
+    assert lines[:4] == ["remit.local/x", "7", "A" * 43 + "=", ""]
     assert lines[4].startswith(f"\u2014 {signer.name} ")
-    assert [""] == lines[5:]
+    assert lines[5:] == [""]
     assert checkpoint == verify_checkpoint(text, [verifier_key(signer)], origin="remit.local/x")
 
 

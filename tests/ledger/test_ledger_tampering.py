@@ -94,7 +94,7 @@ def named(report: LogReport) -> list[int]:
 
 def test_an_untouched_ledger_is_intact(log: Log) -> None:
     report = log.verify()
-    assert ((), COUNT, COUNT) == (report.findings, report.size, report.signed_size)
+    assert (report.findings, report.size, report.signed_size) == ((), COUNT, COUNT)
 
 
 def test_every_byte_of_every_leaf_counts_and_its_record_is_named(log: Log) -> None:
@@ -137,9 +137,9 @@ def test_content_that_was_erased_on_the_record_leaves_the_ledger_intact(log: Log
     with open_store(log.folder) as store:
         receipt = store.erase_content(3, 7, by="privacy-officer", reason="lawful request")
         report = store.verify()
-        assert ((), (3, 7)) == (report.findings, report.erased)
-        assert COUNT + 1 == receipt.index + 1
-        assert [None] * 2 == [record.content for record in store.records() if record.index in {3, 7}]
+        assert (report.findings, report.erased) == ((), (3, 7))
+        assert receipt.index + 1 == COUNT + 1
+        assert [record.content for record in store.records() if record.index in {3, 7}] == [None] * 2
 
 
 @pytest.mark.parametrize("column", ["kind", "agent", "run"])
@@ -230,7 +230,7 @@ def test_every_cut_tail_is_found_and_the_missing_records_are_named(template: Log
         assert all(
             "cannot be proved" in f.problem for f in report.findings if f.index is not None and f.index < size
         )
-        assert 2 >= len([n for n in named(report) if n < size])
+        assert len([n for n in named(report) if n < size]) <= 2
 
 
 def test_a_tail_cut_with_its_checkpoints_is_found_by_a_checkpoint_kept_elsewhere(log: Log) -> None:
@@ -284,7 +284,7 @@ def test_a_leaf_edited_with_its_stored_leaf_hash_is_narrowed_down(log: Log) -> N
         ("UPDATE nodes SET digest = ? WHERE level = 0 AND idx = 30", (leaf_hash(changed),)),
     )
     first = log.verify().findings[0]
-    assert (30, 31) == (first.index, first.last)
+    assert (first.index, first.last) == (30, 31)
 
 
 def test_every_edited_or_deleted_tree_node_is_found(log: Log) -> None:
@@ -361,7 +361,7 @@ def test_an_emptied_list_of_open_intents_is_found(tmp_path: Path) -> None:
     with open_store(tmp_path / "store") as store:
         intent = Draft(kind="intent", agent="", run="r", at=AT, body={"key": "k"})
         store.submit(Batch(records=(intent,))).result()
-        assert [0] == [record.index for record in store.unfinished()]
+        assert [record.index for record in store.unfinished()] == [0]
     log = Log(folder=tmp_path / "store", checkpoints={})
     assert log.verify().intact
     log.edit(("DELETE FROM open_intents", ()))
@@ -373,4 +373,4 @@ def test_nothing_is_appended_to_a_log_that_is_not_what_was_signed(log: Log) -> N
     with open_store(log.folder) as store:
         error = store.submit(Batch(records=(draft(1),))).exception()
         assert "run `remit ledger verify`" in str(error)
-        assert COUNT == store.size()
+        assert store.size() == COUNT

@@ -26,5 +26,6 @@ with open_store(Path(sys.argv[1])) as store:
         futures = [store.submit(Batch(records=drafts[:1])), store.submit(Batch(records=drafts[1:]))]
         for future in futures:
             for receipt in future.result():
-                print(receipt.index, receipt.digest, flush=True)
+                sys.stdout.write(f"{receipt.index} {receipt.digest}\n")
+                sys.stdout.flush()
         number += 3

@@ -35,10 +35,10 @@ def test_a_killed_appender_leaves_a_whole_log_with_everything_it_acknowledged(tm
                 index, digest = line.split()
                 assert acknowledged.setdefault(int(index), digest) == digest
         with closing(sqlite3.connect(folder / "store.db")) as connection:
-            assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         with open_store(folder) as store:
             report = store.verify()
-            assert () == report.findings
+            assert report.findings == ()
             found = {record.index: record.digest for record in store.records()}
             assert list(range(report.size)) == list(found)
             assert acknowledged.items() <= found.items()

@@ -76,9 +76,12 @@ def test_the_folder_and_the_key_are_the_owners_alone(folder: Path) -> None:
         key = parse_verifier_key((folder / "log.pub").read_text())
         assert store.verifier_key == str(key)
         assert store.size() == verify_checkpoint(store.checkpoint(), [key], origin=store.origin).size
-    assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
-    assert (0o600, 0o600, 0o600, 0o644) == tuple(
-        modes[name] for name in ("log.key", "store.db", "control.db", "log.pub")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert tuple(modes[name] for name in ("log.key", "store.db", "control.db", "log.pub")) == (
+        0o600,
+        0o600,
+        0o600,
+        0o644,
     )
 
 
@@ -107,7 +110,7 @@ def test_records_that_the_store_writes_carry_the_clocks_time(folder: Path) -> No
     with open_store(folder, clock=FixedClock("2030-02-03T04:05:06.007Z")) as store:
         store.submit(Batch(records=(replace(contract_draft(), content="x"),))).result()
         store.erase_content(0, by="officer", reason="request")
-        assert "2030-02-03T04:05:06.007Z" == list(store.records())[1].value["at"]
+        assert list(store.records())[1].value["at"] == "2030-02-03T04:05:06.007Z"
 
 
 # --- batches
@@ -123,7 +126,7 @@ def test_a_lost_swap_does_not_fail_its_neighbours_in_the_same_commit(folder: Pat
             futures.append(store.submit(Batch(records=(contract_draft(n=n),), advance=advance)))
         wait(futures)
         errors = [future.exception() for future in futures]
-        assert 19 == sum(isinstance(error, HeadMovedError) for error in errors)
+        assert sum(isinstance(error, HeadMovedError) for error in errors) == 19
         assert list(range(41)) == sorted(
             future.result()[0].index for future in futures if not future.exception()
         )
@@ -178,11 +181,11 @@ def test_an_agent_is_found_by_a_unique_prefix(folder: Path) -> None:
         loaded = store.load(agent[7:25])
         assert loaded is not None
         assert agent == loaded.identity.agent
-        assert (None, None, None) == (
+        assert (
             store.find_agent("xyz"),
             store.find_agent(""),
             store.find_agent("sha256:"),
-        )
+        ) == (None, None, None)
         digits = [document.identity.agent[7] for document in documents]
         shared = next(digit for digit in digits if digits.count(digit) > 1)
         with pytest.raises(LedgerError, match="give more digits"):
@@ -215,8 +218,8 @@ def test_a_mutation_of_a_large_memory_writes_little(folder: Path) -> None:
         with closing(sqlite3.connect(folder / "store.db")) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         store.submit(Batch(records=(), advance=contract_note(child, "one-more", "y"))).result()
-        assert 150_000 > (folder / "store.db-wal").stat().st_size
-        assert 1_000_000 < (folder / "store.db").stat().st_size
+        assert (folder / "store.db-wal").stat().st_size < 150_000
+        assert (folder / "store.db").stat().st_size > 1_000_000
 
 
 # --- tampering with agents
@@ -314,7 +317,7 @@ def test_erased_memory_is_gone_from_the_files_and_the_agent_keeps_its_identity(f
         loaded = store.load(document.identity.agent)
         assert loaded is not None
         assert erasure.document.identity == loaded.identity
-        assert 120 == len(loaded.memory.tree)
+        assert len(loaded.memory.tree) == 120
 
 
 def test_an_erasure_while_somebody_reads_is_finished_later(folder: Path) -> None:
@@ -336,7 +339,7 @@ def test_an_erasure_of_a_record_that_is_not_there_erases_nothing(folder: Path) -
             store.erase_content(0, 5, by="officer", reason="request")
         with pytest.raises(LedgerError, match="by whom"):
             store.erase_content(0, by=" ", reason="request")
-        assert ["x"] == [record.content for record in store.records()]
+        assert [record.content for record in store.records()] == ["x"]
         assert store.verify().intact
 
 
@@ -363,10 +366,10 @@ def test_several_processes_append_to_one_log(folder: Path) -> None:
     ]
     for child in children:
         _, errors = child.communicate(timeout=60)
-        assert (0, "") == (child.returncode, errors)
+        assert (child.returncode, errors) == (0, "")
     with open_store(folder) as store:
         report = store.verify()
-        assert ((), 120) == (report.findings, report.size)
+        assert (report.findings, report.size) == ((), 120)
         for n in range(3):
             assert list(range(40)) == [record.value["body"]["n"] for record in store.records(run=f"p{n}")]
 
@@ -412,7 +415,7 @@ def test_a_forked_child_is_refused(folder: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=60, check=True
         )
-    assert "3 1\n" == done.stdout
+    assert done.stdout == "3 1\n"
 
 
 # --- what the world refuses
@@ -444,7 +447,7 @@ def test_a_full_disk_fails_the_batch_and_the_log_goes_on_when_there_is_room(fold
         assert isinstance(error, LedgerError)
         assert "the disk is full" in str(error)
         connection.execute("PRAGMA max_page_count=1000000")
-        assert 1 == store.submit(big).result(30)[0].index
+        assert store.submit(big).result(30)[0].index == 1
         assert store.verify().intact
 
 
@@ -457,7 +460,7 @@ def test_a_locked_file_is_named(folder: Path) -> None:
         error = store.submit(Batch(records=(contract_draft(),))).exception(30)
         assert "locked by another process" in str(error)
         other.execute("ROLLBACK")
-        assert 0 == append(store)[0].index
+        assert append(store)[0].index == 0
 
 
 def test_a_missing_store_is_not_made_by_reading(tmp_path: Path) -> None:
@@ -551,7 +554,7 @@ def test_threads_read_while_others_write(folder: Path) -> None:
             try:
                 for _ in range(20):
                     found = [record.index for record in store.records()]
-                    assert list(range(len(found))) == found
+                    assert found == list(range(len(found)))
                     store.agents()
             except BaseException as error:
                 problems.append(error)
@@ -562,7 +565,7 @@ def test_threads_read_while_others_write(folder: Path) -> None:
         append(store, 50)
         for thread in threads:
             thread.join()
-        assert [] == problems
+        assert problems == []
 
 
 # --- control state
@@ -591,10 +594,10 @@ def test_an_order_survives_a_restart_and_is_kept_in_the_journal(folder: Path) ->
         acts = connection.execute("SELECT act, scope, by, reason FROM journal ORDER BY number").fetchall()
         with pytest.raises(sqlite3.IntegrityError):
             connection.execute("DELETE FROM journal")
-    assert [
+    assert acts == [
         ("suspend", "backend:local", "ann", "maintenance"),
         ("lift", "backend:local", "ann", "done"),
-    ] == acts
+    ]
 
 
 @pytest.mark.parametrize(
@@ -623,4 +626,4 @@ def test_load_on_the_store_does_not_delay_a_kill(folder: Path) -> None:
 
 def test_the_empty_log_is_signed_too(folder: Path) -> None:
     with open_store(folder) as store:
-        assert (0, True) == (parse_checkpoint(store.checkpoint()).checkpoint.size, store.verify().intact)
+        assert (parse_checkpoint(store.checkpoint()).checkpoint.size, store.verify().intact) == (0, True)

@@ -1,6 +1,7 @@
 """The ledger: record encoding, Merkle log, signed checkpoints, verification.
 
-Records (`encoding`) are leaves of an RFC 9162 tree (`tree`); every commit signs its size and root (`checkpoint`);
+Records (`encoding`) are leaves of an RFC 9162 tree (`tree`).
+Every commit signs its size and root (`checkpoint`).
 `verification` checks all of it, believing only keys that the verifier brings.
 """
 

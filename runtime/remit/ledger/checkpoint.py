@@ -1,7 +1,7 @@
 r"""Checkpoints: C2SP signed notes (signed-note) over the size and root of the log (tlog-checkpoint 1.0).
 
 Rules
-1. A body is `origin\\n`, `size\\n` in decimal without leading zeros, `base64(root)\\n`, then optional extension lines.
+1. A body is `origin\\n`, `size\\n` in decimal without leading zeros, `base64(root)\\n`, then optional lines.
 2. A note is the body, an empty line, and one line a signature: em dash (U+2014), space, key name, space,
    base64(key hash ‖ signature). What is signed are the body's bytes with the last newline.
 3. Key hash = first 4 bytes of SHA-256(name ‖ "\\n" ‖ type ‖ public key); type 0x01 is Ed25519.

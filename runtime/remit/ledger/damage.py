@@ -140,7 +140,7 @@ def locate_damage(tree: LogTree, checkpoint: Checkpoint) -> list[Damage]:
 def _descend_peaks(
     tree: LogTree, places: Sequence[tuple[int, int]], root: bytes, found: list[Damage]
 ) -> None:
-    """Split the believed root of a run of peaks into its first peak and the rest, as far as hashes explain it."""
+    """Split the believed root of a run of peaks into its first peak and the rest, while hashes explain it."""
     rest = list(places)
     while len(rest) > 1:
         pair = _split(tree.candidates(*rest[0]), _folds(tree, rest[1:]), root)

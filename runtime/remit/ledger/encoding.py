@@ -5,7 +5,7 @@ Rules
 2. A leaf holds no float and no null, so that every canonicalizer gives the same bytes.
 3. `content` = `sha256:<hex>` of SHA-256(salt ‖ JCS(content)); salt is 16 random bytes beside the leaf.
    Without the salt the digest of a guessable value says nothing (erasure destroys salt and content).
-4. Decoding accepts exactly the bytes that encoding would give: shape, kinds and canonical form are all checked.
+4. Decoding accepts exactly the bytes that encoding would give: shape, kinds and canonical form are checked.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def content_problem(value: JsonObject, salt: bytes | None, content: bytes | None
     return ""
 
 
-def decode_leaf(leaf: bytes) -> JsonObject:
+def decode_leaf(leaf: bytes) -> JsonObject:  # noqa: C901  # one check a member, in the order of the format
     """Read leaf bytes as a record's JSON object.
 
     Raises:
@@ -212,7 +212,7 @@ def _canonical(value: JsonValue, what: str, *, exact: bool) -> bytes:
     plain = _check(value, what, exact=exact)
     try:
         if plain:
-            # INVARIANT (fast path): without floats and with ASCII keys, json's sorted compact form is RFC 8785
+            # INVARIANT (fast path): with no floats and ASCII keys, json's sorted compact form is RFC 8785,
             # byte for byte; tests/ledger holds this against rfc8785.
             text = json.dumps(
                 value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
@@ -223,7 +223,7 @@ def _canonical(value: JsonValue, what: str, *, exact: bool) -> bytes:
         raise LedgerError(f"`{what}` cannot be written canonically: {error}") from error
 
 
-def _check(value: JsonValue, what: str, *, exact: bool) -> bool:
+def _check(value: JsonValue, what: str, *, exact: bool) -> bool:  # noqa: C901, PLR0912  # one branch a JSON type
     """Refuse what a record must not hold; return whether the fast path applies."""
     plain = True
     pending: list[tuple[object, int]] = [(value, 0)]

@@ -17,7 +17,7 @@ _MAX_GAP: Final = 1 << 24
 
 
 class Rows:
-    """What one pass over the rows leaves behind: leaf hashes, findings, content that is missing, open intents."""
+    """What one pass over the rows leaves behind: leaf hashes, findings, missing content, open intents."""
 
     def __init__(self) -> None:
         self.leaves: list[bytes | None] = []
@@ -29,6 +29,7 @@ class Rows:
         self._odd: list[tuple[int, str]] = []
 
     def add(self, row: RawRecord) -> None:
+        """Take the next row."""
         self.count += 1
         expected = len(self.leaves)
         if row.index < expected:
@@ -91,9 +92,11 @@ class Rows:
                 self._erasures.update({i: row.index for i in indexes if type(i) is int and i < row.index})
 
     def erased(self) -> list[int]:
+        """Return the records whose content was erased on the record."""
         return [index for index in self._bare if index in self._erasures]
 
     def content_findings(self) -> list[Finding]:
+        """Name salts and contents that are wrong or gone."""
         found = [Finding(index=index, problem=problem) for index, problem in self._odd]
         found.extend(
             Finding(

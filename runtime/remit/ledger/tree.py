@@ -1,7 +1,7 @@
 """The log's tree as a store keeps it: every complete node by `(level, index)`, appended once, never changed.
 
 A node at level k and index i is the root over the leaves i·2^k … (i+1)·2^k − 1 (RFC 9162, 2.1.1).
-The nodes that a size needs, its *peaks*, are one for each set bit of the size: the whole state of an appender.
+The nodes that a size needs, its *peaks*, are one for each set bit of the size: all that an appender needs.
 """
 
 from __future__ import annotations

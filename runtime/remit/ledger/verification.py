@@ -10,8 +10,8 @@ Rules
 3. The root over the leaf bytes must equal the signed root, at every signed size.
 4. Where it does not, the damage is searched from the signed root downwards.
    A stored or recomputed pair of child hashes is believed when it hashes to its believed parent.
-   A record whose believed leaf hash differs is named; where stored hashes were changed as well, the smallest range
-   that contains the damage is named instead.
+   A record whose believed leaf hash differs is named.
+   Where stored hashes were changed as well, the smallest range that contains the damage is named instead.
 5. Salt and content must be what the leaf commits to; missing content needs a record that says it was erased.
 
 Limits: somebody with the signing key can write and sign another log.
@@ -211,7 +211,7 @@ def _explain(damages: list[Damage], rows: Rows) -> list[Finding]:
                 Finding(
                     index=damage.first,
                     last=damage.last,
-                    problem="cannot be proved: records beside them are changed or missing, and stored hashes too",
+                    problem="cannot be proved: records beside it are changed or missing, stored hashes too",
                     hint="compare with a copy of the store",
                 )
             )
@@ -224,7 +224,7 @@ def _explain(damages: list[Damage], rows: Rows) -> list[Finding]:
                     last=damage.last,
                     problem="changed, and its stored hash with it: the signed root does not match"
                     if one
-                    else "at least one was changed, and stored hashes with it: the signed root does not match",
+                    else "one or more were changed, with stored hashes: the signed root does not match",
                     hint=""
                     if one
                     else "a checkpoint kept elsewhere, or a copy of the store, can narrow it down",

@@ -150,7 +150,7 @@ class StoreContract:
             assert [{"n": n // 2} | ({} if n % 2 else {"text": "é\u2028"}) for n in range(40)] == [
                 record.value["body"] for record in records
             ]
-            assert {"amount": 1.5, "none": None} == records[1].content
+            assert records[1].content == {"amount": 1.5, "none": None}
             assert records[0].content is None
         finally:
             store.close()
@@ -163,12 +163,12 @@ class StoreContract:
         try:
             drafts = tuple(contract_draft(agent=f"a{n % 2}", run=f"r{n % 3}", n=n) for n in range(12))
             store.submit(Batch(records=drafts)).result(_WAIT_S)
-            assert [1, 3, 5, 7, 9, 11] == [record.index for record in store.records(agent="a1")]
-            assert [2, 5, 8, 11] == [record.index for record in store.records(run="r2")]
-            assert [5, 11] == [record.index for record in store.records(agent="a1", run="r2")]
-            assert [9, 10, 11] == [record.index for record in store.records(start=9)]
-            assert [] == list(store.records(start=12))
-            assert [] == list(store.records(run="none"))
+            assert [record.index for record in store.records(agent="a1")] == [1, 3, 5, 7, 9, 11]
+            assert [record.index for record in store.records(run="r2")] == [2, 5, 8, 11]
+            assert [record.index for record in store.records(agent="a1", run="r2")] == [5, 11]
+            assert [record.index for record in store.records(start=9)] == [9, 10, 11]
+            assert list(store.records(start=12)) == []
+            assert list(store.records(run="none")) == []
         finally:
             store.close()
 
@@ -181,8 +181,8 @@ class StoreContract:
             bad = store.submit(Batch(records=(contract_draft(n=1), contract_draft(n=1.5))))
             good = store.submit(Batch(records=(contract_draft(n=2),)))
             assert isinstance(bad.exception(_WAIT_S), LedgerError)
-            assert 0 == good.result(_WAIT_S)[0].index
-            assert [{"n": 2}] == [record.value["body"] for record in store.records()]
+            assert good.result(_WAIT_S)[0].index == 0
+            assert [record.value["body"] for record in store.records()] == [{"n": 2}]
         finally:
             store.close()
 
@@ -217,7 +217,7 @@ class StoreContract:
             receipts = store.submit(batch).result(_WAIT_S)
             settled = contract_draft("outcome", run="r1", intent=receipts[1].digest, status="ok")
             store.submit(Batch(records=(settled,))).result(_WAIT_S)
-            assert [0, 2] == [record.index for record in store.unfinished()]
+            assert [record.index for record in store.unfinished()] == [0, 2]
             assert [receipts[0].digest, receipts[2].digest] == [
                 record.digest for record in store.unfinished()
             ]
@@ -261,7 +261,7 @@ class StoreContract:
             loaded = store.load(document.identity.agent)
             assert loaded is not None
             assert third.document.identity.revision == loaded.identity.revision
-            assert [None] == [entry.payload for entry in loaded.memory.tree]
+            assert [entry.payload for entry in loaded.memory.tree] == [None]
         finally:
             store.close()
 
@@ -278,10 +278,10 @@ class StoreContract:
             one = store.submit(Batch(records=(contract_draft(n=0),), advance=moves[0]))
             two = store.submit(Batch(records=(contract_draft(n=1),), advance=moves[1], run_state=state))
             three = store.submit(Batch(records=(contract_draft(n=2),)))
-            assert 0 == one.result(_WAIT_S)[0].index
+            assert one.result(_WAIT_S)[0].index == 0
             assert isinstance(two.exception(_WAIT_S), HeadMovedError)
-            assert 1 == three.result(_WAIT_S)[0].index
-            assert [{"n": 0}, {"n": 2}] == [record.value["body"] for record in store.records()]
+            assert three.result(_WAIT_S)[0].index == 1
+            assert [record.value["body"] for record in store.records()] == [{"n": 0}, {"n": 2}]
             assert store.load_run("r") is None
             loaded = store.load(document.identity.agent)
             assert loaded is not None
@@ -296,11 +296,11 @@ class StoreContract:
             document = contract_document()
             later = contract_note(document, "k", "x").document
             store.submit(Batch(records=(), create=document)).result(_WAIT_S)
-            assert () == store.submit(Batch(records=(), create=document)).result(_WAIT_S)
+            assert store.submit(Batch(records=(), create=document)).result(_WAIT_S) == ()
             refused = store.submit(Batch(records=(contract_draft(),), create=later))
             assert isinstance(refused.exception(_WAIT_S), LedgerError)
-            assert [] == list(store.records())
-            assert 1 == len(store.agents())
+            assert list(store.records()) == []
+            assert len(store.agents()) == 1
         finally:
             store.close()
 
@@ -324,10 +324,10 @@ class StoreContract:
             store.submit(Batch(records=(contract_draft(),), run_state=ended)).result(_WAIT_S)
             assert ended == store.load_run("r1")
             assert store.load_run("r9") is None
-            assert ["r1", "r2", "r0"] == [state.run for state in store.runs()]
-            assert ["r2", "r0"] == [state.run for state in store.runs(agent="a0")]
-            assert ["r1"] == [state.run for state in store.runs(status="ended")]
-            assert [] == list(store.runs(agent="a1", status="running"))
+            assert [state.run for state in store.runs()] == ["r1", "r2", "r0"]
+            assert [state.run for state in store.runs(agent="a0")] == ["r2", "r0"]
+            assert [state.run for state in store.runs(status="ended")] == ["r1"]
+            assert list(store.runs(agent="a1", status="running")) == []
         finally:
             store.close()
 
@@ -361,7 +361,7 @@ class StoreContract:
             store.control.stop(replace(kill, scope="all"))
             found = store.control.in_force(["all"])
             assert found is not None
-            assert "kill" == found.order
+            assert found.order == "kill"
         finally:
             store.close()
 
