@@ -16,7 +16,7 @@ from remit.ports import Batch, Invocation, Stop
 from remit.testing.memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
-    from conftest import World
+    from gate_world import World
 
     from remit.records import Receipt
 

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import CAP, HIDE, PERMIT, REVIEW, forbid, image_of
+from gate_world import CAP, HIDE, PERMIT, REVIEW, forbid, image_of
 
 from remit.document.rules import Approve, Redact
 from remit.engine.cedar import CedarEngine
@@ -17,7 +17,7 @@ from remit.ports import Invocation
 from remit.testing.memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
-    from conftest import World
+    from gate_world import World
 
 RULES = (PERMIT, CAP, REVIEW, HIDE)
 
