@@ -17,8 +17,8 @@ def strict_arguments(raw: str) -> JsonObject | None:
         raw: the text exactly as received; empty text means no arguments.
 
     Returns:
-        The arguments, or None where the text is not one strict JSON object (duplicate keys, NaN, trailing text,
-        numbers or strings outside I-JSON).
+        The arguments, or None where the text is not one strict JSON object (duplicate keys, NaN,
+        trailing text, numbers or strings outside I-JSON).
 
     Sources: RFC 7493; DESIGN 4 (strict parse).
     """

@@ -211,7 +211,7 @@ class ChatStream:
             self._count_characters(function)
 
     def _finished_calls(self, *, whole: bool) -> Iterator[ToolCall]:
-        """Yield the calls in order; where the answer was cut off, empty text is not the same as no arguments."""
+        """Yield the calls in order; where the answer was cut off, empty text is not an empty object."""
         used = {call.id for message in self._turn.messages for call in message.tool_calls}
         for number, (_, partial) in enumerate(sorted(self._calls.items())):
             raw = "".join(partial.pieces)

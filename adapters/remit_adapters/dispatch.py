@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def redeem_dispatch(permit: object, *, backend: str, turn: Turn) -> None:
     """Consume `permit` for dispatching exactly `turn` to `backend`.
 
-    INVARIANT (permit first): an adapter calls this before anything leaves the process, and builds what it sends
-    from `turn` without giving up control in between, so that what was permitted is what is sent.
+    INVARIANT (permit first): an adapter calls this before anything leaves the process, and builds what it
+    sends from `turn` without giving up control in between, so that what was permitted is what is sent.
 
     Args:
         permit: what the caller holds.

@@ -1,7 +1,8 @@
 """Tool calls as one constrained JSON object, for models that do not call tools by themselves.
 
-The answer is forced, token by token, into `{"tool": NAME, "arguments": {…}}`, where `reply` stands for an answer
-in words. Because the form is enforced while the text is generated, reading it back is not a guess about free text.
+The answer is forced, token by token, into `{"tool": NAME, "arguments": {…}}`.
+The name `reply` stands for an answer in words.
+Because the form is enforced while the text is generated, reading it back is not a guess about free text.
 """
 
 from __future__ import annotations
@@ -33,8 +34,12 @@ _EXAMPLE = (
     'Result of get_weather: {"sky": "sunny"}\n'
     'Assistant: {"tool": "reply", "arguments": {"text": "It is sunny in Rome."}}'
 )
+_ADVICE = (
+    "Never repeat a call. Use reply as soon as the request is done, when it was denied, "
+    "or when no tool is needed."
+)
 _NOT_IN_GRAMMAR = frozenset({"description", "examples", "default", "title", "pattern", "format", "$schema"})
-"""Keywords left out of the grammar: they do not shape a value, or the grammar knows another dialect of them."""
+"""Keywords left out of the grammar: they shape no value, or the grammar knows another dialect of them."""
 
 
 def enveloped_request(turn: Turn, *, backend: str, calls_per_tool: int) -> JsonObject:
@@ -50,7 +55,7 @@ def enveloped_request(turn: Turn, *, backend: str, calls_per_tool: int) -> JsonO
     """
     if any(offer.name == REPLY for offer in turn.tools):
         raise AdapterError(
-            f"back-end `{backend}`: a tool called `{REPLY}` cannot be offered in tool mode `envelope`; rename it"
+            f"back-end `{backend}`: tool mode `envelope` cannot offer a tool called `{REPLY}`; rename it"
         )
     offers = offers_left(turn, calls_per_tool=calls_per_tool)
     schema = envelope_schema(offers, max_text=max(1, turn.max_output_tokens * _CHARACTERS_PER_TOKEN))
@@ -119,7 +124,7 @@ def envelope_messages(turn: Turn) -> list[JsonObject]:
 
 
 def offers_left(turn: Turn, *, calls_per_tool: int) -> tuple[ToolOffer, ...]:
-    """Return the tools of `turn` that were called fewer than `calls_per_tool` times since the user spoke last."""
+    """Return the tools of `turn` called fewer than `calls_per_tool` times since the user spoke last."""
     counts: dict[str, int] = {}
     for message in reversed(turn.messages):
         if message.role == "user":
@@ -198,8 +203,7 @@ def _instructions(turn: Turn) -> str:
         '- reply: Answer the user in words. Arguments: {"text": the answer}',
         "",
         'Answer every message with one JSON object: {"tool": NAME, "arguments": {...}}.',
-        "Never repeat a call. Use reply as soon as the request is done, when it was denied, "
-        "or when no tool is needed.",
+        _ADVICE,
         "",
         _EXAMPLE,
     ]
@@ -215,7 +219,7 @@ def _message(message: Message) -> JsonObject:
     ]
     if not envelopes:
         envelopes = [{"tool": REPLY, "arguments": {"text": message.text}}]
-    # The example in the instructions writes the tool first; canonical order would show the model another habit.
+    # The example in the instructions writes the tool first; canonical order would teach another habit.
     lines = [
         f'{{"tool": {_json(each["tool"])}, "arguments": {_json(each["arguments"])}}}' for each in envelopes
     ]

@@ -1,7 +1,7 @@
 """The metadata of a GGUF file, read without loading the model.
 
-Only strings are returned; arrays and numbers are stepped over. Every length is checked against the file's size
-before it is used, because the file may be anything.
+Only strings are returned; arrays and numbers are stepped over.
+Every length is checked against the file's size before it is used, because the file may be anything.
 
 Sources: GGUF specification, version 3 (ggml repository, docs/gguf.md).
 """

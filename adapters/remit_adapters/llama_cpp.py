@@ -5,10 +5,10 @@ Config
     path            a GGUF file, relative to the project folder or absolute, with optionally
     sha256          its SHA-256
     tool_mode       envelope (default): a JSON answer is enforced, works with any model, calls may chain
-                    native: the model's own call syntax, with the template edits where they are known; the edited
-                    template offers no tools directly after a tool result, so calls do not chain
-    calls_per_tool  in tool mode envelope: how often a tool is offered after one user message (default 1), because
-                    small models repeat themselves
+                    native: the model's own call syntax, with the template edits where they are known; the
+                    edited template offers no tools directly after a tool result, so calls do not chain
+    calls_per_tool  in tool mode envelope: how often a tool is offered after one user message (default 1),
+                    because small models repeat themselves
     context_tokens  longest thread and answer together (default 8192)
     threads         threads of computation (default: processors, at most 4)
 
@@ -17,18 +17,15 @@ Rules
 2. Free text is never read as a call (see `chat_wire`, `envelope`).
 3. One model with the same parameters is loaded once in a process and released with its last user.
 4. Inference runs in a thread, one at a time for each model, so that equal turns give equal answers.
-5. The engine's listener cannot be turned off; it listens on loopback, and its key is random and told to no one.
+5. The engine's listener cannot be turned off; it listens on loopback, under a random key told to no one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from remit.errors import AdapterError
 from remit.host.models import catalogue, check_file, model_sha256, stored_models
@@ -39,9 +36,11 @@ from remit_adapters.config import ConfigReader
 from remit_adapters.dispatch import redeem_dispatch
 from remit_adapters.envelope import enveloped_request, opened_events
 from remit_adapters.llama_model import LoadedModel, ModelKey, acquire, engine_version, release
+from remit_adapters.llama_stream import chunks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from remit.document.model import BackendEntry
     from remit.document.values import JsonObject
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
 _MAX_CONTEXT = 1 << 20
 _MAX_THREADS = 256
 _DEFAULT_THREADS = 4
-_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,16 +119,16 @@ class LlamaCppBackend:
             "tool_mode": self._config.tool_mode,
         }
         text: list[str] = []
-        chunks = self._chunks(model, request)
+        received = chunks(model, request, backend=self._entry.name)
         try:
-            async for chunk in chunks:
+            async for chunk in received:
                 for delta in stream.feed(chunk):
                     if enveloped:
                         text.append(delta.text)
                     else:
                         yield delta
         finally:
-            await chunks.aclose()
+            await received.aclose()
         for event in stream.end(model=self._entry.model, detail=detail):
             if enveloped and isinstance(event, TurnEnd):
                 for opened in opened_events(turn, "".join(text), event):
@@ -150,10 +148,10 @@ class LlamaCppBackend:
         async with self._loading:
             if self._disposed:
                 raise AdapterError(f"back-end `{self._entry.name}` was disposed of; open it again")
-            model = self._model
-            if model is None:
-                self._key, model = await asyncio.to_thread(self._load)
-                self._model = model
+            if self._model is not None:
+                return self._model
+            self._key, model = await asyncio.to_thread(self._load)
+            self._model = model
             return model
 
     def _load(self) -> tuple[ModelKey, LoadedModel]:
@@ -166,48 +164,6 @@ class LlamaCppBackend:
             threads=self._config.threads,
         )
         return key, acquire(key)
-
-    async def _chunks(self, model: LoadedModel, request: JsonObject) -> AsyncGenerator[JsonObject]:
-        """Run one request in a thread and hand over its chunks."""
-        loop = asyncio.get_running_loop()
-        queue: asyncio.Queue[JsonObject | Exception | None] = asyncio.Queue()
-        stop = threading.Event()
-
-        def post(item: JsonObject | Exception | None) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-                loop.call_soon_threadsafe(queue.put_nowait, item)
-
-        def on_chunk(chunk: object) -> bool:
-            # INVARIANT (no exception into the engine): what is raised in a callback is lost inside it.
-            for each in cast("list[object]", chunk) if isinstance(chunk, list) else [chunk]:
-                post(cast("JsonObject", each) if isinstance(each, dict) else AdapterError("unreadable chunk"))
-            return stop.is_set() or loop.is_closed()
-
-        def work() -> None:
-            try:
-                while not model.busy.acquire(timeout=_POLL_S):
-                    if stop.is_set():
-                        return
-                try:
-                    if not stop.is_set():
-                        model.chat(request, on_chunk)
-                finally:
-                    model.busy.release()
-                post(None)
-            except Exception as error:  # noqa: BLE001  # the engine raises what it likes; all of it is an adapter error
-                post(error)
-
-        running = asyncio.ensure_future(asyncio.to_thread(work))
-        try:
-            while (item := await queue.get()) is not None:
-                if isinstance(item, AdapterError):
-                    raise item
-                if isinstance(item, Exception):
-                    raise AdapterError(f"back-end `{self._entry.name}` failed: {item}") from item
-                yield item
-        finally:
-            stop.set()
-            await asyncio.shield(running)
 
     def _native(self, turn: Turn) -> JsonObject:
         request = self._request(turn)

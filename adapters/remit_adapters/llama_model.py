@@ -1,4 +1,7 @@
-"""Loaded models: one for each set of parameters in a process, counted by their users. Needs `xllamacpp>=2026.10`."""
+"""Loaded models: one for each set of parameters in a process, counted by their users.
+
+Needs `xllamacpp>=2026.10`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from remit.errors import AdapterError
@@ -17,6 +19,7 @@ from remit_adapters.templates import edited_template, template_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from remit.document.values import JsonObject
 

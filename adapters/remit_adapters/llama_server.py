@@ -1,4 +1,4 @@
-"""Open weights behind a Chat Completions server on loopback, for tests and demonstrations of `openai-chat`."""
+"""Open weights behind a Chat Completions server on loopback, for tests and demonstrations."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """Back-end `openai-chat`: any server that speaks Chat Completions. Needs `openai>=3.50`.
 
 Config
-    base_url                   where requests go, such as `http://127.0.0.1:8080/v1`; required, so that the document
-                               says where its content is sent
-    api_key_env                name of the environment variable that holds the key; none where the server needs none
-    tool_mode                  native (default): the wire's tool calls; envelope: a JSON answer is enforced through
-                               `response_format`, for models that do not call tools by themselves
-    calls_per_tool             in tool mode envelope: how often a tool is offered after one user message (default 1)
+    base_url                   where requests go, such as `http://127.0.0.1:8080/v1`; required, so that the
+                               document says where its content is sent
+    api_key_env                environment variable that holds the key; none where the server needs none
+    tool_mode                  native (default): the wire's tool calls; envelope: a JSON answer is enforced
+                               through `response_format`, for models that do not call tools by themselves
+    calls_per_tool             in tool mode envelope: how often a tool is offered after one user message
+                               (default 1)
     timeout_s                  longest silence of the server in seconds (default 120)
     max_retries                attempts after the first, with the package's back-off (default 2, at most 5)
     output_limit_member        max_tokens (default) or max_completion_tokens, as the server wants it
@@ -155,7 +156,7 @@ class OpenAiChatBackend:
         """Send one request and hand over its chunks; only `AdapterError` escapes."""
         stream: AsyncStream[ChatCompletionChunk] | None = None
         try:
-            # The wire's own JSON goes out as it was permitted; the package's typed parameters would add nothing.
+            # The wire's own JSON goes out as it was permitted; typed parameters would add nothing.
             create = cast("_Create", self._client.chat.completions.create)
             stream = await create(**request)
             async for chunk in stream:
@@ -242,7 +243,7 @@ def open_backend(entry: BackendEntry, *, context: BackendContext) -> OpenAiChatB
         max_retries=config.max_retries,
         http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
     )
-    # INVARIANT (no ambient settings): the package reads these two from the environment when they are not given.
+    # INVARIANT (no ambient settings): the package reads these from the environment when not given.
     client.organization = None
     client.project = None
     return OpenAiChatBackend(entry, config, client)

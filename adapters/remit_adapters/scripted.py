@@ -46,7 +46,7 @@ VERSION = "1"
 _STOPS: tuple[StopReason, ...] = ("end", "tool_calls", "length", "refused")
 _MAX_HANG_S = 3600.0
 _BYTES_PER_TOKEN = 4
-"""A transcript has no tokenizer; four bytes a token is the usual estimate, and it is the same in every process."""
+"""A transcript has no tokenizer; four bytes a token is the usual estimate, equal in every process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -78,7 +78,7 @@ def kept_in_memory(request: pytest.FixtureRequest) -> Iterator[None]:
 
 class LlamaCppContract(BackendContract):
     exact_text = False
-    exempt = {
+    exempt: ClassVar = {
         "parallel": "a small model asks for one order at a time",
         "malformed": "arguments are written under a grammar",
         "unknown_tool": "names are written under a grammar",

