@@ -6,7 +6,6 @@ The rules of entries, ids and commitments stand in `remit.document.memory`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from remit.document.faults import HEX_32, KEY, SHAPES, TIME
@@ -23,6 +22,10 @@ from remit.document.values import (
     tagged_sha256,
 )
 from remit.errors import DocumentError, Fault
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 AUTHORS = ("agent", "caller", "operator")
 WRITES = ("remember", "revise")

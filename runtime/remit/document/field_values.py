@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import cast
+from typing import cast, TYPE_CHECKING
 
 from remit.document.faults import DIGEST, NAME, SHAPES, FaultLog, Members, kind_of
 from remit.document.json_text import printable
@@ -29,7 +29,9 @@ from remit.document.rule_values import (
     at_tool,
 )
 from remit.document.value_schemas import Conformance, schema_faults
-from remit.document.values import JsonObject, JsonValue
+
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject, JsonValue
 
 LIFECYCLES = ("draft", "ready", "active", "suspended", "awaiting_approval", "terminated")
 TOOL_EFFECTS = ("read", "write", "external")

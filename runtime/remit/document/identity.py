@@ -11,10 +11,13 @@ Rules
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 
-from remit.document.model import Document
 from remit.document.values import SPEC, JsonObject, JsonValue, canonical_bytes, digest_text, tagged_sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from remit.document.model import Document
+    from collections.abc import Mapping
 
 LOGS = {"memory": "entries", "lineage": "operations"}
 """The member of a field that its Merkle root stands for."""

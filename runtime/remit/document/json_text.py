@@ -143,7 +143,7 @@ def _quick(text: str) -> tuple[JsonValue] | None:
     except (ValueError, RecursionError):
         return None
     level: list[JsonValue] = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         below: list[JsonValue] = []
         for item in level:
             if type(item) is dict:
@@ -328,6 +328,7 @@ class _Scanner:
             )
             return 0, word.end()
         self._expected(offset, "a value")
+        return None
 
     def _number(self, match: re.Match[str]) -> JsonValue:
         written = match.group()

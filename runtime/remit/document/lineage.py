@@ -13,8 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remit.document.merkle import Frontier
-from remit.document.values import JsonObject
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject
+    from remit.document.merkle import Frontier
 
 GENESIS_OPERATIONS = ("create", "import", "fork")
 OPERATIONS = (

@@ -166,9 +166,9 @@ def read_lineage(value: JsonValue, log: FaultLog) -> Lineage:
     )
     if not operations and isinstance(members.value.get("operations"), list):
         members.wrong("operations", "must hold the genesis operation")
-    if operations and operations[0].operation in GENESIS_OPERATIONS:
-        if bool(parents) != (operations[0].operation == "fork"):
-            members.wrong("parents", f"does not fit `{operations[0].operation}`: {_NONCE_PARENTS}")
+    first = operations[0].operation if operations else ""
+    if first and bool(parents) != (first == "fork"):
+        members.wrong("parents", f"does not fit `{first}`: {_NONCE_PARENTS}")
     size = members.integer("size", default=0, required=True)
     root = members.text("root", shape=DIGEST)
     frontier = Frontier()

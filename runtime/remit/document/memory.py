@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remit.document.memory_tree import MemoryTree
-from remit.document.rules import Rule
-from remit.document.values import JsonObject, JsonValue
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject, JsonValue
+    from remit.document.rules import Rule
+    from remit.document.memory_tree import MemoryTree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

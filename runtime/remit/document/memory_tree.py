@@ -13,11 +13,13 @@ Rules
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, TYPE_CHECKING
 
 from remit.document.values import tagged_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 KEY_BYTES = 32
 KEY_BITS = 8 * KEY_BYTES
@@ -63,8 +65,8 @@ class _Branch(Generic[T]):
         self.bit = bit
         self.left = left
         self.right = right
-        self.hash = branch_digest(bit, left.hash, right.hash)
-        self.count = left.count + right.count
+        self.hash: bytes = branch_digest(bit, left.hash, right.hash)
+        self.count: int = left.count + right.count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,12 @@ when somebody asks for a place.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
 
-from remit.document.values import JsonValue
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from remit.document.values import JsonValue
+    from collections.abc import Callable
 
 
 class Node:

@@ -19,7 +19,6 @@ from remit.document.identity import field_digest, preimage_of, revision_from
 from remit.document.json_text import printable
 from remit.document.lineage import GENESIS_OPERATIONS, OPERATIONS, Lineage, Operation
 from remit.document.log_values import operation_leaf, read_blocks
-from remit.document.memory import Memory
 from remit.document.memory_tree import MemoryTree
 from remit.document.merkle import Frontier
 from remit.document.model import FIELD_NAMES, Document, Identity
@@ -27,6 +26,10 @@ from remit.document.parse import document_from_value, document_value
 from remit.document.rule_values import RuleReader
 from remit.document.values import SPEC, JsonObject, JsonValue, admit_value, digest_text, tagged_sha256
 from remit.errors import DocumentError, Fault
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from remit.document.memory import Memory
 
 
 def genesis(

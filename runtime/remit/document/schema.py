@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from importlib.resources import files
-from typing import cast
+from typing import cast, TYPE_CHECKING
 
-from remit.document.values import JsonObject
+
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject
 
 SCHEMA_FILE = "agent.schema.json"
 

@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, cast
+from typing import Protocol, cast, TYPE_CHECKING
 
 from remit.document.faults import SHAPES, TIME
 from remit.document.identity import manifest_bytes
 from remit.document.json_text import printable
-from remit.document.model import Document
 from remit.document.parse import PAYLOAD_TYPE
-from remit.document.values import JsonObject, JsonValue
 from remit.errors import DocumentError, Fault
+
+if TYPE_CHECKING:
+    from remit.document.model import Document
+    from remit.document.values import JsonObject, JsonValue
+    from collections.abc import Mapping
 
 SEED_BYTES = 32
 _POINTER = "/identity/signatures"

@@ -9,7 +9,6 @@ Rules
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +16,7 @@ from remit.document.json_text import printable
 from remit.document.values import JsonObject, JsonValue, canonical_bytes, pointer_to
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from jsonschema import Draft202012Validator
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -13,8 +13,7 @@ ruamel.yaml gives the events; nothing of its composer, resolver or constructor i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import NoReturn, cast
+from typing import NoReturn, cast, TYPE_CHECKING
 
 from remit.document.json_text import decode_text, printable
 from remit.document.places import Lines, Node, Parsed
@@ -28,6 +27,10 @@ from remit.document.values import (
     pointer_to,
 )
 from remit.errors import DocumentError, Fault
+
+if TYPE_CHECKING:
+    from ruamel.yaml import events
+    from collections.abc import Iterator
 
 MAX_YAML_BYTES = 8 * 1024 * 1024
 """Largest YAML input in bytes; the pure Python scanner takes seconds per megabyte, JSON has no such limit."""
@@ -240,7 +243,6 @@ class _Composer:
         frame.key_offset = offset
 
     def _scalar(self, event: object, offset: int, pointer: str) -> JsonValue:
-        from ruamel.yaml import events
 
         scalar = cast("events.ScalarEvent", event)
         text = str(scalar.value)
