@@ -202,6 +202,8 @@ _UNSTABLE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"), "<time>"),
     (re.compile(r"remit\.local/[0-9a-f]{16}"), "remit.local/<key>"),
     (re.compile(r"\brun [A-Za-z0-9_-]{12,}\b"), "run <run>"),
+    (re.compile(r"base\.cedar:\d+:\d+"), "base.cedar:<place>"),
+    (re.compile(r"policy_bytes: \d+"), "policy_bytes: <n>"),
     (re.compile(r"tokens \d+"), "tokens <n>"),
     (re.compile(r"cedar \d+\.\d+\.\d+"), "cedar <version>"),
 )

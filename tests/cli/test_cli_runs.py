@@ -260,6 +260,20 @@ scenes:
     assert "expected the run to end completed" in failed.stdout
 
 
+def test_a_scene_that_is_left_waiting_does_not_block_the_next_one(
+    remit: Any, project: Callable[..., Path]
+) -> None:
+    folder = project(script=LARGE)
+    scene = (
+        "{title: t, input: pay, as: ana, attributes: {jurisdiction: EU}, expect: {status: awaiting_approval}}"
+    )
+    (folder / "demo.yaml").write_text(f"title: Desk\nscenes:\n  - {scene}\n  - {scene}\n")
+    done = remit("demo", "desk", "--keep", "kept", "--json")
+    assert (done.code, done.json["passed"]) == (0, 2)
+    assert not Path("kept/paid.txt").exists()
+    assert Path("kept/.remit").is_dir()
+
+
 def _process(*args: str, folder: Path, **more: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from remit.cli.main import main; main()", *args]
     return subprocess.run(

@@ -37,7 +37,6 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
     "faults": ("verify", "broken.agent.json"),
     "usage": ("run",),
     "unknown-verb": ("rum",),
-    "schema-cedar": ("schema", "cedar", "desk"),
 }
 
 
@@ -57,6 +56,15 @@ def test_the_whole_output_of_a_run_that_waits_is_what_was_reviewed(
     project(script=LARGE)
     done = remit("run", "desk", "please pay", *ANA)
     snapshot("run-waits", f"exit code {done.code}\n--- stdout\n{done.stdout}--- stderr\n{done.stderr}")
+
+
+def test_the_schemas_are_printed_as_they_are(remit: Any, project: Callable[..., Path]) -> None:
+    project()
+    assert 'action "pay"' in remit("schema", "cedar", "desk").stdout
+    assert "Remit" in remit("schema", "cedar", "desk", "--json").json
+    assert "$schema" in remit("schema").json
+    assert remit("schema", "rules").json["$ref"] == "#/$defs/rule"
+    assert remit("schema", "cedar").code == 2
 
 
 @pytest.mark.parametrize("verb", [*VERBS])
