@@ -399,6 +399,23 @@ def test_a_wrong_rule_or_declaration_is_explained_with_its_place(
     assert expected == faults(**members)
 
 
+def test_a_faulty_tool_does_not_hide_the_faults_of_other_rules() -> None:
+    odd = {"type": "object", "properties": {"q": {"type": "strng"}}}
+    found = faults(
+        tools=(
+            refund_tool(rule("a", when="context.input.q == 1"), name="odd", parameters=odd),
+            refund_tool(rule("b", when="context.input.amont == 1")),
+        )
+    )
+    assert found == [
+        "unknown type `strng` (at `/capabilities/tools/0/parameters/properties/q/type`)",
+        (
+            "attribute `amont` not found in `context.input` of `refund`: did you mean `amount` "
+            "(at `/capabilities/tools/1/rules/0/when`)"
+        ),
+    ]
+
+
 def test_faults_come_in_the_same_order_whatever_the_validator_does() -> None:
     text = "forbid(principal, action, resource) when { context.input.bytes > principal.tier };"
     first = faults(rules=(cedar(text),))

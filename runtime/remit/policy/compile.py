@@ -106,7 +106,8 @@ class _Compilation:
             "Block": tuple(block.name for block in document.memory.blocks),
         }
         self._faults.extend(schema_faults)
-        self._sound_schema = not schema_faults
+        tools = tuple(tool.name for tool in document.capabilities.tools)
+        self._unsure = _unsure_tools(schema_faults, tools)
 
     def run(self) -> PolicyImage:
         own = tuple(draft for place in self._places for draft in self._place_drafts(place))
@@ -117,8 +118,15 @@ class _Compilation:
                 hint="write at least one rule, such as a permit under `activation`",
             )
         self._check_ids(own)
-        if self._sound_schema:
-            self._validate(own)
+        if self._unsure is not None:
+            unsure = self._unsure
+            self._validate(
+                tuple(
+                    draft
+                    for draft in own
+                    if unsure.isdisjoint(policy_actions(draft.template, self._vocabulary.members))
+                )
+            )
         if self._faults:
             raise PolicyError(*sorted(dict.fromkeys(self._faults), key=_document_order))
         return build_image((*_base_policies(), *(self._policy(draft) for draft in own)), self._schema)
@@ -211,7 +219,7 @@ class _Compilation:
                     f"action `{action}` does not fit here: rules at `{place.pointer}` are about {fitting}",
                     hint="move the rule to `governance.rules`",
                 )
-            elif action not in self._vocabulary.actions and self._sound_schema:
+            elif action not in self._vocabulary.actions:
                 self._fault(
                     where, f"unknown action `{action}`: {suggestion(action, self._vocabulary.actions)}"
                 )
@@ -336,6 +344,20 @@ class _Compilation:
 
 def _policy_of(rule: Rule, rule_id: str, effect: RuleEffect, on: tuple[str, ...], place: Place) -> str:
     return structured_text(rule, rule_id=rule_id, effect=effect, on=on, resource=place.resource)
+
+
+def _unsure_tools(faults: tuple[Fault, ...], tools: tuple[str, ...]) -> frozenset[str] | None:
+    """Return the tools whose arguments are not known for sure; None where more than tools is at fault.
+
+    A rule about them is not validated: what it would be told follows from the schema's own fault.
+    """
+    unsure: set[str] = set()
+    for fault in faults:
+        match = re.match(r"/capabilities/tools/(\d+)(?:/|$)", fault.pointer)
+        if match is None:
+            return None
+        unsure.add(tools[int(match[1])])
+    return frozenset(unsure)
 
 
 def _document_order(fault: Fault) -> tuple[tuple[tuple[int, str], ...], int, int]:
