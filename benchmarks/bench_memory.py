@@ -26,7 +26,9 @@ FIELDS = {
     },
     "capabilities": {"instructions": "", "tools": [], "backends": []},
     "memory": {
-        "blocks": [{"name": "notes", "description": "", "schema": {"type": "string"}, "classification": "internal"}]
+        "blocks": [
+            {"name": "notes", "description": "", "schema": {"type": "string"}, "classification": "internal"}
+        ]
     },
     "execution_state": {"lifecycle": "ready", "usage": {}, "pending": []},
 }
@@ -56,15 +58,24 @@ def entries():
 def large(entries):
     document = genesis(FIELDS, nonce="0" * 32)
     document = revise(
-        document, operation="remember", actor="o", at=AT, decision="", memory=bulk_memory(document.memory, entries)
+        document,
+        operation="remember",
+        actor="o",
+        at=AT,
+        decision="",
+        memory=bulk_memory(document.memory, entries),
     )
     first = document.lineage.operations[:2]
     later = tuple(
-        Operation(seq=seq, operation="settle", value={**first[1].value, "seq": seq}, parent="", actor="o", at=AT)
+        Operation(
+            seq=seq, operation="settle", value={**first[1].value, "seq": seq}, parent="", actor="o", at=AT
+        )
         for seq in range(2, SIZE)
     )
     frontier = Frontier().extend(operation_leaf(operation.value) for operation in (*first, *later))
-    return replace(document, lineage=replace(document.lineage, operations=(*first, *later), frontier=frontier))
+    return replace(
+        document, lineage=replace(document.lineage, operations=(*first, *later), frontier=frontier)
+    )
 
 
 def test_one_mutation_and_its_revision(benchmark, large):

@@ -53,7 +53,12 @@ def small_fields() -> JsonObject:
         },
         "memory": {
             "blocks": [
-                {"name": "notes", "description": "n", "schema": {"type": "string"}, "classification": "internal"},
+                {
+                    "name": "notes",
+                    "description": "n",
+                    "schema": {"type": "string"},
+                    "classification": "internal",
+                },
                 {
                     "name": "people",
                     "description": "p",
@@ -83,7 +88,12 @@ def grown_document() -> Document:
         salt="ab" * 16,
     )
     document = revise(
-        document, operation="remember", actor='Remit::Agent::"a"', at=AT, decision="sha256:" + "5" * 64, memory=memory
+        document,
+        operation="remember",
+        actor='Remit::Agent::"a"',
+        at=AT,
+        decision="sha256:" + "5" * 64,
+        memory=memory,
     )
     memory, entry = remember(
         memory,

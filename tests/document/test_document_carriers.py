@@ -17,7 +17,10 @@ BOMB = b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
 BAD_YAML = {
     "anchor": (BOMB, "f:1:4: the anchor `&a` is not read"),
     "alias": (b"a: *x\n", "the alias `*x` is not read"),
-    "tag": (b"a: !!python/object:os.system x\n", "the tag `tag:yaml.org,2002:python/object:os.system` is not read"),
+    "tag": (
+        b"a: !!python/object:os.system x\n",
+        "the tag `tag:yaml.org,2002:python/object:os.system` is not read",
+    ),
     "local tag": (b"a: !x y\n", "the tag"),
     "duplicate": (b"a: 1\nb: 2\na: 3\n", "f:3:1: the member `a` occurs twice"),
     "integer key": (b"1: x\n", "the member name `1` is not a string"),
@@ -120,9 +123,11 @@ def test_yaml_keeps_places() -> None:
 @settings(deadline=None)
 @given(values, st.sampled_from(["json", "yaml", "cbor"]))
 def test_every_carrier_gives_back_the_value_it_was_given(value: JsonValue, carrier: Format) -> None:
-    assert repr(read_value(write_value(value, format=carrier), format=carrier).value) == repr(
-        read_value(write_value(value, format="json"), format="json").value
-    ) or read_value(write_value(value, format=carrier), format=carrier).value == value
+    assert (
+        repr(read_value(write_value(value, format=carrier), format=carrier).value)
+        == repr(read_value(write_value(value, format="json"), format="json").value)
+        or read_value(write_value(value, format=carrier), format=carrier).value == value
+    )
 
 
 @pytest.mark.parametrize("carrier", ["json", "yaml", "cbor"])

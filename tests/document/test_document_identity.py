@@ -11,7 +11,7 @@ import rfc8785
 from remit.document.entries import erase, find, prove, remember, verify_proof
 from remit.document.identity import revision_of
 from remit.document.memory import Payload
-from remit.document.model import Document
+from remit.document.model import FIELD_NAMES, Document
 from remit.document.parse import document_from_value, document_value, parse_document, serialize_document
 from remit.document.revision import fork, genesis, revise
 from remit.document.signing import Ed25519Signer, TrustPolicy, sign_document, verify_document_signatures
@@ -67,22 +67,28 @@ def test_every_flipped_byte_that_changes_meaning_is_refused_naming_the_field(
     trust = TrustPolicy(keys={"owner": signer.public_key})
     original = document_value(signed)
     accepted = 0
+    names = ("identity", "spec", "x-team", *FIELD_NAMES)
     for index in range(len(data)):
-        for mask in (0x01, 0x20):
+        # 0x2a turns a space into a line feed and back, 0x20 changes the case of a letter.
+        for mask in (0x2A,) if data[index] in b" \n" else (0x01 if index % 2 else 0x20,):
             flipped = data[:index] + bytes([data[index] ^ mask]) + data[index + 1 :]
             try:
                 found = parse_document(flipped, file="a")
                 verify_document_signatures(found, trust, now=AT)
             except DocumentError as error:
-                assert str(error)
+                line = data[data.rfind(b"\n", 0, index) + 1 :]
+                # The names of the fields themselves and the outermost braces stand in no field.
+                assert any(name in str(error) for name in names) or not line.startswith(b"    ")
                 continue
             accepted += 1
             assert document_value(found) == original, (index, mask)
             assert found.identity == signed.identity
-    assert accepted >= 0
+    assert accepted > 100
 
 
-@pytest.mark.parametrize("name", ["memory", "governance", "capabilities", "execution_state", "lineage", "x-team"])
+@pytest.mark.parametrize(
+    "name", ["memory", "governance", "capabilities", "execution_state", "lineage", "x-team"]
+)
 def test_a_changed_field_is_named(document: Document, name: str) -> None:
     value = json.loads(json.dumps(document_value(document)))
     value[name]["x-changed"] = 1

@@ -119,7 +119,18 @@ def test_both_readers_give_back_what_the_standard_library_wrote(
 @given(
     st.lists(
         st.sampled_from(
-            [*'{}[]:,"\\-+.eE0129 \n\tatfn\u00a0é', '"a"', "1.0", "-0", "true", "null", "\\u0061", "\\ud83d", "NaN", "1e400"]
+            [
+                *'{}[]:,"\\-+.eE0129 \n\tatfn\u00a0é',
+                '"a"',
+                "1.0",
+                "-0",
+                "true",
+                "null",
+                "\\u0061",
+                "\\ud83d",
+                "NaN",
+                "1e400",
+            ]
         ),
         max_size=14,
     ).map("".join)

@@ -48,7 +48,7 @@ def genesis(
         DocumentError: the fields do not make an agent; every fault is listed.
     """
     memory = fields.get("memory")
-    entries = memory.get("entries", []) if isinstance(memory, dict) else []
+    entries: JsonValue = memory.get("entries", []) if isinstance(memory, dict) else []
     first: JsonObject = {"seq": 0, "operation": operation, "nonce": nonce}
     lineage: JsonObject = {
         "parents": list(parents),

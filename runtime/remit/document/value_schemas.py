@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from remit.document.json_text import printable
 from remit.document.values import JsonObject, JsonValue, canonical_bytes, pointer_to
@@ -131,7 +131,7 @@ def _validator(canonical: bytes) -> Draft202012Validator:
     from referencing import Registry
 
     # An empty registry retrieves nothing: rule 2 holds even if a reference slipped through.
-    registry: Registry[JsonValue] = Registry()
+    registry = cast("Registry[Any]", Registry())
     return Draft202012Validator(json.loads(canonical), registry=registry)
 
 
