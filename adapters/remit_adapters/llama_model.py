@@ -10,8 +10,9 @@ import os
 import secrets
 import threading
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from remit.errors import AdapterError
 from remit_adapters.gguf import chat_template
@@ -135,7 +136,7 @@ def load(key: ModelKey) -> LoadedModel:
     """
     # The default lets idle threads spin, which halves the speed as soon as another process wants a processor.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import xllamacpp
+    xllamacpp: Any = import_module("xllamacpp")  # a compiled package without types
 
     own = chat_template(key.path)
     edited = edited_template(own) if key.native else ""

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -339,7 +339,7 @@ def _need_room(folder: Path, needed_bytes: int) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def _only_one(lock: Path) -> Generator[None]:
     """Hold `lock` so that two processes do not write one partial file; the system drops it if we die."""
     with lock.open("ab") as held:
         try:

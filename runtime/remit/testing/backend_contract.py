@@ -297,9 +297,7 @@ class BackendContract(ABC):
             first = await infer(stage, permit_for(stage, turn), turn)
             second = await infer(stage, permit_for(stage, turn), turn)
             assert first.error is None
-            assert [(c.name, c.arguments) for c in first.calls] == [
-                (c.name, c.arguments) for c in second.calls
-            ]
+            assert _asked(first) == _asked(second)
 
         self._run(CALL, asked_twice)
 
