@@ -210,14 +210,9 @@ def test_ledger_show_filters_by_run_kind_and_action(remit: Any, project: Callabl
 def test_one_persons_memory_is_erased_and_the_proof_still_verifies(
     remit: Any, project: Callable[..., Path]
 ) -> None:
-    from remit import Caller, Runtime
-    from remit.project.build import build_project
-
-    folder = project()
-    ann = Caller(id="ann", attributes={"jurisdiction": "EU"})
-    with Runtime.open(build_project(folder).document, store=folder / ".remit", folder=folder) as runtime:
-        assert runtime.remember("visits", "knee", by=ann, subject="p-17").allowed
-        assert runtime.remember("visits", "ear", by=ann, subject="p-18").allowed
+    project()
+    for value, subject in (("knee", "p-17"), ("ear", "p-18")):
+        assert remit("memory", "remember", "desk", "visits", value, "--subject", subject, *ANA).code == 0
     listed = remit("memory", "list", "desk", "--json").json
     assert (listed["count"], [item["erased"] for item in listed["entries"]]) == (2, [False, False])
     erased = remit("memory", "erase", "desk", "--subject", "p-17", *ANA, "--json")
@@ -227,6 +222,13 @@ def test_one_persons_memory_is_erased_and_the_proof_still_verifies(
     assert "knee" not in json.dumps(recalled["value"])
     proof = remit("memory", "prove", "desk", erased.json["erased"][0], "--json").json
     assert proof["present"] is True
+    Path("proof.json").write_text(json.dumps(proof))
+    root = remit("memory", "list", "desk", "--json").json["root"]
+    assert remit("memory", "check-proof", "proof.json", "--root", root).code == 0
+    assert listed["root"] == root, "erasing drops the payload, not the leaf"
+    assert remit("memory", "check-proof", "proof.json", "--root", "sha256:" + "0" * 64).code == 1
+    Path("proof.json").write_text("{}")
+    assert remit("memory", "check-proof", "proof.json", "--root", root).code == 2
     assert remit("memory", "prove", "desk", "0" * 64, "--json").json["present"] is False
 
 

@@ -85,7 +85,7 @@ def test_the_help_of_every_sub_verb_shows_an_example(remit: Any) -> None:
     subs = {
         "ledger": ("verify", "show", "checkpoint"),
         "models": ("pull", "list", "add", "verify"),
-        "memory": ("list", "recall", "erase", "prove"),
+        "memory": ("list", "remember", "recall", "erase", "prove", "check-proof"),
         "keys": ("new",),
     }
     for verb, names in subs.items():

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from remit.cli.agents import read_file
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.heads import open_head, show_answer
-from remit.cli.options import caller_from, common, example, person_options, store_option
+from remit.cli.options import caller_from, common, example, person_options, store_option, value_from
 from remit.cli.output import Session, compact, short
-from remit.document.entries import MemoryProof, prove, select
+from remit.document.entries import MemoryProof, prove, select, verify_proof
+from remit.document.json_text import parse_json
+from remit.document.memory_tree import Step, Way
+from remit.errors import DocumentError, Fault
 from remit.project.build import write_whole
 
 if TYPE_CHECKING:
@@ -63,6 +67,39 @@ def _metadata(entry: Entry) -> JsonObject:
         "at": entry.at,
         "erased": entry.key is None,
     }
+
+
+@command.command(
+    "remember",
+    epilog=example('remit memory remember care-navigator visits "knee" --subject p-17 --as ann:care'),
+)
+@click.argument("agent")
+@click.argument("block")
+@click.argument("value")
+@click.option("--key", default=None, help="Name within the block. Default: a random one.")
+@click.option("--subject", default="", help="The data subject.")
+@person_options
+@store_option
+@common
+def remember(
+    session: Session,
+    *,
+    agent: str,
+    block: str,
+    value: str,
+    key: str | None,
+    subject: str,
+    person: str | None,
+    roles: tuple[str, ...],
+    attributes: tuple[str, ...],
+    store: str | None,
+) -> int:
+    """Write VALUE into BLOCK, if the rules allow it: JSON, or text where it reads as none."""
+    with open_head(agent, store=store) as (runtime, _):
+        schema = runtime.document.governance.caller_schema
+        caller = caller_from(person, roles, attributes, schema=schema)
+        answer = runtime.remember(block, value_from(value), by=caller, key=key, subject=subject)
+    return show_answer(session, answer)
 
 
 @command.command("recall", epilog=example("remit memory recall care-navigator visits --as ann:nurse"))
@@ -195,3 +232,54 @@ def _plain(value: object) -> object:
     if names is not None:
         return {name: _plain(getattr(value, name)) for name in names}
     return value
+
+
+@command.command("check-proof", epilog=example("remit memory check-proof proof.json --root sha256:…"))
+@click.argument("proof")
+@click.option(
+    "--root", required=True, metavar="DIGEST", help="The memory root, from a document that you verified."
+)
+@common
+def check_proof(session: Session, *, proof: str, root: str) -> int:
+    """Check a proof of presence or absence against a root; needs neither store nor document."""
+    held = proof_from(parse_json(read_file(proof), file=proof).value, file=proof)
+    holds = verify_proof(root, held)
+    if session.json:
+        session.emit({"holds": holds, "id": held.id, "present": held.present})
+    word = "present" if held.present else "absent"
+    mark, style = ("✓ proved", "bold green") if holds else ("✗ not proved", "bold red")
+    session.parts((mark, style), (f" {word}: {held.id}", ""))
+    return ExitCode.FINE if holds else ExitCode.FINDINGS
+
+
+def proof_from(value: JsonValue, *, file: str) -> MemoryProof:
+    """Read what `proof_value` wrote.
+
+    Raises:
+        DocumentError: it is no proof.
+    """
+    try:
+        members = cast("dict[str, Any]", value)
+        way = members["way"]
+        steps = (
+            ()
+            if way is None
+            else tuple(
+                Step(bit=int(step["bit"]), sibling=bytes.fromhex(step["sibling"])) for step in way["steps"]
+            )
+        )
+        return MemoryProof(
+            id=str(members["id"]),
+            leaf=members["leaf"],
+            way=None
+            if way is None
+            else Way(
+                key=bytes.fromhex(way["key"]),
+                value_digest=bytes.fromhex(way["value_digest"]),
+                steps=steps,
+            ),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DocumentError(
+            Fault(message="this is no memory proof", file=file, hint="make one with `remit memory prove`")
+        ) from error

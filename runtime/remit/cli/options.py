@@ -139,7 +139,7 @@ def pairs_from(pairs: Sequence[str], *, option: str, schema: JsonObject | None =
             )
         if key in value:
             raise bad_input(f"`{option} {key}` is given twice", "give it once")
-        value[key] = _typed(text, _declared(schema, key))
+        value[key] = text if _declared(schema, key) == "string" else value_from(text)
     return value
 
 
@@ -150,9 +150,8 @@ def _declared(schema: JsonObject | None, key: str) -> str:
     return declared if isinstance(declared, str) else ""
 
 
-def _typed(text: str, declared: str) -> JsonValue:
-    if declared == "string":
-        return text
+def value_from(text: str) -> JsonValue:
+    """Read a text as JSON, or as itself where it is none (or is null or a quoted text)."""
     try:
         value = parse_json(text.encode()).value
     except (DocumentError, UnicodeEncodeError):
