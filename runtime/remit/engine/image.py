@@ -6,11 +6,15 @@ It lives beside the engine because the engine is prepared from it; `remit.policy
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from remit.document.rules import Obligation, RuleEffect
 from remit.document.values import JsonObject, canonical_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from remit.document.rules import Obligation, RuleEffect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from remit.engine.request import Decision, Request
+if TYPE_CHECKING:
+    from remit.engine.request import Decision, Request
 
 
 @runtime_checkable

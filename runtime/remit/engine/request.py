@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from remit.document.values import JsonObject, JsonValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NAMESPACE = "Remit"
 Verdict = Literal["allow", "deny"]
@@ -30,7 +32,7 @@ class EntityRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
-    """An entity with its attributes as plain JSON values (converted by the ingress walk, guided by the schema)."""
+    """An entity with its attributes as plain JSON values, which the ingress walk converts."""
 
     ref: EntityRef
     attributes: JsonObject = field(default_factory=dict[str, JsonValue])
@@ -45,7 +47,8 @@ class Request:
         principal: who acts, with attributes.
         action: an action's name: one of the base vocabulary or a tool's name.
         resource: what is acted upon, with attributes.
-        context: plain JSON. `now` is RFC 3339 UTC text; `input` the whole tool arguments (only what a policy can
+        context: plain JSON. `now` is RFC 3339 UTC text; `input` the whole tool arguments (only what a
+            policy can
             read crosses into the engine); `caller` an entity reference as `{"type": "Caller", "id": …}`.
         entities: further entities that policies may reach (the caller behind `context.caller`).
     """

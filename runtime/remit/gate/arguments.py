@@ -105,9 +105,12 @@ def _pattern(
 _Draft = cast("Callable[..., Any]", validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern}))  # pyright: ignore[reportUnknownMemberType]  # jsonschema ships no types
 
 
+_NO_REMOTE = cast("Callable[[], Any]", referencing.Registry)()
+
+
 @lru_cache(maxsize=512)
 def _validator(parameters: bytes) -> Any:  # noqa: ANN401  # jsonschema ships no types
     schema = cast("Mapping[str, JsonValue]", json.loads(parameters))
     jsonschema.Draft202012Validator.check_schema(schema)
     # An empty registry: jsonschema's default would fetch a remote `$ref` over the network.
-    return _Draft(schema, format_checker=_FORMATS, registry=referencing.Registry())
+    return _Draft(schema, format_checker=_FORMATS, registry=_NO_REMOTE)
