@@ -19,11 +19,11 @@ REPO = Path(__file__).resolve().parents[2]
 EXAMPLES = ("refund-desk", "care-navigator")
 MODEL_SHA256 = "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"
 SCENES = {
-    "lookup": "What is the status of order A-1002?",
+    "lookup": "Look up order A-1001.",
     "small-refund": "Refund 40 euros for order A-1001 because it arrived broken.",
     "too-large": "Refund 9000 euros for order A-1003 because the customer asked.",
     "large-refund": "Refund 900 euros for order A-1002, it does not work.",
-    "budget": "Look up order A-1004 and refund what was paid, because it was lost.",
+    "budget": "Look up order A-1004, then refund 45 euros because it was lost.",
 }
 
 

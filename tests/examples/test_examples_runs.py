@@ -47,7 +47,7 @@ def test_the_model_never_sees_the_customers_account(desk: Path) -> None:
         runtime.run(SCENES["lookup"], caller=ANA, on_event=events.append)
     finished = [event for event in events if type(event).__name__ == "ToolFinished"]
     assert "[redacted]" in str(finished)
-    assert [] == [event for event in events if "IT60X0542811101000000123456" in str(event)]
+    assert [] == [event for event in events if "DE02120300000000202051" in str(event)]
 
 
 def test_a_refund_over_the_ceiling_is_refused_by_name_and_nothing_is_paid(desk: Path) -> None:
