@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from remit.document.entries import erase, remember
 from remit.document.memory import Payload
-from remit.document.model import Document
 from remit.document.revision import genesis, revise
 from remit.document.signing import Ed25519Signer, sign_document
-from remit.document.values import JsonObject
+
+if TYPE_CHECKING:
+    from remit.document.model import Document
+    from remit.document.values import JsonObject
 
 AT = "2026-01-02T03:04:05.678Z"
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remit.document.carriers import Format, format_of, read_value, write_value
-from remit.document.model import Document
 from remit.document.parse import document_value, parse_document, serialize_document
-from remit.document.values import JsonValue
 from remit.errors import DocumentError
+
+if TYPE_CHECKING:
+    from remit.document.model import Document
+    from remit.document.values import JsonValue
 
 BOMB = b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
 BAD_YAML = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 import rfc8785
@@ -15,8 +16,10 @@ from remit.document.model import FIELD_NAMES, Document
 from remit.document.parse import document_from_value, document_value, parse_document, serialize_document
 from remit.document.revision import fork, genesis, revise
 from remit.document.signing import Ed25519Signer, TrustPolicy, sign_document, verify_document_signatures
-from remit.document.values import JsonObject
 from remit.errors import DocumentError
+
+if TYPE_CHECKING:
+    from remit.document.values import JsonObject
 
 AT = "2026-01-02T03:04:05.678Z"
 

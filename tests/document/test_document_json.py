@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import rfc8785
@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from remit.document.json_text import MAX_BYTES, _quick, _Scanner, parse_json
 from remit.document.values import JsonValue, canonical_bytes
 from remit.errors import DocumentError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BAD = {
     "duplicate": (b'{"a":1,\n "a":2}', "f.json:2:2: the member `a` occurs twice"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from remit.document.faults import HEX_32, KEY, SHAPES, TIME
 from remit.document.json_text import printable
@@ -22,7 +23,6 @@ from remit.document.values import (
     tagged_sha256,
 )
 from remit.errors import DocumentError, Fault
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import difflib
 import re
+from typing import TYPE_CHECKING
 
 from remit.document.json_text import printable
 from remit.document.values import JsonObject, JsonValue, pointer_to
 from remit.errors import DocumentError, Fault
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from remit.document.places import Parsed
     from collections.abc import Iterator, Sequence
+
+    from remit.document.places import Parsed
 
 EXTENSION_PREFIX = "x-"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import cast, TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from remit.document.faults import DIGEST, NAME, SHAPES, FaultLog, Members, kind_of
 from remit.document.json_text import printable

@@ -11,13 +11,14 @@ Rules
 from __future__ import annotations
 
 import hashlib
-
-from remit.document.values import SPEC, JsonObject, JsonValue, canonical_bytes, digest_text, tagged_sha256
 from typing import TYPE_CHECKING
 
+from remit.document.values import SPEC, JsonObject, JsonValue, canonical_bytes, digest_text, tagged_sha256
+
 if TYPE_CHECKING:
-    from remit.document.model import Document
     from collections.abc import Mapping
+
+    from remit.document.model import Document
 
 LOGS = {"memory": "entries", "lineage": "operations"}
 """The member of a field that its Merkle root stands for."""

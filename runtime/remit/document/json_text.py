@@ -86,12 +86,15 @@ def decode_text(data: bytes, *, file: str, max_bytes: int = MAX_BYTES) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line, column = Lines(data[: error.start].decode("utf-8", "replace")).place(
-            len(data[: error.start].decode("utf-8", "replace"))
-        )
+        # The error object ends at the first bad byte, so the text before it decodes.
+        before = data[: error.start].decode("utf-8")
+        line, column = Lines(before).place(len(before))
+        scanner = _Scanner(before, file)
+        scanner.read()
+        where = f" in `{printable(scanner.pointer)}`" if scanner.pointer else ""
         raise DocumentError(
             Fault(
-                message=f"byte 0x{data[error.start]:02x} is not UTF-8: {error.reason}",
+                message=f"byte 0x{data[error.start]:02x} is not UTF-8: {error.reason}{where}",
                 file=file,
                 line=line,
                 column=column,
@@ -186,7 +189,7 @@ class _Scanner:
         self.faults: list[Fault] = []
         self.node: Node | None = None
         self._lines: Lines | None = None
-        self._pointer = ""
+        self.pointer = ""
 
     def read(self) -> JsonValue:
         """Read the whole text; meaningful only where no fault was found."""
@@ -201,11 +204,11 @@ class _Scanner:
         line, column = self._lines.place(offset)
         self.faults.append(
             Fault(
-                message=f"{message} in `{printable(self._pointer)}`" if self._pointer else message,
+                message=f"{message} in `{printable(self.pointer)}`" if self.pointer else message,
                 file=self.file,
                 line=line,
                 column=column,
-                pointer=self._pointer,
+                pointer=self.pointer,
                 hint=hint,
             )
         )
@@ -236,7 +239,7 @@ class _Scanner:
             node = Node(offset, key_offset)
             if stack:
                 self._attach(stack[-1], token, node)
-                self._pointer = pointer_to(stack[-1].pointer, token)
+                self.pointer = pointer_to(stack[-1].pointer, token)
             else:
                 self.node = node
             opened = text[offset : offset + 1]
@@ -255,7 +258,7 @@ class _Scanner:
             else:
                 stack[-1].value.append(value)
             if isinstance(value, (dict, list)):
-                stack.append(_Frame(value, node, self._pointer))
+                stack.append(_Frame(value, node, self.pointer))
                 if isinstance(value, dict):
                     node.members = {}
                 else:
@@ -269,11 +272,11 @@ class _Scanner:
                 if not stack:
                     offset = self._skip(offset)
                     if offset < len(text):
-                        self._pointer = ""
+                        self.pointer = ""
                         self._expected(offset, "the end of the text")
                     return root
                 frame = stack[-1]
-                self._pointer = frame.pointer
+                self.pointer = frame.pointer
                 close = "}" if isinstance(frame.value, dict) else "]"
                 offset = self._skip(offset)
                 if text.startswith(close, offset):
@@ -292,11 +295,11 @@ class _Scanner:
                     self._expected(offset, "a member name in double quotes" + (" or `}`" if fresh else ""))
                 token, offset = self._string(offset)
                 if token in frame.value:
-                    self._pointer = pointer_to(frame.pointer, token)
+                    self.pointer = pointer_to(frame.pointer, token)
                     self._fault(
                         key_offset, f"the member `{printable(token)}` occurs twice", "keep one of them"
                     )
-                    self._pointer = frame.pointer
+                    self.pointer = frame.pointer
                 offset = self._skip(offset)
                 if not text.startswith(":", offset):
                     self._expected(offset, "`:`")

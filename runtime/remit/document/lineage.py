@@ -12,12 +12,11 @@ Rules
 from __future__ import annotations
 
 from dataclasses import dataclass
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from remit.document.values import JsonObject
     from remit.document.merkle import Frontier
+    from remit.document.values import JsonObject
 
 GENESIS_OPERATIONS = ("create", "import", "fork")
 OPERATIONS = (

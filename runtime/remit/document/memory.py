@@ -12,13 +12,12 @@ Rules
 from __future__ import annotations
 
 from dataclasses import dataclass
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from remit.document.values import JsonObject, JsonValue
-    from remit.document.rules import Rule
     from remit.document.memory_tree import MemoryTree
+    from remit.document.rules import Rule
+    from remit.document.values import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,15 +14,16 @@ from these typed views. The views are built by `remit.document.parse`; nothing h
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from remit.document.values import JsonObject, JsonValue
 
 if TYPE_CHECKING:
-    from remit.document.memory import Memory
-    from remit.document.lineage import Lineage
-    from remit.document.rules import Rule
     from collections.abc import Mapping
+
+    from remit.document.lineage import Lineage
+    from remit.document.memory import Memory
+    from remit.document.rules import Rule
 
 FIELD_NAMES = ("capabilities", "execution_state", "governance", "lineage", "memory")
 """The five fields inside the identity preimage, in canonical order; `identity` is the sixth."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from typing import TYPE_CHECKING
 
 from remit.document.carriers import Format, read_value, write_value
 from remit.document.entries import entry_value
@@ -29,12 +30,12 @@ from remit.document.log_values import read_lineage, read_memory
 from remit.document.model import FIELD_NAMES, Document, Identity
 from remit.document.rule_values import RuleReader
 from remit.document.values import SPEC, JsonObject, JsonValue, admit_value
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from remit.document.places import Parsed
-    from remit.document.lineage import Lineage
     from collections.abc import Mapping
+
+    from remit.document.lineage import Lineage
+    from remit.document.places import Parsed
 
 PAYLOAD_TYPE = "application/vnd.remit.revision+json"
 

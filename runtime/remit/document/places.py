@@ -7,12 +7,12 @@ when somebody asks for a place.
 from __future__ import annotations
 
 from bisect import bisect_left
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from remit.document.values import JsonValue
     from collections.abc import Callable
+
+    from remit.document.values import JsonValue
 
 
 class Node:

@@ -12,6 +12,7 @@ Rules
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from remit.document.faults import DIGEST, SHAPES, TIME, FaultLog, Members
 from remit.document.field_values import read_capabilities, read_execution_state, read_governance, tool_names
@@ -26,7 +27,6 @@ from remit.document.parse import document_from_value, document_value
 from remit.document.rule_values import RuleReader
 from remit.document.values import SPEC, JsonObject, JsonValue, admit_value, digest_text, tagged_sha256
 from remit.errors import DocumentError, Fault
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from remit.document.memory import Memory

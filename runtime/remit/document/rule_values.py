@@ -7,12 +7,12 @@ A rule is either plain Cedar (`cedar` alone) or structured. Its place gives the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from remit.document.faults import NAME, FaultLog, Members, nearest
 from remit.document.json_text import printable
 from remit.document.rules import Approve, Obligation, Redact, Rule, RuleEffect
 from remit.document.values import JsonValue, pointer_to
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

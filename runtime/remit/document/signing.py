@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field, replace
-from typing import Protocol, cast, TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from remit.document.faults import SHAPES, TIME
 from remit.document.identity import manifest_bytes
@@ -22,9 +22,10 @@ from remit.document.parse import PAYLOAD_TYPE
 from remit.errors import DocumentError, Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from remit.document.model import Document
     from remit.document.values import JsonObject, JsonValue
-    from collections.abc import Mapping
 
 SEED_BYTES = 32
 _POINTER = "/identity/signatures"

@@ -17,6 +17,7 @@ from remit.document.values import JsonObject, JsonValue, canonical_bytes, pointe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from jsonschema import Draft202012Validator
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -13,7 +13,7 @@ ruamel.yaml gives the events; nothing of its composer, resolver or constructor i
 from __future__ import annotations
 
 import re
-from typing import NoReturn, cast, TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from remit.document.json_text import decode_text, printable
 from remit.document.places import Lines, Node, Parsed
@@ -29,8 +29,9 @@ from remit.document.values import (
 from remit.errors import DocumentError, Fault
 
 if TYPE_CHECKING:
-    from ruamel.yaml import events
     from collections.abc import Iterator
+
+    from ruamel.yaml import events
 
 MAX_YAML_BYTES = 8 * 1024 * 1024
 """Largest YAML input in bytes; the pure Python scanner takes seconds per megabyte, JSON has no such limit."""
