@@ -217,7 +217,7 @@ def _commands(text: str) -> list[tuple[str, str]]:
     for line in text.rstrip("\n").split("\n"):
         if line.startswith("$ "):
             found.append((line[2:], []))
-        elif line.startswith("> ") and found and not found[-1][1] and found[-1][0].endswith("\\"):
+        elif line.startswith("> ") and found and not found[-1][1]:
             found[-1] = (found[-1][0] + "\n" + line[2:], [])
         else:
             assert found, f"output before the first command: {line}"
