@@ -7,11 +7,13 @@
 Version floor: mcp 2.3.
 
 Rules
-1. Before anything runs, description and parameters of every tool must equal what the server offers; drift is refused.
+1. Before anything runs, description and parameters of every tool must equal what the server offers; drift is
+   refused.
 2. The server may not ask us for anything: no sampling, no elicitation, no roots.
 3. `call` redeems its permit before a byte is sent.
 4. A call that times out or whose connection fails has an unknown outcome: `AdapterError`.
-5. A server's standard error stays off our standard output, and variables reach it only where `env` names them.
+5. A server's standard error stays off our standard output, and variables reach it only where `env` names
+   them.
 6. One task owns each connection from opening to closing, because the SDK's cancel scopes are bound to a task.
 """
 
@@ -22,6 +24,7 @@ import json
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from remit.document.values import JsonObject, JsonValue, canonical_bytes
@@ -31,7 +34,7 @@ from remit.permit import Permit, redeem
 from remit.ports import Invocation, ToolContext, ToolDescription, ToolResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mcp import Client
     from mcp.types import CallToolResult
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from remit.document.model import Tool
 
 CONNECT_TIMEOUT_S = 30.0
-_ORIGINAL_STDERR_FD = 2
+CLOSE_TIMEOUT_S = 10.0
 
 
 def open_tools(tools: Sequence[Tool], *, context: ToolContext) -> McpTools:
@@ -168,12 +171,17 @@ class _Connection:
         return _result(tool, answer)
 
     async def close(self) -> None:
-        """End the owning task; bounded by the SDK's own grace periods."""
+        """End the owning task, and with it the server if we started it."""
         self._stop.set()
-        if self._task is not None:
-            with suppress(Exception):
-                await self._task
-            self._task = None
+        task, self._task = self._task, None
+        if task is not None:
+            done, _ = await asyncio.wait({task}, timeout=CLOSE_TIMEOUT_S)
+            if not done:
+                task.cancel()
+                done, _ = await asyncio.wait({task}, timeout=CLOSE_TIMEOUT_S)
+            for ended in done:
+                with suppress(asyncio.CancelledError):
+                    ended.exception()  # a connection that broke has been reported by the call that it broke
         self._client = None
 
     async def _connected(self) -> Client:
@@ -185,13 +193,14 @@ class _Connection:
         self._task = asyncio.create_task(self._own(ready))
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                self._client = await asyncio.shield(ready)
+                client = await asyncio.shield(ready)
         except TimeoutError as error:
             self._task.cancel()
             raise AdapterError(
                 f"{self._target.label} did not answer within {CONNECT_TIMEOUT_S:g} s", retryable=True
             ) from error
-        return self._client
+        self._client = client
+        return client
 
     async def _own(self, ready: asyncio.Future[Client]) -> None:
         try:
@@ -213,7 +222,7 @@ class _Target:
 
     __slots__ = ("_make", "label")
 
-    def __init__(self, label: str, make: Any) -> None:  # any of the SDK's transports
+    def __init__(self, label: str, make: Callable[[], Any]) -> None:  # any of the SDK's transports
         self.label = label
         self._make = make
 
@@ -274,7 +283,7 @@ def _error_stream() -> TextIO:
     try:
         sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):
-        return open(os.devnull, "w", encoding="utf-8")  # lives as long as the server
+        return Path(os.devnull).open("w", encoding="utf-8")  # lives as long as the server
     return sys.stderr
 
 

@@ -1,10 +1,12 @@
 """Tools that are typed Python functions: `{"source": {"python": "module:function"}}`.
 
 Rules
-1. The module is found in the project's folder first (`module.py` or `pkg/module.py`), else among importable modules.
+1. The module is found in the project's folder first (`module.py` or `pkg/module.py`), else among importable
+   modules.
 2. Its code runs when a run opens its tools, never when a document is built or verified.
 3. `call` redeems its permit before anything else; a refused permit means that nothing ran.
-4. A function that takes longer than its timeout is abandoned: `AdapterError`, the outcome is unknown. A thread
+4. A function that takes longer than its timeout is abandoned: `AdapterError`, the outcome is unknown. A
+   thread
    cannot be stopped, so a synchronous function may still finish; that is what unknown means.
 5. An exception becomes `{"error": "<type>: <message>"}`, without a traceback.
 6. What a tool prints goes to standard error: standard output belongs to the embedder.
@@ -22,7 +24,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 from remit.errors import AdapterError, DocumentError
 from remit.host.tool_values import error_result, fit_result
@@ -31,7 +33,7 @@ from remit.permit import Permit, redeem
 from remit.ports import Invocation, ToolContext, ToolDescription, ToolResult
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -105,9 +107,13 @@ class PythonTools:
         self._closed = True
 
 
+def _enter_tool() -> None:
+    _IN_TOOL.set(True)
+
+
 async def _run(tool: Tool, function: FunctionTool, arguments: Mapping[str, object]) -> ToolResult:
     context = copy_context()
-    context.run(_IN_TOOL.set, True)  # ContextVar.set takes its value by position
+    context.run(_enter_tool)
     with _diverted_output():
         if inspect.iscoroutinefunction(function.function):
             coroutine = cast("Callable[..., Awaitable[object]]", function.function)
@@ -132,7 +138,7 @@ async def _run(tool: Tool, function: FunctionTool, arguments: Mapping[str, objec
 def _called(tool: Tool, function: Callable[..., object], arguments: Mapping[str, object]) -> ToolResult:
     try:
         return _fitted(tool, function(**arguments))
-    except (Exception, SystemExit) as error:  # whatever a tool raises is its result
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a tool raises is its result
         return error_result(f"{type(error).__name__}: {error}")
 
 
@@ -141,7 +147,7 @@ async def _awaited(
 ) -> ToolResult:
     try:
         return _fitted(tool, await function(**arguments))
-    except (Exception, SystemExit) as error:  # whatever a tool raises is its result
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a tool raises is its result
         return error_result(f"{type(error).__name__}: {error}")
 
 
@@ -215,7 +221,7 @@ _depth = [0]
 
 
 @contextmanager
-def _diverted_output() -> Iterator[None]:
+def _diverted_output() -> Generator[None]:
     with _DIVERSION:
         if _depth[0] == 0:
             diverter = _Diverter(sys.stdout)
@@ -230,7 +236,7 @@ def _diverted_output() -> Iterator[None]:
             if _depth[0] == 0:
                 diverter = _active.pop()
                 if sys.stdout is diverter:
-                    sys.stdout = diverter.original  # type: ignore[assignment]  # what stood there before
+                    sys.stdout = cast("TextIO", diverter.original)
 
 
 def _load(tool: Tool, folder: Path | None) -> Callable[..., object]:
@@ -242,10 +248,10 @@ def _load(tool: Tool, folder: Path | None) -> Callable[..., object]:
         raise AdapterError(f"tool `{tool.name}`: source `{source}` is not of the form `module:function`")
     with _LOADING:
         module = _module(tool, module_name, folder)
-    function = getattr(module, function_name, None)
+    function: object = getattr(module, function_name, None)
     if not callable(function):
         raise AdapterError(f"tool `{tool.name}`: `{module_name}` has no function `{function_name}`")
-    return cast("Callable[..., object]", function)
+    return function
 
 
 def _module(tool: Tool, name: str, folder: Path | None) -> ModuleType:

@@ -1,6 +1,7 @@
 """Remit: a governance runtime for AI agents.
 
-An agent is a document that its owner holds. Its rules compile to Cedar policies, and nothing reaches a back-end or
+An agent is a document that its owner holds. Its rules compile to Cedar policies, and nothing reaches a
+back-end or
 a tool before the policy engine has allowed it and the decision is recorded.
 
     from remit import Caller, Runtime

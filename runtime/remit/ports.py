@@ -5,7 +5,7 @@ Contract suites: `remit.testing.backend_contract`, `store_contract`, `tool_contr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +222,23 @@ class ToolResult:
 
     ok: bool
     value: JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolContext:
+    """What a tool source may know of its surroundings when it is opened.
+
+    Args:
+        folder: folder of the project or document, where `python` modules and relative paths are found.
+        environment: environment variables, for those that a source names.
+        functions: typed Python functions by tool name that the embedder passed in.
+        servers: MCP servers in this process by name.
+    """
+
+    folder: Path | None
+    environment: Mapping[str, str]
+    functions: Mapping[str, Callable[..., object]]
+    servers: Mapping[str, object]
 
 
 @runtime_checkable

@@ -31,7 +31,12 @@ def refund(order: int, amount: int, iban: str = "none") -> dict[str, Any]:
     return {"refunded": amount, "order": order, "iban": iban}
 
 
-ORDER = {"type": "object", "properties": {"order": {"type": "integer"}}, "required": ["order"], "additionalProperties": False}
+ORDER = {
+    "type": "object",
+    "properties": {"order": {"type": "integer"}},
+    "required": ["order"],
+    "additionalProperties": False,
+}
 REFUND = {
     "type": "object",
     "properties": {"order": {"type": "integer"}, "amount": {"type": "integer"}, "iban": {"type": "string"}},
@@ -48,7 +53,9 @@ def say(text: str) -> dict[str, Any]:
     return {"say": text}
 
 
-def backend(*script: dict[str, Any], name: str = "script", region: str = "EU", **config: Any) -> dict[str, Any]:
+def backend(
+    *script: dict[str, Any], name: str = "script", region: str = "EU", **config: Any
+) -> dict[str, Any]:
     return {
         "name": name,
         "adapter": "scripted",
@@ -85,10 +92,20 @@ def fields(
 ) -> dict[str, Any]:
     governance: dict[str, Any] = {
         "attributes": {"jurisdiction": "EU", "risk_tier": "limited", "owner": "refunds-team"},
-        "caller": {"type": "object", "properties": {"jurisdiction": {"type": "string"}}, "required": ["jurisdiction"]},
+        "caller": {
+            "type": "object",
+            "properties": {"jurisdiction": {"type": "string"}},
+            "required": ["jurisdiction"],
+        },
         "activation": list(activation)
         if activation is not None
-        else [{"id": "clerks", "when": "principal.roles.contains(\"clerk\") && principal.jurisdiction == \"EU\"", "because": "EU clerks activate"}],
+        else [
+            {
+                "id": "clerks",
+                "when": 'principal.roles.contains("clerk") && principal.jurisdiction == "EU"',
+                "because": "EU clerks activate",
+            }
+        ],
         "mutation": [],
         "termination": list(termination),
         "rules": list(rules),
@@ -100,9 +117,13 @@ def fields(
         "governance": governance,
         "capabilities": {
             "instructions": "You refund orders.",
-            "tools": list(tools) if tools is not None else [tool("order_status", ORDER), tool("refund", REFUND)],
+            "tools": list(tools)
+            if tools is not None
+            else [tool("order_status", ORDER), tool("refund", REFUND)],
             "backends": list(backends) if backends is not None else [backend(*script)],
-            "dispatch": list(dispatch) if dispatch is not None else [{"id": "dispatch-ok", "because": "models may be used"}],
+            "dispatch": list(dispatch)
+            if dispatch is not None
+            else [{"id": "dispatch-ok", "because": "models may be used"}],
         },
         "execution_state": {"lifecycle": lifecycle, "usage": {}, "pending": []},
     }
@@ -125,7 +146,11 @@ def notes_block(*, subject: bool = False, rules: Sequence[dict[str, Any]] | None
 
 
 def runtime(
-    document: Document | Path, folder: Path, *, tools: Sequence[Callable[..., object]] = (order_status, refund), **more: Any
+    document: Document | Path,
+    folder: Path,
+    *,
+    tools: Sequence[Callable[..., object]] = (order_status, refund),
+    **more: Any,
 ) -> Runtime:
     store = open_store(folder / "store")
     return Runtime.open(document, store=store, tools=tools, **more)

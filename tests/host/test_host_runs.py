@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from host_support import (
@@ -22,23 +23,28 @@ from host_support import (
 from remit import Caller
 from remit.host import events as seen
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-def trace(result):
+
+def trace(result: Any) -> Any:
     return [(step.action, step.verdict, step.kind) for step in result.steps]
 
 
-def body_of(store, kind):
+def body_of(store: Any, kind: Any) -> Any:
     return [record.value["body"] for record in store.records() if record.value["kind"] == kind]
 
 
-def tool_results(events):
+def tool_results(events: Any) -> Any:
     return [(event.tool, event.outcome) for event in events if isinstance(event, seen.ToolFinished)]
 
 
-def test_a_run_is_decided_at_every_step_and_recorded_before_it_happens(tmp_path):
-    rt = runtime(agent(call("order_status", order=7), call("refund", order=7, amount=20), say("done")), tmp_path)
+def test_a_run_is_decided_at_every_step_and_recorded_before_it_happens(tmp_path: Path) -> None:
+    rt = runtime(
+        agent(call("order_status", order=7), call("refund", order=7, amount=20), say("done")), tmp_path
+    )
     result = rt.run("refund order 7", caller=ANN)
-    assert [
+    assert trace(result) == [
         ("activate", "allow", "allowed"),
         ("continue", "allow", "allowed"),
         ("dispatch", "allow", "allowed"),
@@ -48,19 +54,19 @@ def test_a_run_is_decided_at_every_step_and_recorded_before_it_happens(tmp_path)
         ("refund", "allow", "allowed"),
         ("continue", "allow", "allowed"),
         ("dispatch", "allow", "allowed"),
-    ] == trace(result)
-    assert ("completed", "done", "") == (result.status, result.text, result.reason)
-    assert 2 == result.usage["tool_calls"]
+    ]
+    assert (result.status, result.text, result.reason) == ("completed", "done", "")
+    assert result.usage["tool_calls"] == 2
     assert rt.store.verify().findings == ()
-    assert () == rt.store.unfinished()
-    assert "ready" == rt.document.execution_state.lifecycle
+    assert rt.store.unfinished() == ()
+    assert rt.document.execution_state.lifecycle == "ready"
     assert result.revision == rt.document.identity.revision
-    assert ["create", "activate", "settle"] == [op.operation for op in rt.document.lineage.operations]
-    assert 2 == rt.document.execution_state.usage["tool_calls"]
+    assert [op.operation for op in rt.document.lineage.operations] == ["create", "activate", "settle"]
+    assert rt.document.execution_state.usage["tool_calls"] == 2
     rt.store.close()
 
 
-def test_lifetime_usage_grows_over_runs_and_is_not_counted_twice(tmp_path):
+def test_lifetime_usage_grows_over_runs_and_is_not_counted_twice(tmp_path: Path) -> None:
     rt = runtime(agent(call("order_status", order=7), say("done")), tmp_path)
     for expected in (1, 2, 3):
         rt.run("x", caller=ANN)
@@ -77,25 +83,33 @@ def test_lifetime_usage_grows_over_runs_and_is_not_counted_twice(tmp_path):
         Caller(id="eve", roles=("clerk",), attributes={"jurisdiction": 7}),
     ],
 )
-def test_a_caller_that_the_activation_rules_do_not_permit_is_denied_with_a_reason(tmp_path, caller):
+def test_a_caller_that_the_activation_rules_do_not_permit_is_denied_with_a_reason(
+    tmp_path: Path, caller: Any
+) -> None:
     rt = runtime(agent(say("never")), tmp_path)
     result = rt.run("x", caller=caller)
-    assert ("denied", "activate") == (result.status, result.steps[-1].action)
+    assert (result.status, result.steps[-1].action) == ("denied", "activate")
     assert result.reason
-    assert [] == body_of(rt.store, "intent")
+    assert body_of(rt.store, "intent") == []
     rt.store.close()
 
 
-def test_a_denied_call_goes_back_to_the_model_with_rule_and_reason(tmp_path):
-    cap = {"id": "cap", "effect": "forbid", "on": ["refund"], "when": "context.input.amount > 500", "because": "refunds over 500 need a person"}
+def test_a_denied_call_goes_back_to_the_model_with_rule_and_reason(tmp_path: Path) -> None:
+    cap = {
+        "id": "cap",
+        "effect": "forbid",
+        "on": ["refund"],
+        "when": "context.input.amount > 500",
+        "because": "refunds over 500 need a person",
+    }
     rt = runtime(agent(call("refund", order=1, amount=900), say("sorry"), rules=[cap]), tmp_path)
     sent = []
     result = rt.run("x", caller=ANN, on_event=sent.append)
     assert ("refund", "deny", "forbidden") in trace(result)
-    assert "completed" == result.status
-    assert [] == tool_results(sent)
+    assert result.status == "completed"
+    assert tool_results(sent) == []
     denied = next(step for step in result.steps if step.verdict == "deny")
-    assert (("cap",), "refunds over 500 need a person") == (denied.rules, denied.because)
+    assert (denied.rules, denied.because) == (("cap",), "refunds over 500 need a person")
     rt.store.close()
 
 
@@ -110,20 +124,22 @@ def test_a_denied_call_goes_back_to_the_model_with_rule_and_reason(tmp_path):
         (call("memory_remember", block="notes", value="x"), "unknown_tool"),
     ],
 )
-def test_a_call_that_makes_no_sense_is_a_recorded_deny_and_the_run_goes_on(tmp_path, step, kind):
+def test_a_call_that_makes_no_sense_is_a_recorded_deny_and_the_run_goes_on(
+    tmp_path: Path, step: Any, kind: Any
+) -> None:
     rt = runtime(agent(step, say("sorry")), tmp_path)
     sent = []
     result = rt.run("x", caller=ANN, on_event=sent.append)
     assert kind in [item.kind for item in result.steps if item.verdict == "deny"]
     assert kind in [body["kind"] for body in body_of(rt.store, "decision")]
-    assert ("completed", []) == (result.status, tool_results(sent))
+    assert (result.status, tool_results(sent)) == ("completed", [])
     rt.store.close()
 
 
-def test_a_model_that_repeats_one_call_is_ended(tmp_path):
+def test_a_model_that_repeats_one_call_is_ended(tmp_path: Path) -> None:
     rt = runtime(agent(backends=[backend(call("order_status", order=7), on_end="repeat")]), tmp_path)
     result = rt.run("x", caller=ANN)
-    assert "terminated" == result.status
+    assert result.status == "terminated"
     assert "same call" in result.reason
     assert result.usage["tool_calls"] < 5
     rt.store.close()
@@ -137,126 +153,163 @@ def test_a_model_that_repeats_one_call_is_ended(tmp_path):
         ({"max_consecutive_denials": 2}, "max_consecutive_denials"),
     ],
 )
-def test_loop_bounds_end_a_run_with_their_name(tmp_path, limits, reason):
+def test_loop_bounds_end_a_run_with_their_name(tmp_path: Path, limits: Any, reason: Any) -> None:
     name = "nothing" if reason == "max_consecutive_denials" else "order_status"
     script = [call(name, order=number) for number in range(8)]
     rt = runtime(agent(*script, limits=limits), tmp_path)
     result = rt.run("x", caller=ANN)
-    assert "terminated" == result.status
+    assert result.status == "terminated"
     assert reason in result.reason
-    assert "ready" == rt.document.execution_state.lifecycle
+    assert rt.document.execution_state.lifecycle == "ready"
     rt.store.close()
 
 
-def test_a_budget_rule_ends_the_run_and_the_agent_is_ready_again(tmp_path):
+def test_a_budget_rule_ends_the_run_and_the_agent_is_ready_again(tmp_path: Path) -> None:
     budget = {"id": "budget", "when": "context.usage.tool_calls >= 2", "because": "two calls are enough"}
     rt = runtime(agent(*[call("order_status", order=n) for n in range(6)], termination=[budget]), tmp_path)
     result = rt.run("x", caller=ANN)
-    assert ("terminated", "two calls are enough", 2) == (result.status, result.reason, result.usage["tool_calls"])
-    assert "ready" == rt.document.execution_state.lifecycle
+    assert (
+        result.status,
+        result.reason,
+        result.usage["tool_calls"],
+    ) == ("terminated", "two calls are enough", 2)
+    assert rt.document.execution_state.lifecycle == "ready"
     rt.store.close()
 
 
-def test_a_lifetime_budget_also_ends_the_next_run(tmp_path):
+def test_a_lifetime_budget_also_ends_the_next_run(tmp_path: Path) -> None:
     budget = {"id": "budget", "when": "context.lifetime.tool_calls >= 1", "because": "one call in a lifetime"}
     rt = runtime(agent(call("order_status", order=1), say("done"), termination=[budget]), tmp_path)
-    assert "terminated" == rt.run("x", caller=ANN).status
+    assert rt.run("x", caller=ANN).status == "terminated"
     second = rt.run("x", caller=ANN)
-    assert ("terminated", 0) == (second.status, second.usage["turns"])
+    assert (second.status, second.usage["turns"]) == ("terminated", 0)
     rt.store.close()
 
 
-def test_a_denied_back_end_falls_to_the_next_and_both_are_recorded(tmp_path):
-    residency = [{"id": "eu", "when": "resource.region == \"EU\"", "because": "data stays in the EU"}]
+def test_a_denied_back_end_falls_to_the_next_and_both_are_recorded(tmp_path: Path) -> None:
+    residency = [{"id": "eu", "when": 'resource.region == "EU"', "because": "data stays in the EU"}]
     backends = [backend(say("from the US"), name="us", region="US"), backend(say("from the EU"), name="eu")]
     rt = runtime(agent(dispatch=residency, backends=backends), tmp_path)
     result = rt.run("x", caller=ANN)
-    assert ("completed", "from the EU", "eu") == (result.status, result.text, result.backend)
-    assert [("dispatch", "deny"), ("dispatch", "allow")] == [pair[:2] for pair in trace(result) if pair[0] == "dispatch"]
+    assert (result.status, result.text, result.backend) == ("completed", "from the EU", "eu")
+    assert [pair[:2] for pair in trace(result) if pair[0] == "dispatch"] == [
+        ("dispatch", "deny"),
+        ("dispatch", "allow"),
+    ]
     denied = rt.run("x", caller=ANN, backend="us")
-    assert "denied" == denied.status
+    assert denied.status == "denied"
     rt.store.close()
 
 
-def test_a_failing_back_end_falls_to_the_next_and_without_one_the_run_fails(tmp_path):
-    backends = [backend({"say": "half", "fail": "broken wire"}, name="bad"), backend(say("whole"), name="good")]
+def test_a_failing_back_end_falls_to_the_next_and_without_one_the_run_fails(tmp_path: Path) -> None:
+    backends = [
+        backend({"say": "half", "fail": "broken wire"}, name="bad"),
+        backend(say("whole"), name="good"),
+    ]
     rt = runtime(agent(backends=backends), tmp_path)
     result = rt.run("x", caller=ANN)
-    assert ("completed", "whole") == (result.status, result.text)
+    assert (result.status, result.text) == ("completed", "whole")
     alone = rt.run("x", caller=ANN, backend="bad")
-    assert "failed" == alone.status
+    assert alone.status == "failed"
     assert "broken wire" in alone.reason
-    assert () == rt.store.unfinished()
+    assert rt.store.unfinished() == ()
     rt.store.close()
 
 
-def test_redaction_hides_arguments_from_the_tool_and_results_from_the_model(tmp_path):
+def test_redaction_hides_arguments_from_the_tool_and_results_from_the_model(tmp_path: Path) -> None:
     got = []
 
     def refund(order: int, amount: int, iban: str = "none") -> dict[str, str]:
         got.append(iban)
         return {"iban": "DE00", "state": "ok"}
 
-    rule = {"id": "hide", "effect": "forbid", "on": ["refund"], "because": "no account numbers", "obligations": [{"redact": {"arguments": ["iban"], "result": ["iban"]}}]}
+    rule = {
+        "id": "hide",
+        "effect": "forbid",
+        "on": ["refund"],
+        "because": "no account numbers",
+        "obligations": [{"redact": {"arguments": ["iban"], "result": ["iban"]}}],
+    }
     sent = []
-    rt = runtime(agent(call("refund", order=1, amount=2, iban="DE99"), say("done"), rules=[rule]), tmp_path, tools=(order_status, refund))
+    rt = runtime(
+        agent(call("refund", order=1, amount=2, iban="DE99"), say("done"), rules=[rule]),
+        tmp_path,
+        tools=(order_status, refund),
+    )
     rt.run("x", caller=ANN, on_event=sent.append)
-    assert ["[redacted]"] == got
+    assert got == ["[redacted]"]
     shown = next(event.value for event in sent if isinstance(event, seen.ToolFinished))
-    assert {"iban": "[redacted]", "state": "ok"} == shown
+    assert shown == {"iban": "[redacted]", "state": "ok"}
     rt.store.close()
 
 
-def test_memory_written_by_the_model_is_projected_into_the_next_run(tmp_path):
-    document = agent(call("memory_remember", block="notes", value="ann likes <tea>"), say("noted"), blocks=[notes_block()])
+def test_memory_written_by_the_model_is_projected_into_the_next_run(tmp_path: Path) -> None:
+    document = agent(
+        call("memory_remember", block="notes", value="ann likes <tea>"), say("noted"), blocks=[notes_block()]
+    )
     rt = runtime(document, tmp_path)
     sent = []
     result = rt.run("remember", caller=ANN, on_event=sent.append)
     assert ("remember", "allow", "allowed") in trace(result)
-    assert 1 == result.usage["mutations"]
+    assert result.usage["mutations"] == 1
     changed = next(event for event in sent if isinstance(event, seen.MemoryChanged))
     operation = next(op for op in rt.document.lineage.operations if op.operation == "remember")
-    decision = next(r for r in rt.store.records() if r.value["kind"] == "decision" and r.value["body"]["action"] == "remember")
+    decision = next(
+        r
+        for r in rt.store.records()
+        if r.value["kind"] == "decision" and r.value["body"]["action"] == "remember"
+    )
     assert decision.digest == operation.decision
-    assert "remember" == changed.operation
+    assert changed.operation == "remember"
     second = rt.run("again", caller=ANN)
     assert ("recall", "allow", "allowed") in trace(second)
     rt.store.close()
 
 
-def test_a_memory_value_that_does_not_fit_its_block_is_denied_and_nothing_is_written(tmp_path):
-    rt = runtime(agent(call("memory_remember", block="notes", value=7), say("ok"), blocks=[notes_block()]), tmp_path)
+def test_a_memory_value_that_does_not_fit_its_block_is_denied_and_nothing_is_written(tmp_path: Path) -> None:
+    rt = runtime(
+        agent(call("memory_remember", block="notes", value=7), say("ok"), blocks=[notes_block()]), tmp_path
+    )
     result = rt.run("x", caller=ANN)
     assert ("remember", "deny", "invalid_arguments") in trace(result)
-    assert 0 == result.usage["mutations"]
+    assert result.usage["mutations"] == 0
     rt.store.close()
 
 
-def test_a_block_whose_recall_is_denied_is_not_shown(tmp_path):
+def test_a_block_whose_recall_is_denied_is_not_shown(tmp_path: Path) -> None:
     rules = [{"id": "write-only", "effect": "permit", "on": ["remember"], "because": "write only"}]
     rt = runtime(agent(say("ok"), blocks=[notes_block(rules=rules)]), tmp_path)
     assert rt.remember("notes", "secret", by=ANN).allowed
     result = rt.run("x", caller=ANN)
     assert ("recall", "deny", "not_permitted") in trace(result)
-    dispatched = [r.content["context"]["input"] for r in rt.store.records() if r.value["kind"] == "decision" and r.value["body"]["action"] == "dispatch"]
-    assert [] == dispatched[0]["classifications"]
+    dispatched = [
+        r.content["context"]["input"]
+        for r in rt.store.records()
+        if r.value["kind"] == "decision" and r.value["body"]["action"] == "dispatch"
+    ]
+    assert dispatched[0]["classifications"] == []
     rt.store.close()
 
 
-def test_classification_of_projected_memory_reaches_the_dispatch_rules(tmp_path):
+def test_classification_of_projected_memory_reaches_the_dispatch_rules(tmp_path: Path) -> None:
     dispatch = [
         {"id": "open", "because": "open"},
-        {"id": "no-internal", "effect": "forbid", "when": "context.input.classifications.contains(\"internal\")", "because": "internal data stays here"},
+        {
+            "id": "no-internal",
+            "effect": "forbid",
+            "when": 'context.input.classifications.contains("internal")',
+            "because": "internal data stays here",
+        },
     ]
     rt = runtime(agent(say("ok"), blocks=[notes_block()], dispatch=dispatch), tmp_path)
-    assert "completed" == rt.run("x", caller=ANN).status
+    assert rt.run("x", caller=ANN).status == "completed"
     rt.remember("notes", "inside", by=ANN)
     result = rt.run("x", caller=ANN)
-    assert ("denied", "internal data stays here") == (result.status, result.reason)
+    assert (result.status, result.reason) == ("denied", "internal data stays here")
     rt.store.close()
 
 
-def test_a_dry_run_evaluates_everything_and_touches_nothing(tmp_path):
+def test_a_dry_run_evaluates_everything_and_touches_nothing(tmp_path: Path) -> None:
     touched = []
 
     def refund(order: int, amount: int, iban: str = "none") -> str:
@@ -264,18 +317,21 @@ def test_a_dry_run_evaluates_everything_and_touches_nothing(tmp_path):
         return "done"
 
     document = agent(
-        call("memory_remember", block="notes", value="x"), call("refund", order=1, amount=2), say("done"), blocks=[notes_block()]
+        call("memory_remember", block="notes", value="x"),
+        call("refund", order=1, amount=2),
+        say("done"),
+        blocks=[notes_block()],
     )
     rt = runtime(document, tmp_path, tools=(order_status, refund))
     before = (rt.document.identity.revision, rt.store.size())
     result = rt.run("x", caller=ANN, dry_run=True)
-    assert ("completed", True) == (result.status, result.dry_run)
+    assert (result.status, result.dry_run) == ("completed", True)
     assert ("refund", "allow", "allowed") in trace(result)
     assert ([], before) == (touched, (rt.document.identity.revision, rt.store.size()))
     rt.store.close()
 
 
-def test_two_back_ends_that_propose_the_same_calls_give_equal_traces(tmp_path):
+def test_two_back_ends_that_propose_the_same_calls_give_equal_traces(tmp_path: Path) -> None:
     script = [call("order_status", order=7), call("refund", order=7, amount=1), say("done")]
     one = runtime(agent(backends=[backend(*script, name="one")]), tmp_path / "one")
     two = runtime(agent(backends=[backend(*script, name="two")]), tmp_path / "two")
@@ -284,23 +340,23 @@ def test_two_back_ends_that_propose_the_same_calls_give_equal_traces(tmp_path):
     two.store.close()
 
 
-async def test_the_synchronous_call_works_inside_a_running_loop(tmp_path):
+async def test_the_synchronous_call_works_inside_a_running_loop(tmp_path: Path) -> None:
     rt = runtime(agent(say("hello")), tmp_path)
-    assert "completed" == rt.run("x", caller=ANN).status
-    assert "completed" == (await rt.arun("x", caller=ANN)).status
+    assert rt.run("x", caller=ANN).status == "completed"
+    assert (await rt.arun("x", caller=ANN)).status == "completed"
     rt.store.close()
 
 
-async def test_a_stream_begins_with_run_started_and_ends_with_run_ended(tmp_path):
+async def test_a_stream_begins_with_run_started_and_ends_with_run_ended(tmp_path: Path) -> None:
     rt = runtime(agent(call("order_status", order=1), say("hello there")), tmp_path)
     events = [event async for event in rt.stream("x", caller=ANN)]
     assert (seen.RunStarted, seen.RunEnded) == (type(events[0]), type(events[-1]))
-    assert "hello there" == "".join(e.text for e in events if isinstance(e, seen.TextArrived))
+    assert "".join(e.text for e in events if isinstance(e, seen.TextArrived)) == "hello there"
     assert all(json.loads(json.dumps(e.to_json()))["event"] == type(e).__name__ for e in events)
     rt.store.close()
 
 
-async def test_cancelling_a_run_records_what_was_in_flight(tmp_path):
+async def test_cancelling_a_run_records_what_was_in_flight(tmp_path: Path) -> None:
     started = asyncio.Event()
 
     async def refund(order: int, amount: int, iban: str = "none") -> str:
@@ -314,13 +370,17 @@ async def test_cancelling_a_run_records_what_was_in_flight(tmp_path):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert () == rt.store.unfinished()
-    assert ["unknown"] == [body["status"] for body in body_of(rt.store, "outcome") if body["target"] == "refund"]
-    assert "failed" == rt.store.runs(agent=rt.document.identity.agent)[0].status
+    assert rt.store.unfinished() == ()
+    assert [body["status"] for body in body_of(rt.store, "outcome") if body["target"] == "refund"] == [
+        "unknown"
+    ]
+    assert rt.store.runs(agent=rt.document.identity.agent)[0].status == "failed"
     rt.store.close()
 
 
-def test_a_tool_that_raises_hangs_or_returns_too_much_gives_an_error_and_the_run_goes_on(tmp_path):
+def test_a_tool_that_raises_hangs_or_returns_too_much_gives_an_error_and_the_run_goes_on(
+    tmp_path: Path,
+) -> None:
     def raises() -> str:
         raise KeyError("no such order")
 
@@ -337,33 +397,56 @@ def test_a_tool_that_raises_hangs_or_returns_too_much_gives_an_error_and_the_run
         return float("nan")
 
     none = {"type": "object", "properties": {}, "additionalProperties": False}
-    tools = [tool(name, none, timeout_s=0.2 if name == "hangs" else 30) for name in ("raises", "hangs", "floods", "odd")]
+    tools = [
+        tool(name, none, timeout_s=0.2 if name == "hangs" else 30)
+        for name in ("raises", "hangs", "floods", "odd")
+    ]
     sent = []
-    rt = runtime(agent(*[call(item["name"]) for item in tools], say("done"), tools=tools), tmp_path, tools=(raises, hangs, floods, odd))
+    rt = runtime(
+        agent(*[call(item["name"]) for item in tools], say("done"), tools=tools),
+        tmp_path,
+        tools=(raises, hangs, floods, odd),
+    )
     result = rt.run("x", caller=ANN, on_event=sent.append)
-    assert "completed" == result.status
-    assert [("raises", "failed"), ("hangs", "unknown"), ("floods", "failed"), ("odd", "failed")] == tool_results(sent)
+    assert result.status == "completed"
+    assert tool_results(sent) == [
+        ("raises", "failed"),
+        ("hangs", "unknown"),
+        ("floods", "failed"),
+        ("odd", "failed"),
+    ]
     values = json.dumps([e.value for e in sent if isinstance(e, seen.ToolFinished)])
     assert "no such order" in values
     assert "Traceback" not in values
-    assert () == rt.store.unfinished()
+    assert rt.store.unfinished() == ()
     rt.store.close()
 
 
-def test_a_tool_whose_schema_differs_from_its_function_stops_the_run_before_anything_runs(tmp_path):
-    wrong = {"type": "object", "properties": {"order": {"type": "integer"}, "colour": {"type": "string"}}, "required": ["order"]}
+def test_a_tool_whose_schema_differs_from_its_function_stops_the_run_before_anything_runs(
+    tmp_path: Path,
+) -> None:
+    wrong = {
+        "type": "object",
+        "properties": {"order": {"type": "integer"}, "colour": {"type": "string"}},
+        "required": ["order"],
+    }
     rt = runtime(agent(say("x"), tools=[tool("order_status", wrong)]), tmp_path, tools=(order_status,))
     result = rt.run("x", caller=ANN)
-    assert "failed" == result.status
+    assert result.status == "failed"
     assert "`colour`" in result.reason
-    assert [] == body_of(rt.store, "intent")
+    assert body_of(rt.store, "intent") == []
     rt.store.close()
 
 
-def test_several_calls_of_one_turn_run_in_the_order_of_the_proposal(tmp_path):
-    both = {"calls": [{"name": "refund", "arguments": {"order": 1, "amount": 1}}, {"name": "order_status", "arguments": {"order": 1}}]}
+def test_several_calls_of_one_turn_run_in_the_order_of_the_proposal(tmp_path: Path) -> None:
+    both = {
+        "calls": [
+            {"name": "refund", "arguments": {"order": 1, "amount": 1}},
+            {"name": "order_status", "arguments": {"order": 1}},
+        ]
+    }
     sent = []
     rt = runtime(agent(both, say("done")), tmp_path, tools=(order_status, refund))
     rt.run("x", caller=ANN, on_event=sent.append)
-    assert [("refund", "ok"), ("order_status", "ok")] == tool_results(sent)
+    assert tool_results(sent) == [("refund", "ok"), ("order_status", "ok")]
     rt.store.close()

@@ -40,7 +40,7 @@ async def amend(
     session = operation_session(agent, by)
     given: dict[str, JsonObject | None] = {"governance": governance, "capabilities": capabilities}
     changed = {name: value for name, value in given.items() if value is not None}
-    fields: list[JsonValue] = [name for name in sorted(changed)]
+    fields: list[JsonValue] = [*sorted(changed)]
     content: JsonObject = {**changed, "reason": reason}
     for _ in range(MAX_MOVES):
         parent = session.document

@@ -101,7 +101,7 @@ class Dispatcher:
         for backend in self._open.values():
             try:
                 await backend.dispose()
-            except Exception as error:  # every one must be disposed of
+            except Exception as error:  # noqa: BLE001  # every one must be closed
                 failures.append(error)
         self._open.clear()
         if failures:

@@ -1,10 +1,13 @@
 """Dry run: everything is evaluated and recorded in a temporary store; nothing is touched.
 
 Rules
-1. Store, ledger and control state are new and temporary; standing orders of the real control state still count.
-2. Tools do not run, and their modules are not even loaded: each answers with its declared `x-example`, else with
+1. Store, ledger and control state are new and temporary; standing orders of the real control state still
+   count.
+2. Tools do not run, and their modules are not even loaded: each answers with its declared `x-example`, else
+   with
    `{"dry_run": true}`. The permit is redeemed all the same.
-3. Back-ends do infer, because without the model's proposals there is nothing to evaluate; `dispatch` is decided first.
+3. Back-ends do infer, because without the model's proposals there is nothing to evaluate; `dispatch` is
+   decided first.
 4. Memory changes go into the temporary store and are thrown away.
 """
 
@@ -21,7 +24,7 @@ from remit.permit import redeem
 from remit.ports import Batch, ToolResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from remit.document.model import Document
     from remit.document.values import JsonValue
@@ -60,7 +63,7 @@ def examples_of(document: Document) -> dict[str, JsonValue]:
 
 
 @contextmanager
-def rehearsal(agent: Agent) -> Iterator[tuple[Agent, DryTools]]:
+def rehearsal(agent: Agent) -> Generator[tuple[Agent, DryTools]]:
     """Open a temporary store that holds the agent's head, and close and delete it afterwards."""
     document = agent.refresh()
     with tempfile.TemporaryDirectory(prefix="remit-dry-run-") as folder:

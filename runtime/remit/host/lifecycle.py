@@ -2,8 +2,10 @@
 
 Rules
 1. Each is an action of the caller on the agent, decided by the gate and recorded, before it takes effect.
-2. It takes effect in the control state first, which every process checks before every effect, then in the document.
-3. `resume` and `terminate` are judged although the agent's own suspension stands; any other order still denies them.
+2. It takes effect in the control state first, which every process checks before every effect, then in the
+   document.
+3. `resume` and `terminate` are judged although the agent's own suspension stands; any other order still
+   denies them.
 4. A kill is judged by the rules on `terminate`. It is final: nothing here lifts it.
 """
 

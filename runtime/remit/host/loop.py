@@ -1,14 +1,18 @@
 """One run: activate → (continue → recall → dispatch → calls)* → settle. The state machine of the host.
 
 Rules
-1. Nothing happens without an answer of the gate: activation, each turn, each inference, each call, each memory access.
+1. Nothing happens without an answer of the gate: activation, each turn, each inference, each call, each
+   memory access.
 2. `continue` is asked before every turn; a deny ends the run as terminated, and the agent goes back to ready.
 3. A turn goes to the first back-end, in the document's order, that `dispatch` allows and that answers.
 4. A proposed call is checked, decided, run and recorded, one after the other, in the order of the proposal.
    Denials and failures go back to the model as structured results.
-5. An approval stops the run: thread, open calls, counters, caller and back-end are durable before `run` returns.
-6. Loop bounds of the host hold beneath all rules: turns, calls, wall time, denials in a row, the same call again.
-7. Whatever happens, back-end and tools are disposed of, what was in flight is recorded, and the run has an end.
+5. An approval stops the run: thread, open calls, counters, caller and back-end are durable before `run`
+   returns.
+6. Loop bounds of the host hold beneath all rules: turns, calls, wall time, denials in a row, the same call
+   again.
+7. Whatever happens, back-end and tools are disposed of, what was in flight is recorded, and the run has an
+   end.
 """
 
 from __future__ import annotations
@@ -37,7 +41,7 @@ from remit.host.events import (
     TurnFinished,
 )
 from remit.host.execution import move, resting, state_value
-from remit.host.memory_operations import MemoryDesk, record_refusal
+from remit.host.memory_operations import Done, MemoryDesk, record_refusal
 from remit.host.opening import known_backend
 from remit.host.projection import project
 from remit.host.recovery import report_unknown, running_here
@@ -100,14 +104,14 @@ async def resume_once(agent: Agent, run: str, *, emit: Emit | None, backend: str
     return await Run(agent, memo, run, emit or ignore).go_on(state.status)
 
 
-class _Ended(Exception):  # not an error: it carries the end of a run out of its depths
+class _Ended(Exception):  # noqa: N818  # no error: it carries a stop out of the run's depths
     def __init__(self, status: RunStatus, reason: str) -> None:
         super().__init__(reason)
         self.status: RunStatus = status
         self.reason = reason
 
 
-class _Waiting(Exception):  # not an error: it carries a stop for approval out of the run's depths
+class _Waiting(Exception):  # noqa: N818  # no error: it carries a stop out of the run's depths
     def __init__(self, answer: AwaitingApproval, resource: str, arguments: JsonObject) -> None:
         super().__init__(answer.request)
         self.answer = answer
@@ -297,7 +301,8 @@ class Run(Session):
         memo = self.memo
         if status in ("awaiting_approval", "suspended", "running"):
             return RunState(run=self.run, agent=self.agent.id, status=status, value=memo.to_json())
-        # A run that has ended keeps its trace and counters; what people said is in the ledger, where it can be erased.
+        # A run that has ended keeps its trace and counters; what people said is in the ledger, where it can
+        # be erased.
         over = replace(memo, messages=[], queue=[], text="", settled=self.usage)
         return RunState(run=self.run, agent=self.agent.id, status=status, value=over.to_json())
 
@@ -515,7 +520,7 @@ class Run(Session):
         return own + memory_tools.offers(self.document, self.agent.compiled.image)
 
     async def _infer(self, turn: Turn, classifications: list[str]) -> None:
-        """Send a turn to the first back-end that is allowed and answers, and take its answer into the thread."""
+        """Send a turn to the first back-end that is allowed and answers; its answer joins the thread."""
         if self._dispatcher is None:
             self._dispatcher = Dispatcher(self, only=self.memo.backend)
         answer = await self._dispatcher.infer(turn, classifications, approvals=self._grants)
@@ -603,7 +608,9 @@ class Run(Session):
             self.memo.last_call, self.memo.repeated = digest, 1
 
     async def _refuse(self, name: str, kind: str, message: str, call: ToolCall) -> JsonObject:
-        await record_refusal(self, name, f'Remit::Tool::"{name}"', kind, message, {"raw": _clean(call.raw)})
+        await record_refusal(
+            self, name, f'Remit::Tool::"{name}"', kind, message, raw={"raw": _clean(call.raw)}
+        )
         self.memo.denials_in_a_row += 1
         return {"denied": True, "kind": kind, "rule": "", "because": message, "hint": "correct the call"}
 
@@ -616,7 +623,7 @@ class Run(Session):
             self.memo.denials_in_a_row += 1
             return cast("Denial", denial).to_result()
         value = memory_tools.result_value(outcome)
-        if isinstance(outcome, memory_tools.Done):
+        if isinstance(outcome, Done):
             self.memo.denials_in_a_row = 0
             if outcome.answer.redact_result:
                 value = mask(value, outcome.answer.redact_result)

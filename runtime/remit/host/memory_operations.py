@@ -3,7 +3,8 @@
 Rules
 1. A value that does not conform to its block's schema is denied before the rules are asked, and recorded.
 2. In a block with a data subject an entry names its subject, and its key is minted here: 128 random bits.
-3. A write is decided, then moves the head by compare-and-swap; where somebody else moved it, it is decided again.
+3. A write is decided, then moves the head by compare-and-swap; where somebody else moved it, it is decided
+   again.
 4. A denied recall returns nothing, not even how many entries there are.
 """
 
@@ -264,7 +265,7 @@ class MemoryDesk:
 
 
 async def record_refusal(
-    session: Session, action: str, resource: str, kind: str, message: str, raw: JsonValue = None
+    session: Session, action: str, resource: str, kind: str, message: str, *, raw: JsonValue = None
 ) -> str:
     """Record a deny that needs no rule: what was asked for does not exist or is malformed.
 

@@ -100,7 +100,8 @@ def known_backend(document: Document, name: str | None) -> str | None:
 def _head(document: Document, store: Store) -> Document:
     """Return the store's head of the agent; a new agent is put there first.
 
-    A document that is neither the head nor an ancestor of it is another history of the same agent and is refused.
+    A document that is neither the head nor an ancestor of it is another history of the same agent and is
+    refused.
     """
     agent = document.identity.agent
     known = store.load(agent)

@@ -1,4 +1,4 @@
-"""Operations of people outside a run: each one is a session of its own, judged and recorded like a run's questions."""
+"""Operations of people outside a run: each one is a session of its own, judged and recorded like a run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def answer_of(
             revision=revision,
         )
     if isinstance(outcome, Done):
-        outcome, value = outcome.answer, outcome.value
+        done, outcome = outcome, outcome.answer
+        value = done.value
     if isinstance(outcome, Granted):
         kind, rules = "allowed", outcome.decision.reasons
     elif isinstance(outcome, AwaitingApproval):

@@ -4,7 +4,8 @@ Rules
 1. A block's entries are projected only where `recall` on the block is allowed at this turn.
 2. Entries are data: one JSON object a line, with `<` escaped so that none can close the section.
 3. At most the newest entries that fit are shown; the section says how many were left out.
-4. The classifications of what is shown, here or in the thread, are in `context.input.classifications` of `dispatch`.
+4. The classifications of what is shown, here or in the thread, are in `context.input.classifications` of
+   `dispatch`.
 """
 
 from __future__ import annotations

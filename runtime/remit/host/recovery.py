@@ -117,7 +117,8 @@ def _lives(state: RunState) -> bool:
     if state.status != "running":
         return False
     process = _object(state.value.get("process"))
-    # This very process drives exactly the runs in `_RUNNING`; after a fork or an abandoned loop the file would lie.
+    # This very process drives exactly the runs in `_RUNNING`; after a fork or an abandoned loop the file
+    # would lie.
     return is_alive(process) and not _is_this(process)
 
 

@@ -55,10 +55,11 @@ def agent_entity(document: Document) -> Entity:
 
 def caller_entity(caller: Caller) -> Entity:
     """Return the caller as a Cedar entity; `kind` and `roles` cannot be overridden by attributes."""
+    roles: list[JsonValue] = [*sorted(set(caller.roles))]
     attributes: JsonObject = {
         **caller.attributes,
         "kind": caller.kind,
-        "roles": sorted(set(caller.roles)),
+        "roles": roles,
     }
     return Entity(ref=EntityRef(type="Caller", id=caller.id), attributes=attributes)
 

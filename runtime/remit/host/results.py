@@ -134,7 +134,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a single operation outside a run came to: suspend, approve, remember, amend …
+    """What a single operation outside a run came to, such as suspend, approve, remember or amend.
 
     Args:
         allowed: whether it was allowed and done.

@@ -6,7 +6,8 @@
     result = runtime.run("refund order 1007", caller=Caller(id="ann", roles=("clerk",)))
 
 Rules
-1. Nothing here acts but through the gate: every method that changes or reads the agent is a recorded decision.
+1. Nothing here acts but through the gate: every method that changes or reads the agent is a recorded
+   decision.
 2. A deny is a value: `RunResult.status` or `Answer.allowed`; exceptions are mistakes and broken worlds.
 3. The store's head is the agent; the file that `open` was given is only its genesis (or an equal head).
 4. The synchronous methods work inside a running event loop too: they then use a thread of their own.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -46,7 +47,7 @@ def _blocking(make: Callable[[], Coroutine[object, object, _T]]) -> _T:
     def body() -> None:
         try:
             results.append(asyncio.run(make()))
-        except BaseException as error:  # carried to the waiting thread and raised there
+        except BaseException as error:  # noqa: BLE001  # raised again in the waiting thread
             errors.append(error)
 
     thread = threading.Thread(target=body, name="remit-run")
@@ -361,7 +362,7 @@ class Runtime:
         """Close a store that `open` opened; idempotent."""
         self._agent.close()
 
-    def __enter__(self) -> Runtime:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

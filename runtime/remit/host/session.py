@@ -1,7 +1,8 @@
 """One actor before the gate: a run of the agent, or an operator at work on it.
 
 Rules
-1. Every question goes through `ask`: it builds the request from the scene, lets the gate answer and record, and
+1. Every question goes through `ask`: it builds the request from the scene, lets the gate answer and record,
+   and
    adds the answer to the trace.
 2. A head moved by somebody else is loaded, verified and compiled before the next question.
 3. Counters are in the context of the question that they concern, and only ever grow.
@@ -208,7 +209,8 @@ class Session:
     ) -> None:
         """Add one recorded decision to the trace and tell those who watch."""
         number = len(self.steps) + 1
-        # INVARIANT (comparable traces): a step names neither back-end nor agent id, so that runs of documents that
+        # INVARIANT (comparable traces): a step names neither back-end nor agent id, so that runs of documents
+        # that
         # differ in their back-ends alone can be compared; the event and the record name both.
         shown = resource.partition('::"')[0] if action == "dispatch" or "::Agent::" in resource else resource
         self.steps.append(

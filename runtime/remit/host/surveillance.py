@@ -18,7 +18,7 @@ POLL_S = 0.05
 GRACE_S = 2.0
 
 
-class Stopped(Exception):  # not an error: a person's order
+class Stopped(Exception):  # noqa: N818  # no error: it carries a stop out of the run's depths
     """A kill or suspend order came while something ran."""
 
     def __init__(self, order: str, reason: str) -> None:
@@ -27,7 +27,7 @@ class Stopped(Exception):  # not an error: a person's order
         self.reason = reason
 
 
-class TimeIsUp(Exception):  # not an error: a bound was reached
+class TimeIsUp(Exception):  # noqa: N818  # no error: it carries a stop out of the run's depths
     """The run's wall time is used up."""
 
 

@@ -6,18 +6,19 @@ import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from remit.errors import LedgerError
 from remit.gate.usage import Usage
 from remit.host.caller import Caller
 from remit.host.results import Pending, Step
-from remit.messages import Message, ToolCall
+from remit.messages import Message, Role, ToolCall
 
 if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
 
 FORMAT = 1
+ROLES: tuple[Role, ...] = ("user", "assistant", "tool")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,7 +73,7 @@ class RunMemo:
             "roles": list(self.caller.roles),
             "attributes": self.caller.attributes,
         }
-        classifications: list[JsonValue] = list(sorted(self.classifications))
+        classifications: list[JsonValue] = [*sorted(self.classifications)]
         return {
             "format": FORMAT,
             "text": self.text,
@@ -168,9 +169,10 @@ def _message_value(message: Message) -> JsonObject:
 
 
 def _message(value: JsonObject) -> Message:
-    role = value["role"]
-    if role not in ("user", "assistant", "tool"):
-        raise ValueError(f"`{role}` is no role")
+    name = value["role"]
+    role: Role | None = next((known for known in ROLES if known == name), None)
+    if role is None:
+        raise ValueError(f"`{name}` is no role")
     return Message(
         role=role,
         text=_text(value["text"]),
@@ -234,7 +236,7 @@ def process_identity() -> JsonObject:
 
 def is_alive(value: JsonValue) -> bool:
     """Whether the process that `process_identity` named still runs on this machine."""
-    identity = cast("JsonObject", value) if isinstance(value, dict) else {}
+    identity: JsonObject = value if isinstance(value, dict) else {}
     pid = identity.get("pid")
     if identity.get("host") != socket.gethostname() or not isinstance(pid, int):
         return False

@@ -76,7 +76,7 @@ class ToolSources:
         for source in self._sources:
             try:
                 await source.close()
-            except Exception as error:  # every source must be closed
+            except Exception as error:  # noqa: BLE001  # every one must be closed
                 failures.append(error)
         if failures:
             raise failures[0]

@@ -20,7 +20,7 @@ class UnfitResultError(ValueError):
 
 
 def error_result(message: str) -> ToolResult:
-    """Return a failed result with `message`, cut to a length that a model can take and free of lone surrogates."""
+    """Return a failed result with `message`, cut to a bearable length and free of lone surrogates."""
     text = message.encode("utf-8", "replace").decode("utf-8")
     if len(text) > MAX_ERROR_CHARACTERS:
         text = text[:MAX_ERROR_CHARACTERS] + " …"
@@ -49,7 +49,7 @@ def fit_result(value: object, *, max_bytes: int, tool: str) -> ToolResult:
     return ToolResult(ok=True, value=fitted)
 
 
-def _fit(value: object, place: str, depth: int) -> JsonValue:
+def _fit(value: object, place: str, depth: int) -> JsonValue:  # noqa: C901  # one branch for each JSON type
     if depth > MAX_DEPTH:
         raise UnfitResultError(f"nested deeper than {MAX_DEPTH} levels")
     if value is None or isinstance(value, bool):

@@ -4,7 +4,8 @@ Rules
 1. Every parameter is annotated and can be passed by name; anything else is refused, naming the parameter.
 2. A parameter without a default is required. `X | None = None` is optional and never null on the wire.
 3. Unknown arguments are refused; values are converted by pydantic in its strict JSON mode.
-4. The first paragraph of the docstring is the description; a Google-style `Args:` section describes parameters.
+4. The first paragraph of the docstring is the description; a Google-style `Args:` section describes
+   parameters.
 """
 
 from __future__ import annotations
@@ -138,9 +139,9 @@ def describe_function(function: Callable[..., object]) -> FunctionTool:
     Raises:
         DocumentError: a parameter is not annotated, has no JSON Schema, or cannot be passed by name.
     """
-    mark = getattr(function, _MARK, None)
-    mark = mark if isinstance(mark, ToolMark) else ToolMark()
-    name = mark.name or getattr(function, "__name__", "")
+    found: object = getattr(function, _MARK, None)
+    mark = found if isinstance(found, ToolMark) else ToolMark()
+    name = mark.name or str(getattr(function, "__name__", ""))
     if not NAME_PATTERN.fullmatch(name):
         raise _fault(name, "is no tool name", "use ASCII letters, digits, `_` and `-`, at most 64")
     description, words = _docstring(function)
@@ -197,7 +198,7 @@ def _fields(function: Callable[..., object], name: str, words: Mapping[str, str]
     return fields
 
 
-def _without_none(annotation: Any) -> Any:  # a type expression has no narrower type
+def _without_none(annotation: Any) -> Any:  # noqa: ANN401  # a type expression has no narrower type
     origin = typing.get_origin(annotation)
     if origin is Annotated:
         inner, *rest = typing.get_args(annotation)
@@ -208,12 +209,14 @@ def _without_none(annotation: Any) -> Any:  # a type expression has no narrower 
     return typing.Union[members]  # noqa: UP007
 
 
-def _adapter(name: str, fields: dict[str, object]) -> Any:  # pydantic's adapter of a run-time type
+def _adapter(name: str, fields: dict[str, object]) -> Any:  # noqa: ANN401  # of a run-time type
     from pydantic import ConfigDict, TypeAdapter
     from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
     from typing_extensions import TypedDict
 
-    shape: Any = TypedDict("Arguments", fields)  # type: ignore[operator]  # members are known at run time only
+    # A cast, because type checkers admit only literal members; pydantic needs the backport before Python
+    # 3.12.
+    shape = cast("Callable[[str, dict[str, object]], Any]", TypedDict)("Arguments", fields)
     shape.__pydantic_config__ = ConfigDict(extra="forbid")
     try:
         return TypeAdapter(shape)
@@ -221,7 +224,7 @@ def _adapter(name: str, fields: dict[str, object]) -> Any:  # pydantic's adapter
         raise _fault(name, f"has a parameter without a JSON Schema: {_first_line(error)}") from error
 
 
-def _schema(adapter: Any, name: str) -> JsonObject:  # see _adapter
+def _schema(adapter: Any, name: str) -> JsonObject:  # noqa: ANN401  # see _adapter
     from pydantic.errors import PydanticInvalidForJsonSchema
 
     try:
@@ -241,7 +244,7 @@ def _first_line(error: Exception) -> str:
 def _inline(
     value: JsonValue, definitions: Mapping[str, JsonValue], path: tuple[str, ...], name: str
 ) -> JsonValue:
-    """Replace `$ref`s by what they name and drop generated titles: readers and generators see plain schemas."""
+    """Replace `$ref`s by what they name and drop generated titles, so that readers see plain schemas."""
     if isinstance(value, list):
         return [_inline(item, definitions, path, name) for item in value]
     if not isinstance(value, dict):
