@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from remit.document.model import Document
 from remit.document.parse import document_from_value, document_value
 from remit.document.schema import json_schema
 from remit.errors import DocumentError
+
+if TYPE_CHECKING:
+    from remit.document.model import Document
 
 CHANGES: dict[str, tuple[str, Any]] = {
     "unknown top-level member": ("/colour", 1),

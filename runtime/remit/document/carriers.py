@@ -1,6 +1,7 @@
 """Carriers of a JSON value: JSON text, YAML and CBOR. The value, and so every identity, is the same in each.
 
-CBOR (RFC 8949): text keys that occur once, no tags, no byte strings, no undefined or other simple values; written in
+CBOR (RFC 8949): text keys that occur once, no tags, no byte strings, no undefined or other simple values;
+written in
 the deterministic form of section 4.2.1.
 """
 

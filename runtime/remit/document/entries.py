@@ -143,7 +143,8 @@ def remember(
         The memory after, and the entry written.
 
     Raises:
-        DocumentError: no such block, or a key, payload, author, operation, time or salt that a document may not hold.
+        DocumentError: no such block, or a key, payload, author, operation, time or salt that a document may
+        not hold.
     """
     wrong: list[str] = []
     declared = memory.block(block)
@@ -215,7 +216,8 @@ def _is_id(text: str) -> bool:
 def bulk_memory(memory: Memory, entries: Iterable[Entry]) -> Memory:
     """Return a memory with these entries added (replacing equal ids), built at once.
 
-    The entries are taken as verified: they come from `remember`, a store that checked them, or a parsed document.
+    The entries are taken as verified: they come from `remember`, a store that checked them, or a parsed
+    document.
     """
     merged = {entry.id: entry for entry in memory.tree}
     merged.update((entry.id, entry) for entry in entries)

@@ -1,7 +1,9 @@
 """Collecting faults while a value is read into typed views.
 
-`FaultLog` gathers every fault with its place; `Members` reads one object of the format, member by member, and in the
-end reports what it did not know. Readers go on after a fault with a harmless default; the log refuses the whole.
+`FaultLog` gathers every fault with its place; `Members` reads one object of the format, member by member,
+and in the
+end reports what it did not know. Readers go on after a fault with a harmless default; the log refuses the
+whole.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ Rules
 2. `memory` enters without `entries`, `lineage` without `operations`: their Merkle roots stand for them.
 3. Manifest = JCS(`{"fields": {…}, "spec": "remit/1"}`) over the five fields and every top-level `x-` member.
 4. Revision = SHA-256 of the manifest. `identity` itself lies outside.
-5. Agent = the genesis revision: the revision itself while the log has one operation, else operation 1's parent.
+5. Agent = the genesis revision: the revision itself while the log has one operation, else operation 1's
+   parent.
 """
 
 from __future__ import annotations

@@ -7,8 +7,10 @@ Rules
 4. At most 64 levels deep, checked before descending.
 5. All faults that leave the text readable are collected; the first that does not ends the reading.
 
-Two readers share these rules. `_quick` is the C scanner of the standard library with hooks that refuse; it says
-yes or nothing. `_Scanner` is the definition: it alone words faults and knows places. A property test holds them equal.
+Two readers share these rules. `_quick` is the C scanner of the standard library with hooks that refuse; it
+says
+yes or nothing. `_Scanner` is the definition: it alone words faults and knows places. A property test holds
+them equal.
 """
 
 from __future__ import annotations
@@ -330,13 +332,13 @@ class _Scanner:
                 offset, f"`{word.group()}` is no JSON number", "leave the member out or write a string"
             )
             return 0, word.end()
-        self._expected(offset, "a value")
-        return None
+        return self._expected(offset, "a value")
 
     def _number(self, match: re.Match[str]) -> JsonValue:
         written = match.group()
         if match.group(1) is None and match.group(2) is None:
-            # Longer integers are out of range whatever their digits; int() would refuse very long ones by itself.
+            # Longer integers are out of range whatever their digits; int() would refuse very long ones by
+            # itself.
             number, reason = (
                 admit_number(int(written)) if len(written) <= _MAX_INTEGER_TEXT else admit_number(2**53)
             )

@@ -40,12 +40,14 @@ class Operation:
 
     Args:
         seq: 0 for genesis, then one more each.
-        operation: one of `OPERATIONS`: create, import, fork, remember, revise, erase, amend, activate, suspend, resume,
+        operation: one of `OPERATIONS`: create, import, fork, remember, revise, erase, amend, activate,
+            suspend, resume,
             await_approval, settle, terminate.
         value: the operation as received (its RFC 8785 form is the leaf).
         parent: the revision before; empty for genesis.
         changed: names of the changed fields, sorted.
-        decision: digest of the ledger record that allowed it; empty for genesis and for the owner's own edits.
+        decision: digest of the ledger record that allowed it; empty for genesis and for the owner's own
+            edits.
         actor: who did it, a Cedar entity reference; empty for genesis.
         at: RFC 3339 UTC time; empty for genesis.
     """

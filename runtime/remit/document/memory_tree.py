@@ -1,12 +1,15 @@
 """A persistent Merkle map: binary Patricia tree over 256-bit keys.
 
 Rules
-1. Leaf = SHA-256(0x00 ‖ key ‖ value digest); node = SHA-256(0x01 ‖ bit index, 2 bytes big-endian ‖ left ‖ right).
+1. Leaf = SHA-256(0x00 ‖ key ‖ value digest); node = SHA-256(0x01 ‖ bit index, 2 bytes big-endian ‖ left ‖
+   right).
 2. Bit 0 is the most significant bit of the key; the left child holds keys whose bit is 0.
 3. The empty tree's root is the tagged digest `memory/empty` of nothing.
-4. The shape depends on the set of keys alone (history-independent); `put` and `delete` cost O(log n) and share
+4. The shape depends on the set of keys alone (history-independent); `put` and `delete` cost O(log n) and
+   share
    every untouched node with the tree they came from.
-5. A proof is the way from the root that a key's bits take, down to the leaf it ends in. If that leaf has the key,
+5. A proof is the way from the root that a key's bits take, down to the leaf it ends in. If that leaf has the
+   key,
    the key is present; if not, no leaf with that key exists (bit indices increase strictly along the way).
 """
 
@@ -276,7 +279,8 @@ def verify_way(root: bytes, key: bytes, way: Way | None) -> bool | None:
     """Check where the bits of `key` lead in the tree with this root.
 
     Returns:
-        True: the key is present with the way's value digest. False: the key is absent. None: the way proves nothing.
+        True: the key is present with the way's value digest. False: the key is absent. None: the way proves
+        nothing.
     """
     if way is None:
         return False if root == EMPTY_ROOT else None

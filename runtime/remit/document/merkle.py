@@ -1,9 +1,11 @@
 """Merkle tree of an append-only log, after RFC 9162 section 2.1.
 
 Rules
-1. Leaf hash = SHA-256(0x00 ‖ entry); node hash = SHA-256(0x01 ‖ left ‖ right); the empty tree is SHA-256 of nothing.
+1. Leaf hash = SHA-256(0x00 ‖ entry); node hash = SHA-256(0x01 ‖ left ‖ right); the empty tree is SHA-256 of
+   nothing.
 2. A tree of n > 1 leaves splits at the largest power of two smaller than n (2.1.1).
-3. Inclusion and consistency proofs run from the leaf upwards (2.1.3, 2.1.4); verification follows 2.1.3.2 and 2.1.4.2.
+3. Inclusion and consistency proofs run from the leaf upwards (2.1.3, 2.1.4); verification follows 2.1.3.2
+   and 2.1.4.2.
 
 All functions take and give leaf *hashes*, never entries, except `leaf_hash`.
 """

@@ -40,7 +40,8 @@ class Tool:
         name: its name and its Cedar action; ASCII letters, digits, `_`, `-`.
         description: what the model is told.
         parameters: JSON Schema (type object) of the arguments.
-        effect: read (changes nothing), write (changes the owner's data), external (leaves the owner's systems).
+        effect: read (changes nothing), write (changes the owner's data), external (leaves the owner's
+            systems).
         source: where it runs: `{"python": "module:function"}` or
             `{"mcp": {"command": […]} | {"url": …}, "tool": …}`; extra members belong to the tool adapter.
         rules: permission rules that stand at this tool.
@@ -116,7 +117,8 @@ class Governance:
     """What binds the agent.
 
     Args:
-        attributes: the agent's typed attributes; `jurisdiction`, `risk_tier` and `owner` are required strings.
+        attributes: the agent's typed attributes; `jurisdiction`, `risk_tier` and `owner` are required
+            strings.
         caller_schema: JSON Schema (type object) of the attributes an embedder gives to a caller.
         environment_schema: JSON Schema (type object) of `context.environment`.
         environment: declared default values of the environment.
@@ -191,7 +193,8 @@ class Identity:
     Args:
         agent: digest of the genesis revision; stays the same as revisions follow.
         revision: digest of exactly this content.
-        fields: digest of each field and `x-` member; the manifest's `fields`, so that a mismatch can name the field.
+        fields: digest of each field and `x-` member; the manifest's `fields`, so that a mismatch can name
+            the field.
         signatures: DSSE envelopes over the manifest.
     """
 

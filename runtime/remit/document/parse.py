@@ -2,9 +2,11 @@
 
 Rules
 1. The carrier is read by `carriers` (rule R1); a value that did not come through one is checked all the same.
-2. All six fields are required; unknown members are refused except `x-…`, which are hashed. Entries, payloads and
+2. All six fields are required; unknown members are refused except `x-…`, which are hashed. Entries, payloads
+   and
    `identity` take no `x-` members, because no digest would cover them.
-3. Every digest is recomputed from the received value, never from a typed view, and a mismatch names the field.
+3. Every digest is recomputed from the received value, never from a typed view, and a mismatch names the
+   field.
 4. Signatures are checked for shape here; whether to trust them is the verifier's business (`signing`).
 """
 
@@ -227,7 +229,8 @@ def document_value(document: Document) -> JsonObject:
 def serialize_document(document: Document, *, format: Format = "json") -> bytes:  # noqa: A002  # the seam's name
     """Write a document to a carrier.
 
-    JSON is indented for people, with one memory entry and one operation a line, so that revisions compare well.
+    JSON is indented for people, with one memory entry and one operation a line, so that revisions compare
+    well.
     """
     value = document_value(document)
     if format != "json":

@@ -1,9 +1,11 @@
 """Revisions: how an agent comes to be, and how one revision follows another.
 
 Rules
-1. `genesis` makes revision 0 from the field values; its log holds one operation with a 128-bit nonce and nothing
+1. `genesis` makes revision 0 from the field values; its log holds one operation with a 128-bit nonce and
+   nothing
    that depends on a clock, a host or a person.
-2. `revise` makes a child: one operation is appended that names the revision before, exactly the fields whose digest
+2. `revise` makes a child: one operation is appended that names the revision before, exactly the fields whose
+   digest
    changed, and the decision that allowed it. The child carries no signatures.
 3. `fork` makes a new genesis that names its parent; agent ids differ from there on.
 4. An operation says nothing about the content of memory; erased entries are named by their commitments alone.
@@ -38,7 +40,8 @@ def genesis(
     """Make the first revision of a new agent.
 
     Args:
-        fields: governance, capabilities, memory (blocks; entries in full or absent) and execution_state, and top-level
+        fields: governance, capabilities, memory (blocks; entries in full or absent) and execution_state, and
+            top-level
             `x-` members; derived members (count, root, lineage, identity) are computed and need not be there.
         nonce: 32 hexadecimal digits; fresh randomness, or for imports a digest's first half.
         operation: `create`, `import` or `fork`.

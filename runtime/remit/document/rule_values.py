@@ -1,6 +1,7 @@
 """Rules as they stand in a document, read into `Rule` values.
 
-A rule is either plain Cedar (`cedar` alone) or structured. Its place gives the default effect and the actions that
+A rule is either plain Cedar (`cedar` alone) or structured. Its place gives the default effect and the
+actions that
 `on` may name; see `PLACES`.
 """
 

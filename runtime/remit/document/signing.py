@@ -1,10 +1,12 @@
 """Signatures: DSSE envelopes over a revision's manifest, Ed25519 only.
 
 Rules
-1. The payload is the manifest's bytes, the type `application/vnd.remit.revision+json`; what is signed is DSSE's PAE.
+1. The payload is the manifest's bytes, the type `application/vnd.remit.revision+json`; what is signed is
+   DSSE's PAE.
 2. The verifier recomputes the manifest and requires byte equality with the payload.
 3. Keys come from the verifier's `TrustPolicy`, never from the document; the algorithm is fixed by the key.
-4. A signature by an unknown key, outside its key's validity or that does not verify refuses the whole; so does having
+4. A signature by an unknown key, outside its key's validity or that does not verify refuses the whole; so
+   does having
    fewer trusted signatures than the policy's threshold.
 """
 
@@ -225,7 +227,8 @@ def verify_document_signatures(document: Document, trust: TrustPolicy, *, now: s
         Names of the trusted keys that signed, sorted.
 
     Raises:
-        DocumentError: a signature is tampered with, expired, foreign or about other content, or trusted ones are missing.
+        DocumentError: a signature is tampered with, expired, foreign or about other content, or trusted ones
+        are missing.
     """
     if TIME.fullmatch(now) is None:
         raise DocumentError(Fault(message=f"the time `{printable(now)}` is not {SHAPES[TIME]}"))

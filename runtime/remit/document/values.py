@@ -32,7 +32,8 @@ def canonical_bytes(value: JsonValue) -> bytes:
     Raises:
         ValueError: the value lies outside the I-JSON domain (callers pass checked values).
     """
-    # Where keys are ASCII and no float occurs, sorting and number forms of the C encoder are those of RFC 8785
+    # Where keys are ASCII and no float occurs, sorting and number forms of the C encoder are those of RFC
+    # 8785
     # (a property test compares the two); everything else goes to the library that is the definition.
     if _is_plain(value):
         return _encode(value).encode()
@@ -114,7 +115,8 @@ def admit_value(value: object) -> tuple[JsonValue, tuple[tuple[str, str], ...]]:
         value: what a carrier other than JSON text gave.
 
     Returns:
-        The admitted copy (integral floats as ints), and `(pointer, what is wrong)` of everything outside the domain;
+        The admitted copy (integral floats as ints), and `(pointer, what is wrong)` of everything outside the
+        domain;
         the copy is only meaningful when there is nothing wrong.
     """
     wrong: list[tuple[str, str]] = []

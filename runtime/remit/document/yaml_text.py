@@ -1,8 +1,10 @@
 """YAML as a carrier of JSON values: the syntax of YAML, the scalars of JSON.
 
 Rules
-1. Only `true`, `false`, `null` and JSON numbers, written plain, are not strings: `no`, `012`, `12:30:45` and dates are.
-2. Anchors, aliases, tags, directives and further documents are refused, so nothing can be expanded or constructed.
+1. Only `true`, `false`, `null` and JSON numbers, written plain, are not strings: `no`, `012`, `12:30:45` and
+   dates are.
+2. Anchors, aliases, tags, directives and further documents are refused, so nothing can be expanded or
+   constructed.
 3. Mapping keys are strings and occur once; an empty value is refused (write `null` or `""`).
 4. At most 64 levels deep, checked before descending; at most `MAX_YAML_BYTES` bytes.
 5. Values then obey rule R1 like those of JSON text.
@@ -310,5 +312,6 @@ def _flow(value: JsonValue) -> str:
 
 
 def _quoted(text: str) -> str:
-    # JSON's short and \u00xx escapes mean the same in YAML 1.2.2 section 5.7; what YAML may not hold raw is escaped too.
+    # JSON's short and \u00xx escapes mean the same in YAML 1.2.2 section 5.7; what YAML may not hold raw is
+    # escaped too.
     return _UNPRINTABLE.sub(lambda mark: f"\\u{ord(mark.group()):04x}", canonical_bytes(text).decode())
