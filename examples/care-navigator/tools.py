@@ -1,6 +1,7 @@
 """The care navigator's tools: typed functions on a local SQLite file.
 
-The file is named by the environment variable `CARE_NAVIGATOR_DB`, else it is `clinics.sqlite3` beside this module.
+The file is named by the environment variable `CARE_NAVIGATOR_DB`.
+Without it, it is `clinics.sqlite3` beside this module.
 It is created and filled with a few clinics on first use.
 """
 
@@ -68,7 +69,8 @@ def find_clinic(speciality: str, city: str) -> Found:
     """
     with closing(_database()) as connection:
         rows = connection.execute(
-            "SELECT clinic_id, name FROM clinics WHERE speciality = lower(?) AND lower(city) = lower(?) ORDER BY 1",
+            "SELECT clinic_id, name FROM clinics"
+            " WHERE speciality = lower(?) AND lower(city) = lower(?) ORDER BY clinic_id",
             (speciality, city),
         ).fetchall()
     return Found(clinics=[Clinic(clinic_id=row[0], name=row[1]) for row in rows])

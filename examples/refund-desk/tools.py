@@ -83,7 +83,13 @@ def _order(connection: sqlite3.Connection, order_id: str) -> Order:
         raise ValueError(f"there is no order `{order_id}`")
     order_id, customer, item, paid, status, iban, refunded = row
     return Order(
-        order_id=order_id, customer=customer, item=item, paid=paid, refunded=refunded, status=status, iban=iban
+        order_id=order_id,
+        customer=customer,
+        item=item,
+        paid=paid,
+        refunded=refunded,
+        status=status,
+        iban=iban,
     )
 
 

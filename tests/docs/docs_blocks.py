@@ -63,7 +63,9 @@ def blocks_of(page: Path) -> tuple[Block, ...]:
         if fence:
             if line.strip() == fence:
                 text = "\n".join(body) + "\n"
-                found.append(Block(page=page, line=start, language=language, text=text, directives=directives))
+                found.append(
+                    Block(page=page, line=start, language=language, text=text, directives=directives)
+                )
                 fence, directives = "", {}
             else:
                 body.append(line)

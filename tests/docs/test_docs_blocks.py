@@ -49,7 +49,11 @@ def _kind(block: Block) -> str:
         return "cases"
     if isinstance(value, dict) and ("rules" in value and "spec" not in value):
         return "rules"
-    if isinstance(value, list) and value and all(isinstance(item, dict) and ("id" in item or "cedar" in item) for item in value):
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(item, dict) and ("id" in item or "cedar" in item) for item in value)
+    ):
         return "rules"
     if isinstance(value, dict) and "spec" in value:
         return "agent"
@@ -71,16 +75,18 @@ def _check(project: Path) -> list[str]:
     built = build_project(project)
     image = compile_governance(built.document, origins=built.origins)
     engine = CedarEngine(image)
-    results = [run_case(case, document=built.document, engine=engine, image=image) for case in read_cases(project)]
+    results = [
+        run_case(case, document=built.document, engine=engine, image=image) for case in read_cases(project)
+    ]
     return [f"{result.case.name}: {problem}" for result in results for problem in result.problems]
 
 
 def test_every_block_is_of_a_language_that_the_tests_know() -> None:
-    assert [] == [block.name for block in BLOCKS if block.language not in (*RUN, *SHOWN)]
+    assert [block.name for block in BLOCKS if block.language not in (*RUN, *SHOWN)] == []
 
 
 def test_every_block_that_is_not_run_says_why_with_a_known_reason() -> None:
-    assert [] == [block.name for block in SKIPPED if block.directives["skip"] not in SKIP_REASONS]
+    assert [block.name for block in SKIPPED if block.directives["skip"] not in SKIP_REASONS] == []
 
 
 @pytest.mark.parametrize("block", [pytest.param(block, id=block.name) for block in SKIPPED])
@@ -129,7 +135,7 @@ def test_a_yaml_block_is_a_rule_that_compiles_or_a_case_that_holds(block: Block,
         project = _project(tmp_path, rules[-1])
         (project / "rules" / "block.yaml").write_text(rules[-1].text, encoding="utf-8")
         (project / "cases" / "block.yaml").write_text(block.text, encoding="utf-8")
-        assert [] == _check(project)
+        assert _check(project) == []
         return
     project = _project(tmp_path, block)
     if kind == "agent":
@@ -145,14 +151,16 @@ def test_a_yaml_block_is_a_rule_that_compiles_or_a_case_that_holds(block: Block,
     (project / "rules" / "block.yaml").write_text(block.text, encoding="utf-8")
     expected = block.directives.get("fails")
     if expected is None:
-        assert [] == _check(project)
+        assert _check(project) == []
         return
     with pytest.raises((DocumentError, PolicyError), match=expected):
         _check(project)
 
 
 def _environment(home: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG", "SYSTEMROOT", "TMPDIR")}
+    kept = {
+        key: value for key, value in os.environ.items() if key in ("PATH", "LANG", "SYSTEMROOT", "TMPDIR")
+    }
     return {
         **kept,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}",
@@ -175,11 +183,11 @@ _RUNNER = textwrap.dedent("""
 
 
 def _python_pages() -> list[object]:
-    found: list[object] = []
-    for page in pages():
-        if any(block.language == "python" and "skip" not in block.directives for block in blocks_of(page)):
-            found.append(pytest.param(page, id=page.relative_to(REPO).as_posix()))
-    return found
+    return [
+        pytest.param(page, id=page.relative_to(REPO).as_posix())
+        for page in pages()
+        if any(block.language == "python" and "skip" not in block.directives for block in blocks_of(page))
+    ]
 
 
 @pytest.mark.parametrize("page", _python_pages())
@@ -202,7 +210,7 @@ def test_the_python_blocks_of_a_page_run_in_order(page: Path, tmp_path: Path) ->
         env=_environment(tmp_path),
         timeout=120,
     )
-    assert (0, "") == (done.returncode, done.stderr), done.stdout
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
 def _build(project: Path) -> None:
@@ -226,11 +234,11 @@ def _commands(text: str) -> list[tuple[str, str]]:
 
 
 def _console_pages() -> list[object]:
-    found: list[object] = []
-    for page in pages():
-        if any(block.language == "console" and "skip" not in block.directives for block in blocks_of(page)):
-            found.append(pytest.param(page, id=page.relative_to(REPO).as_posix()))
-    return found
+    return [
+        pytest.param(page, id=page.relative_to(REPO).as_posix())
+        for page in pages()
+        if any(block.language == "console" and "skip" not in block.directives for block in blocks_of(page))
+    ]
 
 
 @pytest.mark.parametrize("page", _console_pages())
@@ -252,9 +260,13 @@ def test_the_console_blocks_of_a_page_do_what_they_show(page: Path, tmp_path: Pa
                 timeout=120,
             )
             code = int(block.directives.get("exit", "0")) if number == len(commands) - 1 else 0
-            assert (code, "") == (done.returncode, "" if code == done.returncode else done.stdout), f"{block.name}: {command}"
+            assert (code, "") == (done.returncode, "" if code == done.returncode else done.stdout), (
+                f"{block.name}: {command}"
+            )
             if expected:
-                assert matches(expected, done.stdout), f"{block.name}: {command}\nexpected:\n{expected}\ngot:\n{done.stdout}"
+                assert matches(expected, done.stdout), (
+                    f"{block.name}: {command}\nexpected:\n{expected}\ngot:\n{done.stdout}"
+                )
             assert "Traceback" not in done.stdout, f"{block.name}: {command}"
 
 

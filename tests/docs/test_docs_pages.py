@@ -37,15 +37,15 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
                 headings = {_anchor(text.lstrip("#")) for _, text in prose_of(place) if text.startswith("#")}
                 if anchor not in headings:
                     broken.append(f"{number}: {target} has no such heading")
-    assert [] == broken
+    assert broken == []
 
 
 @pytest.mark.parametrize("page", _ids(DECISIONS))
 def test_every_decision_record_says_context_options_decision_and_what_is_lost(page: Path) -> None:
     headings = [line.removeprefix("## ").strip() for _, line in prose_of(page) if line.startswith("## ")]
-    assert ["Context", "Options", "Decision", "What we lose"] == [
+    assert [
         heading for heading in headings if heading in {"Context", "Options", "Decision", "What we lose"}
-    ]
+    ] == ["Context", "Options", "Decision", "What we lose"]
 
 
 def test_decision_records_are_numbered_without_a_gap() -> None:
@@ -60,17 +60,21 @@ def test_every_run_time_dependency_has_its_reason() -> None:
     assert extras is not None
     names = set(re.findall(r'"([A-Za-z0-9._-]+)[>=<\[]', listed.group(1) + extras.group(1))) - {"remit"}
     page = (REPO / "docs" / "adr" / "0002-dependencies.md").read_text(encoding="utf-8")
-    assert [] == sorted(name for name in names if f"`{name}`" not in page)
+    assert sorted(name for name in names if f"`{name}`" not in page) == []
 
 
 def test_every_word_of_the_glossary_is_used() -> None:
     glossary = REPO / "docs" / "glossary.md"
-    words = [match.group(1) for _, line in prose_of(glossary) if (match := re.match(r"\| ([a-z][a-z -]*) \|", line))]
+    words = [
+        match.group(1)
+        for _, line in prose_of(glossary)
+        if (match := re.match(r"\| ([a-z][a-z -]*) \|", line))
+    ]
     words.remove("word")
     others = " ".join(page.read_text(encoding="utf-8") for page in pages() if page != glossary)
     text = re.sub(r"[\s_]+", " ", others.lower())
     assert len(words) > 40
-    assert [] == [word for word in words if word not in text]
+    assert [word for word in words if word not in text] == []
     assert sorted(words) == words
 
 
@@ -85,7 +89,7 @@ def test_prose_holds_one_sentence_a_line(page: Path) -> None:
         plain = re.sub(r"\b(e\.g|i\.e|etc|vs|cf)\.", "", plain)
         if re.search(r"[a-z0-9)x\"»][.!?] +[A-Z`]", plain):
             found.append(f"{number}: {text}")
-    assert [] == found
+    assert found == []
 
 
 def _tracked() -> tuple[Path, ...]:
@@ -117,4 +121,4 @@ def test_no_file_names_a_machine_path_or_a_package_index() -> None:
         for number, line in enumerate(text.splitlines(), 1):
             if _MACHINE.search(line):
                 found.append(f"{path.relative_to(REPO).as_posix()}:{number}: {line.strip()[:100]}")
-    assert [] == found
+    assert found == []

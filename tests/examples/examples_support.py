@@ -10,10 +10,12 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from remit.document.model import Document
 from remit.project.build import build_project
+
+if TYPE_CHECKING:
+    from remit.document.model import Document
 
 REPO = Path(__file__).resolve().parents[2]
 EXAMPLES = ("refund-desk", "care-navigator")
@@ -54,7 +56,11 @@ def build(project: Path) -> Document:
 
 def remit(*arguments: str, cwd: Path, code: int | None = 0, timeout_s: float = 120) -> dict[str, Any]:
     """Run the command line in a process of its own with `--json` and return what it wrote."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("REMIT_STORE", "REFUND_", "CARE_"))}
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("REMIT_STORE", "REFUND_", "CARE_"))
+    }
     done = subprocess.run(
         [sys.executable, "-m", "remit.cli.main", *arguments, "--json"]
         if not (Path(sys.executable).parent / "remit").exists()

@@ -20,7 +20,11 @@ def _top_level(value: object, original: dict[str, object]) -> set[str]:
     if not isinstance(value, dict):
         return set(original)
     names = value.keys() | original.keys()
-    return {name for name in names if value.get(name) != original.get(name) or (name in value) != (name in original)}
+    return {
+        name
+        for name in names
+        if value.get(name) != original.get(name) or (name in value) != (name in original)
+    }
 
 
 def _strict(data: bytes) -> object:
@@ -56,7 +60,7 @@ def test_every_flipped_byte_that_changes_the_meaning_is_refused_and_named(shard:
         else:
             if value != original:
                 accepted.append(place)
-    assert ([], []) == (accepted[:5], unnamed[:5])
+    assert (accepted[:5], unnamed[:5]) == ([], [])
 
 
 def _names(fault: object, field: str) -> bool:
@@ -73,4 +77,4 @@ def test_a_document_cut_short_at_any_length_is_refused() -> None:
         except DocumentError:
             continue
         accepted.append(length)
-    assert [] == accepted
+    assert accepted == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from examples_support import EXAMPLES, MODEL_SHA256, REPO, build, copy_example
@@ -15,7 +15,12 @@ from remit.policy.compile import compile_governance
 from remit.project.build import build_project
 from remit.project.cases import CaseResult, read_cases, run_case
 
-_BASE = frozenset({"remit.continue", "remit.operator-stop", "remit.terminated-acts", "remit.terminated-target"})
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BASE = frozenset(
+    {"remit.continue", "remit.operator-stop", "remit.terminated-acts", "remit.terminated-target"}
+)
 _FOR_LATER_TOOLS = frozenset({"no-external-tools"})
 """House rules that no tool of today meets; no request can show them."""
 
@@ -25,14 +30,16 @@ def _results(name: str) -> tuple[CaseResult, ...]:
     built = build_project(folder)
     image = compile_governance(built.document, origins=built.origins)
     engine = CedarEngine(image)
-    return tuple(run_case(case, document=built.document, engine=engine, image=image) for case in read_cases(folder))
+    return tuple(
+        run_case(case, document=built.document, engine=engine, image=image) for case in read_cases(folder)
+    )
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_case_of_an_example_holds(name: str) -> None:
     results = _results(name)
     assert len(results) >= 20
-    assert [] == [f"{result.case.name}: {problem}" for result in results for problem in result.problems]
+    assert [f"{result.case.name}: {problem}" for result in results for problem in result.problems] == []
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -40,13 +47,13 @@ def test_every_rule_of_an_example_decides_at_least_one_case(name: str) -> None:
     image = compile_governance(build(REPO / "examples" / name))
     deciding = {rule for result in _results(name) if result.verdict for rule in result.verdict.rules}
     own = {rule for rule in image.rules if not rule.startswith("remit.")}
-    assert [] == sorted(own - deciding - _FOR_LATER_TOOLS)
+    assert sorted(own - deciding - _FOR_LATER_TOOLS) == []
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_rule_of_an_example_gives_its_reason(name: str) -> None:
     image = compile_governance(build(REPO / "examples" / name))
-    assert [] == [rule.id for rule in image.rules.values() if not rule.because]
+    assert [rule.id for rule in image.rules.values() if not rule.because] == []
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -69,7 +76,7 @@ def test_an_example_keeps_its_identity_in_every_carrier(name: str, carrier: str)
 def test_the_embedded_model_of_an_example_is_named_by_the_digest_of_its_weights(name: str) -> None:
     local = build(REPO / "examples" / name).backend("local")
     assert local is not None
-    assert ("llama-cpp", MODEL_SHA256) == (local.adapter, local.config["model_sha256"])
+    assert (local.adapter, local.config["model_sha256"]) == ("llama-cpp", MODEL_SHA256)
 
 
 def test_the_care_navigator_declares_its_tools_as_its_functions_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +87,9 @@ def test_the_care_navigator_declares_its_tools_as_its_functions_are(monkeypatch:
     document = build(REPO / "examples" / "care-navigator")
     for tool in document.capabilities.tools:
         described = describe_function(getattr(tools, tool.name))
-        declared = {key: value for key, value in described.parameters.items() if key != "additionalProperties"}
+        declared = {
+            key: value for key, value in described.parameters.items() if key != "additionalProperties"
+        }
         assert (tool.description, tool.parameters) == (described.description, declared)
     monkeypatch.delitem(__import__("sys").modules, "tools", raising=False)
 
@@ -88,4 +97,4 @@ def test_the_care_navigator_declares_its_tools_as_its_functions_are(monkeypatch:
 def test_base_rules_are_part_of_every_example() -> None:
     for name in EXAMPLES:
         image = compile_governance(build(REPO / "examples" / name))
-        assert _BASE <= image.rules.keys()
+        assert image.rules.keys() >= _BASE

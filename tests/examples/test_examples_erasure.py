@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from examples_support import build, copy_example, holding, remit, rows
@@ -11,6 +11,9 @@ from remit import Caller, Runtime
 from remit.document.entries import prove, verify_proof
 from remit.document.parse import parse_document, serialize_document
 from remit_adapters.sqlite_store import SqliteStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NORA = Caller(id="nora", roles=("care",), attributes={"jurisdiction": "EU"})
 PIA = Caller(id="pia", roles=("privacy-officer",), attributes={"jurisdiction": "EU"})
@@ -47,24 +50,28 @@ def _remember(runtime: Runtime) -> None:
 def test_a_request_books_an_appointment(navigator: Path) -> None:
     with _open(navigator) as runtime:
         result = runtime.run("Book cardiology in Vienna for P-100 on 2026-12-01.", caller=NORA)
-    assert "completed" == result.status
-    assert [("C-1", "P-100")] == rows(navigator / "clinics.sqlite3", "SELECT clinic_id, patient_id FROM appointments")
+    assert result.status == "completed"
+    assert rows(navigator / "clinics.sqlite3", "SELECT clinic_id, patient_id FROM appointments") == [
+        ("C-1", "P-100")
+    ]
 
 
 def test_health_data_keeps_a_turn_away_from_a_back_end_overseas(navigator: Path) -> None:
     with _open(navigator, backend="scripted-overseas") as runtime:
         before = runtime.run("Book it.", caller=NORA)
-        assert "completed" == before.status
+        assert before.status == "completed"
         _remember(runtime)
         after = runtime.run("Book it.", caller=NORA)
-    assert "completed" != after.status
-    assert ("deny", ("health-data-stays",)) in [(s.verdict, s.rules) for s in after.steps if s.action == "dispatch"]
+    assert after.status != "completed"
+    assert ("deny", ("health-data-stays",)) in [
+        (s.verdict, s.rules) for s in after.steps if s.action == "dispatch"
+    ]
 
 
 def test_health_data_may_go_to_the_back_end_in_the_same_region(navigator: Path) -> None:
     with _open(navigator) as runtime:
         _remember(runtime)
-        assert "completed" == runtime.run("Book it.", caller=NORA).status
+        assert runtime.run("Book it.", caller=NORA).status == "completed"
 
 
 def test_only_the_care_role_reads_care_notes(navigator: Path) -> None:
@@ -90,18 +97,18 @@ def test_only_privacy_officers_take_notes_away_and_one_person_at_a_time(navigato
 def test_after_erasure_nothing_of_the_person_is_left_and_everything_still_verifies(navigator: Path) -> None:
     with _open(navigator) as runtime:
         _remember(runtime)
-        assert "completed" == runtime.run("Book cardiology in Vienna for P-100.", caller=NORA).status
+        assert runtime.run("Book cardiology in Vienna for P-100.", caller=NORA).status == "completed"
         filled = runtime.document
         assert not runtime.erase("care_notes", by=NORA, subject=SUBJECT).allowed
-        assert [] != holding(navigator / ".remit", (NOTE, WISH))
+        assert holding(navigator / ".remit", (NOTE, WISH)) != []
         for block in ("care_notes", "preferences"):
             assert runtime.erase(block, by=PIA, subject=SUBJECT).allowed
         erased = runtime.document
-        assert [] == runtime.recall("care_notes", by=NORA, subject=SUBJECT).value
+        assert runtime.recall("care_notes", by=NORA, subject=SUBJECT).value == []
         assert OTHER in str(runtime.recall("care_notes", by=NORA, subject="P-200").value)
     assert filled.identity.agent == erased.identity.agent
     assert filled.memory.value["root"] == erased.memory.value["root"]
-    assert 3 == erased.memory.value["count"]
+    assert erased.memory.value["count"] == 3
 
     written = serialize_document(erased)
     (navigator / "after.agent.json").write_bytes(written)
@@ -110,24 +117,26 @@ def test_after_erasure_nothing_of_the_person_is_left_and_everything_still_verifi
     for entry in filled.memory.tree:
         assert verify_proof(str(again.memory.value["root"]), prove(again.memory, entry.id))
 
-    assert [] == holding(navigator, (NOTE, "zyprofenol", WISH, "Quillfeather"))
+    assert holding(navigator, (NOTE, "zyprofenol", WISH, "Quillfeather")) == []
     assert SUBJECT.encode() not in written
     assert remit("ledger", "verify", "--store", ".remit", cwd=navigator, code=0)
     assert remit("verify", "after.agent.json", cwd=navigator, code=0)
 
 
-def test_the_persons_id_can_be_erased_from_the_ledgers_contents_too_and_the_ledger_still_verifies(navigator: Path) -> None:
+def test_the_persons_id_can_be_erased_from_the_ledgers_contents_too_and_the_ledger_still_verifies(
+    navigator: Path,
+) -> None:
     with _open(navigator) as runtime:
         _remember(runtime)
         for block in ("care_notes", "preferences"):
             assert runtime.erase(block, by=PIA, subject=SUBJECT).allowed
         store = runtime.store
         naming = [record.index for record in store.records() if SUBJECT in str(record.content)]
-        assert [] != naming
-        assert [] == [record.index for record in store.records() if SUBJECT in str(record.value)]
+        assert naming != []
+        assert [record.index for record in store.records() if SUBJECT in str(record.value)] == []
         assert isinstance(store, SqliteStore)
         store.erase_content(*naming, by="pia", reason="erasure request 17")
-    assert [] == holding(navigator, (SUBJECT, NOTE, WISH))
+    assert holding(navigator, (SUBJECT, NOTE, WISH)) == []
     assert remit("ledger", "verify", "--store", ".remit", cwd=navigator, code=0)
 
 
@@ -136,4 +145,4 @@ def test_erasing_twice_is_harmless(navigator: Path) -> None:
         _remember(runtime)
         first = runtime.erase("care_notes", by=PIA, subject=SUBJECT)
         second = runtime.erase("care_notes", by=PIA, subject=SUBJECT)
-    assert (1, True, []) == (len(first.value), second.allowed, second.value)  # type: ignore[arg-type]  # a list of ids
+    assert (len(first.value), second.allowed, second.value) == (1, True, [])  # type: ignore[arg-type]  # a list of ids

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from examples_support import SCENES, build, copy_example, remit, rows, with_transcript
 
 from remit import Caller, Runtime
 from remit.document.parse import serialize_document
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ANA = Caller(id="ana", roles=("clerk",), attributes={"jurisdiction": "EU"})
 BOB = Caller(id="bob", roles=("clerk",), attributes={"jurisdiction": "US"})
@@ -37,8 +40,8 @@ def _decided(result: object, action: str) -> list[tuple[str, tuple[str, ...]]]:
 def test_a_small_refund_changes_the_file(desk: Path) -> None:
     with _open(desk, "small-refund") as runtime:
         result = runtime.run(SCENES["small-refund"], caller=ANA)
-    assert ("completed", [("allow", ("refund",))]) == (result.status, _decided(result, "refund"))
-    assert [("A-1001", 40)] == rows(desk / "desk.sqlite3", REFUNDS)
+    assert (result.status, _decided(result, "refund")) == ("completed", [("allow", ("refund",))])
+    assert rows(desk / "desk.sqlite3", REFUNDS) == [("A-1001", 40)]
 
 
 def test_the_model_never_sees_the_customers_account(desk: Path) -> None:
@@ -47,60 +50,66 @@ def test_the_model_never_sees_the_customers_account(desk: Path) -> None:
         runtime.run(SCENES["lookup"], caller=ANA, on_event=events.append)
     finished = [event for event in events if type(event).__name__ == "ToolFinished"]
     assert "[redacted]" in str(finished)
-    assert [] == [event for event in events if "DE02120300000000202051" in str(event)]
+    assert [event for event in events if "DE02120300000000202051" in str(event)] == []
 
 
 def test_a_refund_over_the_ceiling_is_refused_by_name_and_nothing_is_paid(desk: Path) -> None:
     with _open(desk, "too-large") as runtime:
         result = runtime.run(SCENES["too-large"], caller=ANA)
-    assert ("completed", [("deny", ("refund-ceiling",))]) == (result.status, _decided(result, "refund"))
+    assert (result.status, _decided(result, "refund")) == ("completed", [("deny", ("refund-ceiling",))])
     assert not (desk / "desk.sqlite3").exists() or rows(desk / "desk.sqlite3", REFUNDS) == []
 
 
 def test_a_clerk_from_elsewhere_starts_nothing(desk: Path) -> None:
     with _open(desk, "small-refund") as runtime:
         result = runtime.run(SCENES["small-refund"], caller=BOB)
-    assert "denied" == result.status
-    assert [("activate", "deny", ("own-jurisdiction",))] == [(s.action, s.verdict, s.rules) for s in result.steps]
+    assert result.status == "denied"
+    assert [(s.action, s.verdict, s.rules) for s in result.steps] == [
+        ("activate", "deny", ("own-jurisdiction",))
+    ]
     assert not (desk / "desk.sqlite3").exists()
 
 
 def test_a_run_ends_when_its_budget_is_used_up(desk: Path) -> None:
     with _open(desk, "budget") as runtime:
         result = runtime.run(SCENES["budget"], caller=ANA, environment={"call_budget": 1})
-    assert "terminated" == result.status
-    assert ("continue", "deny", ("run-budget",)) == (
+    assert result.status == "terminated"
+    assert (
         result.steps[-1].action,
         result.steps[-1].verdict,
         result.steps[-1].rules,
-    )
+    ) == ("continue", "deny", ("run-budget",))
     assert "budget" in result.reason
 
 
 def test_a_freeze_stops_refunds_for_as_long_as_it_lasts(desk: Path) -> None:
     with _open(desk, "small-refund") as runtime:
         frozen = runtime.run(SCENES["small-refund"], caller=ANA, environment={"freeze": True})
-        assert [("deny", ("month-end-freeze",))] == _decided(frozen, "refund")
+        assert _decided(frozen, "refund") == [("deny", ("month-end-freeze",))]
         thawed = runtime.run(SCENES["small-refund"], caller=ANA)
-        assert [("allow", ("refund",))] == _decided(thawed, "refund")
-    assert [("A-1001", 40)] == rows(desk / "desk.sqlite3", REFUNDS)
+        assert _decided(thawed, "refund") == [("allow", ("refund",))]
+    assert rows(desk / "desk.sqlite3", REFUNDS) == [("A-1001", 40)]
 
 
 def test_a_large_refund_is_paid_once_after_another_person_approved_it(desk: Path) -> None:
     with _open(desk, "large-refund") as runtime:
         waiting = runtime.run(SCENES["large-refund"], caller=ANA)
-        assert "awaiting_approval" == waiting.status
+        assert waiting.status == "awaiting_approval"
         assert waiting.pending is not None
-        own = runtime.approve(waiting.pending.id, by=Caller(id="ana", roles=("clerk", "risk-officer"), attributes={"jurisdiction": "EU"}), reason="mine")
+        own = runtime.approve(
+            waiting.pending.id,
+            by=Caller(id="ana", roles=("clerk", "risk-officer"), attributes={"jurisdiction": "EU"}),
+            reason="mine",
+        )
         assert not own.allowed
         roleless = runtime.approve(waiting.pending.id, by=BOB, reason="why not")
         assert not roleless.allowed
         assert not (desk / "desk.sqlite3").exists()
         assert runtime.approve(waiting.pending.id, by=RITA, reason="the parcel was lost").allowed
         done = runtime.resume_run(waiting.run)
-    assert "completed" == done.status
-    assert ["awaiting_approval", "allow"] == [verdict for verdict, _ in _decided(done, "refund")]
-    assert [("A-1002", 900)] == rows(desk / "desk.sqlite3", REFUNDS)
+    assert done.status == "completed"
+    assert [verdict for verdict, _ in _decided(done, "refund")] == ["awaiting_approval", "allow"]
+    assert rows(desk / "desk.sqlite3", REFUNDS) == [("A-1002", 900)]
 
 
 def test_a_refused_approval_pays_nothing(desk: Path) -> None:
@@ -109,7 +118,7 @@ def test_a_refused_approval_pays_nothing(desk: Path) -> None:
         assert waiting.pending is not None
         assert runtime.refuse(waiting.pending.id, by=RITA, reason="the parcel was delivered").allowed
         done = runtime.resume_run(waiting.run)
-    assert "completed" == done.status
+    assert done.status == "completed"
     assert not (desk / "desk.sqlite3").exists() or rows(desk / "desk.sqlite3", REFUNDS) == []
 
 
@@ -117,32 +126,58 @@ def test_the_command_line_stops_for_an_approval_and_goes_on_in_another_process(d
     with_transcript(desk, "large-refund")
     who = ("--as", "ana:clerk", "--attr", "jurisdiction=EU", "--backend", "scripted", "--store", "store")
     waiting = remit("run", ".", "--input", SCENES["large-refund"], *who, cwd=desk, code=4)
-    assert "awaiting_approval" == waiting["status"]
+    assert waiting["status"] == "awaiting_approval"
     approval = waiting["pending"]["id"]
-    refused = remit("approve", approval, "--as", "ana:risk-officer", "--reason", "mine", "--store", "store", cwd=desk, code=3)
+    refused = remit(
+        "approve",
+        approval,
+        "--as",
+        "ana:risk-officer",
+        "--reason",
+        "mine",
+        "--store",
+        "store",
+        cwd=desk,
+        code=3,
+    )
     assert refused
-    remit("approve", approval, "--as", "rita:risk-officer", "--attr", "jurisdiction=EU", "--reason", "lost", "--store", "store", cwd=desk, code=0)
+    remit(
+        "approve",
+        approval,
+        "--as",
+        "rita:risk-officer",
+        "--attr",
+        "jurisdiction=EU",
+        "--reason",
+        "lost",
+        "--store",
+        "store",
+        cwd=desk,
+        code=0,
+    )
     done = remit("resume", waiting["run"], "--store", "store", cwd=desk, code=0)
-    assert "completed" == done["status"]
-    assert [("A-1002", 900)] == rows(desk / "desk.sqlite3", REFUNDS)
+    assert done["status"] == "completed"
+    assert rows(desk / "desk.sqlite3", REFUNDS) == [("A-1002", 900)]
     assert remit("ledger", "verify", "--store", "store", cwd=desk, code=0)
 
 
 def test_the_command_line_ends_each_scene_with_the_promised_code(desk: Path) -> None:
     ana = ("--as", "ana:clerk", "--attr", "jurisdiction=EU", "--backend", "scripted", "--store", "store")
     bob = ("--as", "bob:clerk", "--attr", "jurisdiction=US", "--backend", "scripted", "--store", "store")
-    assert "completed" == remit("run", ".", "--input", "x", *ana, cwd=desk, code=0)["status"]
-    assert "denied" == remit("run", ".", "--input", "x", *bob, cwd=desk, code=3)["status"]
+    assert remit("run", ".", "--input", "x", *ana, cwd=desk, code=0)["status"] == "completed"
+    assert remit("run", ".", "--input", "x", *bob, cwd=desk, code=3)["status"] == "denied"
     budget = remit("run", ".", "--input", "x", "--env", "call_budget=1", *ana, cwd=desk, code=5)
-    assert "terminated" == budget["status"]
+    assert budget["status"] == "terminated"
 
 
 def test_the_cases_pass_on_the_command_line(desk: Path) -> None:
-    assert 0 == remit("check", ".", cwd=desk, code=0)["failed"]
+    assert remit("check", ".", cwd=desk, code=0)["failed"] == 0
 
 
 def test_every_scene_of_the_demonstration_shows_what_it_promises_on_transcripts(tmp_path: Path) -> None:
     from examples_support import REPO
 
-    shown = remit("demo", str(REPO / "examples" / "refund-desk"), "--backend", "scripted", cwd=tmp_path, code=0)
+    shown = remit(
+        "demo", str(REPO / "examples" / "refund-desk"), "--backend", "scripted", cwd=tmp_path, code=0
+    )
     assert shown
