@@ -30,12 +30,12 @@ SCENES = {
 
 
 def copy_example(name: str, folder: Path) -> Path:
-    """Copy an example as a user's checkout holds it."""
+    """Copy an example as a user's checkout holds it, but for its README, which quotes what a test looks for."""
     project = folder / name
     shutil.copytree(
         REPO / "examples" / name,
         project,
-        ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3*", "*.agent.json", ".remit*"),
+        ignore=shutil.ignore_patterns("README.md", "__pycache__", "*.sqlite3*", "*.agent.json", ".remit*"),
     )
     return project
 
