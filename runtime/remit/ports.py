@@ -1,22 +1,26 @@
-"""The seams: Protocols of one to four methods, nothing else. Every adapter of a port passes its published contract.
+"""The seams: Protocols of one to four methods, nothing else.
+
+Every adapter of a port passes its published contract.
 
 Contract suites: `remit.testing.backend_contract`, `store_contract`, `tool_contract`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from remit.document.memory import Entry
-from remit.document.model import Document
-from remit.document.values import JsonObject, JsonValue
-from remit.messages import Turn, TurnEvent
-from remit.permit import Permit
-from remit.records import Draft, Receipt, Record
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from remit.document.memory import Entry
+    from remit.document.model import Document
+    from remit.document.values import JsonObject, JsonValue
+    from remit.messages import Turn, TurnEvent
+    from remit.permit import Permit
+    from remit.records import Draft, Receipt, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,7 +283,7 @@ class BackendContext:
     """What an adapter may know of its surroundings when it is opened.
 
     Args:
-        folder: folder of the project or document, against which relative paths are resolved; None refuses them.
+        folder: folder against which relative paths are resolved; None refuses them.
         environment: environment variables, for secrets that a config names (`api_key_env`).
         models: folder of model weights, one file `<sha256>.gguf` each.
     """

@@ -1,8 +1,8 @@
 """Ledger records: what is written down before and after every effect.
 
 A record is one canonical JSON object (RFC 8785, no floats), the leaf of the ledger's Merkle tree.
-Content that may have to be erased (request context, arguments, results) is not inside the leaf: the leaf holds
-`content` = `sha256:<hex>` of salt ‖ JCS(content), and the salt and the content lie beside it.
+Content that may have to be erased (request context, arguments, results) is not inside the leaf.
+The leaf holds `content` = `sha256:<hex>` of salt ‖ JCS(content); the salt and the content lie beside it.
 
 Kinds
     decision   a request and the engine's and gate's answer (allow, deny, awaiting_approval)
