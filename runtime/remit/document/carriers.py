@@ -96,6 +96,25 @@ def _refuse_tag(*_: object) -> NoReturn:
     raise _TagError("tags are not read")
 
 
+def _decoded(data: bytes) -> object:
+    """Decode one CBOR item that fills `data`; raises what cbor2 raises."""
+    import cbor2
+
+    stream = BytesIO(data)
+    decoder = cbor2.CBORDecoder(
+        stream,
+        tag_hook=_refuse_tag,
+        semantic_decoders=dict.fromkeys(_BUILT_IN_TAGS, _refuse_tag),
+        max_depth=MAX_DEPTH + 1,
+        allow_duplicate_keys=False,
+        strict_hashable_types=True,
+    )
+    item: object = decoder.decode()
+    if stream.tell() != len(data):
+        raise ValueError(f"{len(data) - stream.tell()} bytes follow the value")
+    return item
+
+
 def _parse_cbor(data: bytes, file: str) -> Parsed:
     import cbor2
 
@@ -104,18 +123,7 @@ def _parse_cbor(data: bytes, file: str) -> Parsed:
             Fault(message=f"the input has {len(data)} bytes, more than the {MAX_BYTES} allowed", file=file)
         )
     try:
-        stream = BytesIO(data)
-        decoder = cbor2.CBORDecoder(
-            stream,
-            tag_hook=_refuse_tag,
-            semantic_decoders=dict.fromkeys(_BUILT_IN_TAGS, _refuse_tag),
-            max_depth=MAX_DEPTH + 1,
-            allow_duplicate_keys=False,
-            strict_hashable_types=True,
-        )
-        raw: object = decoder.decode()
-        if stream.tell() != len(data):
-            raise ValueError(f"{len(data) - stream.tell()} bytes follow the value")
+        raw = _decoded(data)
     except (
         cbor2.CBORDecodeError,
         ValueError,
@@ -130,5 +138,14 @@ def _parse_cbor(data: bytes, file: str) -> Parsed:
         ) from None
     value, wrong = admit_value(raw)
     if wrong:
-        raise DocumentError(*(Fault(message=what, file=file, pointer=pointer) for pointer, what in wrong))
+        raise DocumentError(
+            *(
+                Fault(
+                    message=f"{what} in `{printable(pointer)}`" if pointer else what,
+                    file=file,
+                    pointer=pointer,
+                )
+                for pointer, what in wrong
+            )
+        )
     return Parsed(value, file=file)

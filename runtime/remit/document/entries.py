@@ -101,7 +101,8 @@ def payload_faults(block: Block, payload: Payload, conformance: Conformance | No
     """
     checker = Conformance(block.schema) if conformance is None else conformance
     faults = [
-        f"the value{f' at `{pointer}`' if pointer else ''} does not fit the schema of block `{block.name}`: {what}"
+        f"the value{f' at `{pointer}`' if pointer else ''} does not fit the schema of block "
+        f"`{block.name}`: {what}"
         for pointer, what in checker.faults(payload.value)
     ]
     if block.subject and not payload.subject:

@@ -1,9 +1,8 @@
 """Collecting faults while a value is read into typed views.
 
-`FaultLog` gathers every fault with its place; `Members` reads one object of the format, member by member,
-and in the
-end reports what it did not know. Readers go on after a fault with a harmless default; the log refuses the
-whole.
+`FaultLog` gathers every fault with its place and sees that its message names the field.
+`Members` reads one object of the format, member by member, and in the end reports what it did not know.
+Readers go on after a fault with a harmless default; the log refuses the whole.
 """
 
 from __future__ import annotations
@@ -75,6 +74,10 @@ class FaultLog:
             find = self._parsed.place_of_name if at_name else self._parsed.place
             line, column = find(pointer)
             file = self._parsed.file
+        field = pointer.split("/", 2)[1] if pointer else ""
+        # Whoever reads one fault of many must see which field it lies in.
+        if field and f"`{field}`" not in message and f"`/{field}" not in message:
+            message = f"{message} in `{printable(field)}`"
         self.faults.append(
             Fault(message=message, file=file, line=line, column=column, pointer=pointer, hint=hint)
         )

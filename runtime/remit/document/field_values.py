@@ -213,21 +213,24 @@ def _source(tool: Members, log: FaultLog) -> JsonObject:
         members.text("python", shape=PYTHON_SOURCE)
     if mcp:
         members.text("tool", required=False)
-        server = Members(source["mcp"], members.at("mcp"), log)
-        command, url = server.has("command"), server.has("url")
-        if command == url and server.is_object:
-            members.wrong(
-                "mcp", f"has {'both' if command else 'neither'} `command` and `url`", "name exactly one"
-            )
-        if command:
-            for where, word in server.items("command"):
-                if not isinstance(word, str):
-                    log.add(where, f"`{where}` must be a string, not {kind_of(word)}")
-            if server.value.get("command") == []:
-                server.wrong("command", "must name a program")
-        if url:
-            server.text("url")
+        _server(members, log)
     return source
+
+
+def _server(source: Members, log: FaultLog) -> None:
+    """Read the `mcp` member of a tool's source; what else stands in it is the adapter's."""
+    server = Members(source.value["mcp"], source.at("mcp"), log)
+    command, url = server.has("command"), server.has("url")
+    if command == url and server.is_object:
+        source.wrong("mcp", f"has {'both' if command else 'neither'} `command` and `url`", "name exactly one")
+    if command:
+        for where, word in server.items("command"):
+            if not isinstance(word, str):
+                log.add(where, f"`{where}` must be a string, not {kind_of(word)}")
+        if server.value.get("command") == []:
+            server.wrong("command", "must name a program")
+    if url:
+        server.text("url")
 
 
 def _backend(value: JsonValue, pointer: str, log: FaultLog, names: list[str]) -> BackendEntry:

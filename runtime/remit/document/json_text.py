@@ -7,21 +7,24 @@ Rules
 4. At most 64 levels deep, checked before descending.
 5. All faults that leave the text readable are collected; the first that does not ends the reading.
 
-Two readers share these rules. `_quick` is the C scanner of the standard library with hooks that refuse; it
-says
-yes or nothing. `_Scanner` is the definition: it alone words faults and knows places. A property test holds
-them equal.
+Two readers share these rules.
+`_quick` is the C scanner of the standard library with hooks that refuse; it says yes or nothing.
+`_Scanner` is the definition: it alone words faults and knows places.
+A property test holds them equal.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from remit.document.places import Lines, Node, Parsed
 from remit.document.values import MAX_DEPTH, JsonObject, JsonValue, admit_number, has_surrogate, pointer_to
 from remit.errors import DocumentError, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_BYTES = 64 * 1024 * 1024
 """Largest input in bytes; a document of 100,000 memory entries has about half of it."""
@@ -61,8 +64,23 @@ def parse_json(data: bytes, *, file: str = "") -> Parsed:
     return Parsed(value, file=file, text=text, locate=_locate)
 
 
-def decode_text(data: bytes, *, file: str, max_bytes: int = MAX_BYTES) -> str:
+def _reached(text: str) -> str:
+    """Return the pointer at which reading a text that breaks off ends."""
+    scanner = _Scanner(text, "")
+    scanner.read()
+    return scanner.pointer
+
+
+def decode_text(
+    data: bytes, *, file: str, max_bytes: int = MAX_BYTES, reached: Callable[[str], str] = _reached
+) -> str:
     """Decode UTF-8 by rule 1.
+
+    Args:
+        data: the bytes as received.
+        file: name of the input for faults.
+        max_bytes: largest input.
+        reached: gives the pointer at which the text before a bad byte ends.
 
     Raises:
         DocumentError: too large, a byte order mark, or bytes that are no UTF-8.
@@ -91,15 +109,15 @@ def decode_text(data: bytes, *, file: str, max_bytes: int = MAX_BYTES) -> str:
         # The error object ends at the first bad byte, so the text before it decodes.
         before = data[: error.start].decode("utf-8")
         line, column = Lines(before).place(len(before))
-        scanner = _Scanner(before, file)
-        scanner.read()
-        where = f" in `{printable(scanner.pointer)}`" if scanner.pointer else ""
+        pointer = reached(before)
+        where = f" in `{printable(pointer)}`" if pointer else ""
         raise DocumentError(
             Fault(
                 message=f"byte 0x{data[error.start]:02x} is not UTF-8: {error.reason}{where}",
                 file=file,
                 line=line,
                 column=column,
+                pointer=pointer,
                 hint="save the input as UTF-8",
             )
         ) from None
@@ -230,7 +248,7 @@ class _Scanner:
         shown = (found.group() if found else self.text[offset])[:32]
         self._stop(offset, f"expected {what}, found `{printable(shown)}`")
 
-    def _read(self) -> JsonValue:
+    def _read(self) -> JsonValue:  # noqa: C901, PLR0912, PLR0915  # one scanner loop: splitting it costs calls per value
         text = self.text
         stack: list[_Frame] = []
         root: JsonValue = None
@@ -409,6 +427,6 @@ def _join_surrogates(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Show user input on one line, without characters that a terminal would obey or that no UTF-8 can carry."""
+    """Show user input on one line, without characters that a terminal obeys or that no UTF-8 can carry."""
     shown = "".join(mark if mark.isprintable() else f"\\u{ord(mark):04x}" for mark in text[:_MAX_SHOWN])
     return shown if len(text) <= _MAX_SHOWN else f"{shown}…"

@@ -1,4 +1,4 @@
-"""The fields memory and lineage, read into typed views: the two that stand for a log through a Merkle root."""
+"""The fields memory and lineage, read into typed views: each stands for a log through a Merkle root."""
 
 from __future__ import annotations
 

@@ -6,18 +6,17 @@ Rules
 2. Bit 0 is the most significant bit of the key; the left child holds keys whose bit is 0.
 3. The empty tree's root is the tagged digest `memory/empty` of nothing.
 4. The shape depends on the set of keys alone (history-independent); `put` and `delete` cost O(log n) and
-   share
-   every untouched node with the tree they came from.
-5. A proof is the way from the root that a key's bits take, down to the leaf it ends in. If that leaf has the
-   key,
-   the key is present; if not, no leaf with that key exists (bit indices increase strictly along the way).
+   share every untouched node with the tree they came from.
+5. A proof is the way from the root that a key's bits take, down to the leaf it ends in.
+   If that leaf has the key, the key is present; if not, no leaf with that key exists, because bit indices
+   increase strictly along the way.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from remit.document.values import tagged_sha256
 
@@ -126,7 +125,7 @@ class MemoryTree(Generic[T]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MemoryTree):
             return NotImplemented
-        return self.root == other.root and list(self) == list(other)
+        return self.root == other.root and list(self) == list(cast("MemoryTree[object]", other))
 
     def __hash__(self) -> int:
         return hash(self.root)

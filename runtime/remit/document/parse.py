@@ -2,9 +2,8 @@
 
 Rules
 1. The carrier is read by `carriers` (rule R1); a value that did not come through one is checked all the same.
-2. All six fields are required; unknown members are refused except `x-…`, which are hashed. Entries, payloads
-   and
-   `identity` take no `x-` members, because no digest would cover them.
+2. All six fields are required; unknown members are refused except `x-…`, which are hashed. Entries,
+   payloads and `identity` take no `x-` members, because no digest would cover them.
 3. Every digest is recomputed from the received value, never from a typed view, and a mismatch names the
    field.
 4. Signatures are checked for shape here; whether to trust them is the verifier's business (`signing`).

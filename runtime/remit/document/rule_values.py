@@ -99,7 +99,8 @@ class RuleReader:
             if action not in place.actions:
                 self._log.add(
                     pointer_to(members.at("on"), index),
-                    f"`on` names `{printable(action)}`, which is no action of this place in `{printable(pointer)}`",
+                    f"`on` names `{printable(action)}`, which is no action of this place "
+                    f"in `{printable(pointer)}`",
                     hint=nearest(action, place.actions) or f"use one of {', '.join(place.actions)}",
                 )
         rule = Rule(
@@ -155,6 +156,7 @@ class RuleReader:
         if members.is_object and len(found) != 1:
             self._log.add(
                 pointer,
-                f"an obligation has exactly one of `approve` and `redact`, this one has {len(found)} in `{pointer}`",
+                f"an obligation has exactly one of `approve` and `redact`, this one has {len(found)} "
+                f"in `{pointer}`",
             )
         return tuple(found)

@@ -6,8 +6,7 @@ Rules
 2. The verifier recomputes the manifest and requires byte equality with the payload.
 3. Keys come from the verifier's `TrustPolicy`, never from the document; the algorithm is fixed by the key.
 4. A signature by an unknown key, outside its key's validity or that does not verify refuses the whole; so
-   does having
-   fewer trusted signatures than the policy's threshold.
+   does having fewer trusted signatures than the policy's threshold.
 """
 
 from __future__ import annotations
@@ -255,7 +254,8 @@ def verify_document_signatures(document: Document, trust: TrustPolicy, *, now: s
     if not faults and len(trusted) < trust.threshold:
         faults.append(
             Fault(
-                message=f"the document has {len(trusted)} trusted signature(s) in `identity`, {trust.threshold} needed",
+                message=f"the document has {len(trusted)} trusted signature(s) in `identity`, "
+                f"{trust.threshold} needed",
                 pointer=_POINTER,
                 hint=f"have it signed by {_listed(trust)}",
             )
@@ -283,7 +283,10 @@ def _judge(name: str, raw: bytes | None, payload: bytes, trust: TrustPolicy, now
         key = Ed25519PublicKey.from_public_bytes(trust.keys[name])
         key.verify(raw or b"", pre_authentication_encoding(PAYLOAD_TYPE, payload))
     except InvalidSignature:
-        return f"the signature by `{shown}` in `identity` does not verify: it was tampered with or made by another key"
+        return (
+            f"the signature by `{shown}` in `identity` does not verify: "
+            "it was tampered with or made by another key"
+        )
     except ValueError:
         return f"the trusted key `{shown}` is no Ed25519 public key"
     if name in trust.not_before and now < trust.not_before[name]:

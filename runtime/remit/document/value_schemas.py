@@ -71,25 +71,32 @@ def _own_faults(value: JsonValue, root: JsonObject, pointer: str) -> Iterator[tu
     if not isinstance(value, dict):
         return
     for name, member in value.items():
-        place = pointer_to(pointer, name)
-        if name in _VALUE_KEYWORDS:
-            continue
-        if name in ("$ref", "$dynamicRef") and isinstance(member, str):
-            if not member.startswith("#"):
-                yield place, f"the reference `{printable(member)}` leaves the document: only `#…` is followed"
-            elif not _resolves(member, root):
-                yield place, f"the reference `{printable(member)}` leads nowhere"
-        elif name == "$id":
-            yield place, "`$id` may not stand in a document's schema: references stay within it"
-        elif name == "pattern" and isinstance(member, str):
-            yield from _pattern_fault(member, place)
-        elif name in _MAPS_OF_SCHEMAS and isinstance(member, dict):
-            for key, schema in member.items():
-                if name == "patternProperties":
-                    yield from _pattern_fault(key, pointer_to(place, key))
-                yield from _own_faults(schema, root, pointer_to(place, key))
-        else:
-            yield from _own_faults(member, root, place)
+        if name not in _VALUE_KEYWORDS:
+            yield from _keyword_faults(name, member, root, pointer_to(pointer, name))
+
+
+def _keyword_faults(name: str, member: JsonValue, root: JsonObject, place: str) -> Iterator[tuple[str, str]]:
+    """Judge one keyword of a schema."""
+    if name in ("$ref", "$dynamicRef") and isinstance(member, str):
+        yield from _reference_fault(member, root, place)
+    elif name == "$id":
+        yield place, "`$id` may not stand in a document's schema: references stay within it"
+    elif name == "pattern" and isinstance(member, str):
+        yield from _pattern_fault(member, place)
+    elif name in _MAPS_OF_SCHEMAS and isinstance(member, dict):
+        for key, schema in member.items():
+            if name == "patternProperties":
+                yield from _pattern_fault(key, pointer_to(place, key))
+            yield from _own_faults(schema, root, pointer_to(place, key))
+    else:
+        yield from _own_faults(member, root, place)
+
+
+def _reference_fault(reference: str, root: JsonObject, place: str) -> Iterator[tuple[str, str]]:
+    if not reference.startswith("#"):
+        yield place, f"the reference `{printable(reference)}` leaves the document: only `#…` is followed"
+    elif not _resolves(reference, root):
+        yield place, f"the reference `{printable(reference)}` leads nowhere"
 
 
 def _pattern_fault(pattern: str, place: str) -> Iterator[tuple[str, str]]:

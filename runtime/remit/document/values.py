@@ -32,9 +32,8 @@ def canonical_bytes(value: JsonValue) -> bytes:
     Raises:
         ValueError: the value lies outside the I-JSON domain (callers pass checked values).
     """
-    # Where keys are ASCII and no float occurs, sorting and number forms of the C encoder are those of RFC
-    # 8785
-    # (a property test compares the two); everything else goes to the library that is the definition.
+    # Where keys are ASCII and no float occurs, sorting and number forms of the C encoder are those of
+    # RFC 8785 (a property test compares the two); everything else goes to the library that is the definition.
     if _is_plain(value):
         return _encode(value).encode()
     return rfc8785.dumps(cast("dict[str, object]", value))  # type: ignore[arg-type]  # rfc8785's recursive alias
@@ -70,7 +69,7 @@ def _is_plain(root: object) -> bool:
 
 
 def tagged_sha256(name: str, data: bytes) -> bytes:
-    """SHA-256 over `remit/1/<name>`, a zero byte and `data`: a digest that cannot be confused with another kind."""
+    """SHA-256 over `remit/1/<name>`, a zero byte and `data`: no digest is taken for one of another kind."""
     return hashlib.sha256(f"{SPEC}/{name}".encode() + b"\x00" + data).digest()
 
 
@@ -116,8 +115,7 @@ def admit_value(value: object) -> tuple[JsonValue, tuple[tuple[str, str], ...]]:
 
     Returns:
         The admitted copy (integral floats as ints), and `(pointer, what is wrong)` of everything outside the
-        domain;
-        the copy is only meaningful when there is nothing wrong.
+        domain; the copy is only meaningful when there is nothing wrong.
     """
     wrong: list[tuple[str, str]] = []
     return _admit(value, "", 1, wrong), tuple(wrong)
@@ -140,18 +138,23 @@ def _admit(value: object, pointer: str, depth: int, wrong: list[tuple[str, str]]
         wrong.append((pointer, f"nested deeper than {MAX_DEPTH} levels"))
         return None
     if isinstance(value, dict):
-        members: JsonObject = {}
-        for key, member in cast("dict[object, object]", value).items():
-            if not isinstance(key, str):
-                wrong.append((pointer, f"a member name is not a string but of type `{type(key).__name__}`"))
-                continue
-            if has_surrogate(key):
-                wrong.append((pointer, "a member name holds a lone surrogate"))
-                continue
-            members[key] = _admit(member, pointer_to(pointer, key), depth + 1, wrong)
-        return members
+        return _admit_members(cast("dict[object, object]", value), pointer, depth, wrong)
     if isinstance(value, list):
         elements = enumerate(cast("list[object]", value))
         return [_admit(element, pointer_to(pointer, index), depth + 1, wrong) for index, element in elements]
     wrong.append((pointer, f"a value of type `{type(value).__name__}` is no JSON value"))
     return None
+
+
+def _admit_members(
+    members: dict[object, object], pointer: str, depth: int, wrong: list[tuple[str, str]]
+) -> JsonObject:
+    admitted: JsonObject = {}
+    for key, member in members.items():
+        if not isinstance(key, str):
+            wrong.append((pointer, f"a member name is not a string but of type `{type(key).__name__}`"))
+        elif has_surrogate(key):
+            wrong.append((pointer, "a member name holds a lone surrogate"))
+        else:
+            admitted[key] = _admit(member, pointer_to(pointer, key), depth + 1, wrong)
+    return admitted

@@ -1,8 +1,8 @@
 """YAML as a carrier of JSON values: the syntax of YAML, the scalars of JSON.
 
 Rules
-1. Only `true`, `false`, `null` and JSON numbers, written plain, are not strings: `no`, `012`, `12:30:45` and
-   dates are.
+1. Only `true`, `false`, `null` and JSON numbers, written plain, are not strings: `no`, `012`, `12:30:45`
+   and dates are.
 2. Anchors, aliases, tags, directives and further documents are refused, so nothing can be expanded or
    constructed.
 3. Mapping keys are strings and occur once; an empty value is refused (write `null` or `""`).
@@ -15,7 +15,7 @@ ruamel.yaml gives the events; nothing of its composer, resolver or constructor i
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 
 from remit.document.json_text import decode_text, printable
 from remit.document.places import Lines, Node, Parsed
@@ -33,7 +33,6 @@ from remit.errors import DocumentError, Fault
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ruamel.yaml import events
 
 MAX_YAML_BYTES = 8 * 1024 * 1024
 """Largest YAML input in bytes; the pure Python scanner takes seconds per megabyte, JSON has no such limit."""
@@ -45,6 +44,45 @@ _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,120}")
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _SIMPLE_KEY_LIMIT = 512
+_FRAMING = ("StreamStartEvent", "StreamEndEvent", "DocumentEndEvent")
+_ENDS = ("SequenceEndEvent", "MappingEndEvent")
+
+
+class _Mark(Protocol):
+    @property
+    def index(self) -> int: ...
+
+
+class _Event(Protocol):
+    """What is read of ruamel.yaml's events, which it leaves untyped; which are there depends on the kind."""
+
+    start_mark: _Mark | None
+    anchor: str | None
+    tag: str | None
+    value: str
+    implicit: tuple[bool, bool]
+    version: object
+    tags: object
+
+
+class _Reader(Protocol):
+    def parse(self, stream: str) -> Iterator[_Event]: ...
+
+
+class _SyntaxFault(Protocol):
+    """What is read of ruamel.yaml's MarkedYAMLError."""
+
+    context: str | None
+    context_mark: _Mark | None
+    problem: str | None
+    problem_mark: _Mark | None
+
+
+class _CharacterFault(Protocol):
+    """What is read of ruamel.yaml's ReaderError."""
+
+    character: int
+    position: int
 
 
 class _StopError(Exception):
@@ -61,13 +99,19 @@ def parse_yaml(data: bytes, *, file: str = "") -> Parsed:
     Raises:
         DocumentError: the input breaks a rule above; every fault that could be found is listed.
     """
-    text = decode_text(data, file=file, max_bytes=MAX_YAML_BYTES)
+    text = decode_text(data, file=file, max_bytes=MAX_YAML_BYTES, reached=_reached)
     composer = _Composer(text, file)
     value = composer.read()
     if composer.faults:
         raise DocumentError(*composer.faults)
     node = composer.node
     return Parsed(value, file=file, text=text, locate=lambda _: node)
+
+
+def _reached(text: str) -> str:
+    composer = _Composer(text, "")
+    composer.read()
+    return composer.pointer
 
 
 class _Frame:
@@ -85,8 +129,10 @@ class _Composer:
     def __init__(self, text: str, file: str) -> None:
         self.faults: list[Fault] = []
         self.node: Node | None = None
+        self.pointer = ""
         self._text = text
         self._file = file
+        self._documents = 0
         self._lines: Lines | None = None
 
     def read(self) -> JsonValue:
@@ -100,99 +146,106 @@ class _Composer:
             self._lines = Lines(self._text)
         line, column = self._lines.place(offset)
         self.faults.append(
-            Fault(message=message, file=self._file, line=line, column=column, pointer=pointer, hint=hint)
+            Fault(
+                message=f"{message} in `{printable(pointer)}`" if pointer else message,
+                file=self._file,
+                line=line,
+                column=column,
+                pointer=pointer,
+                hint=hint,
+            )
         )
 
     def _stop(self, offset: int, message: str, pointer: str = "", hint: str = "") -> NoReturn:
         self._fault(offset, message, pointer, hint)
         raise _StopError
 
-    def _events(self) -> Iterator[object]:
+    def _events(self) -> Iterator[_Event]:
         from ruamel.yaml import YAML
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
         from ruamel.yaml.reader import ReaderError
 
         try:
-            yield from YAML(typ="safe", pure=True).parse(self._text)
+            yield from cast("_Reader", YAML(typ="safe", pure=True)).parse(self._text)
         except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            parts = (error.context, error.problem)
+            fault = cast("_SyntaxFault", error)
+            mark = fault.problem_mark or fault.context_mark
+            parts = (fault.context, fault.problem)
             reason = ", ".join(" ".join(str(part).split()) for part in parts if part)
-            self._stop(0 if mark is None else mark.index, f"this is no YAML: {printable(reason.lower())}")
+            offset = 0 if mark is None else mark.index
+            self._stop(offset, f"this is no YAML: {printable(reason.lower())}", self.pointer)
         except ReaderError as error:
+            bad = cast("_CharacterFault", error)
             self._stop(
-                min(error.position, len(self._text)),
-                f"the character U+{int(error.character):04X} may not stand in YAML",
-                hint="write it as an escape in double quotes",
+                min(bad.position, len(self._text)),
+                f"the character U+{int(bad.character):04X} may not stand in YAML",
+                self.pointer,
+                "write it as an escape in double quotes",
             )
-        except YAMLError as error:
-            self._stop(0, f"this is no YAML: {printable(str(error))}")
-        except (ValueError, OverflowError) as error:
+        except (YAMLError, ValueError, OverflowError) as error:
             # ruamel.yaml lets numbers of directives and escapes beyond Unicode through to int() and chr().
-            self._stop(0, f"this is no YAML: {printable(str(error))}")
+            self._stop(0, f"this is no YAML: {printable(str(error))}", self.pointer)
 
     def _read(self) -> JsonValue:
-        from ruamel.yaml import events
-
         stack: list[_Frame] = []
         root: list[JsonValue] = []
-        documents = 0
         for event in self._events():
-            if isinstance(event, (events.StreamStartEvent, events.StreamEndEvent, events.DocumentEndEvent)):
+            kind = type(event).__name__
+            if kind in _FRAMING:
                 continue
-            mark = cast("events.Event", event).start_mark
-            offset = 0 if mark is None else int(mark.index)
-            if isinstance(event, events.DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    self._stop(offset, "the input holds more than one YAML document", hint="keep one of them")
-                if event.version or event.tags:
-                    self._fault(
-                        offset, "YAML directives are not read", hint="remove the line that starts with `%`"
-                    )
+            mark = event.start_mark
+            offset = 0 if mark is None else mark.index
+            if kind == "DocumentStartEvent":
+                self._begin(event, offset)
+                continue
+            if kind in _ENDS:
+                stack.pop()
+                self.pointer = self._pointer(stack[-1] if stack else None)
                 continue
             frame = stack[-1] if stack else None
-            if isinstance(event, (events.SequenceEndEvent, events.MappingEndEvent)):
-                stack.pop()
-                continue
-            pointer = self._pointer(frame)
-            if isinstance(event, events.AliasEvent):
-                self._stop(
-                    offset,
-                    f"the alias `*{printable(str(event.anchor))}` is not read",
-                    pointer,
-                    "write the value out",
-                )
-            node_event = cast("events.NodeEvent", event)
-            if node_event.anchor:
-                self._stop(
-                    offset,
-                    f"the anchor `&{printable(str(node_event.anchor))}` is not read",
-                    pointer,
-                    "remove it",
-                )
-            tag = getattr(event, "tag", None)
-            if tag:
-                self._fault(offset, f"the tag `{printable(str(tag))}` is not read", pointer, "remove it")
+            pointer = self.pointer
+            self._refuse_extras(event, kind, offset)
             if frame is not None and isinstance(frame.value, dict) and frame.key is None:
                 self._key(frame, event, offset)
+                self.pointer = self._pointer(frame)
                 continue
-            value: JsonValue
-            if isinstance(event, events.ScalarEvent):
-                value = self._scalar(event, offset, pointer)
-            elif len(stack) == MAX_DEPTH:
-                self._stop(offset, f"nested deeper than {MAX_DEPTH} levels", pointer)
-            else:
-                value = {} if isinstance(event, events.MappingStartEvent) else []
+            value = self._value(event, kind, offset, len(stack))
             node = self._place(frame, value, offset)
             if frame is None:
                 self.node = node
                 root.append(value)
             if isinstance(value, (dict, list)):
-                stack.append(_Frame(value, node, pointer))
+                frame = _Frame(value, node, pointer)
+                stack.append(frame)
+            self.pointer = self._pointer(frame)
         if not root:
             self._stop(0, "the input holds no value")
         return root[0]
+
+    def _begin(self, event: _Event, offset: int) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            self._stop(offset, "the input holds more than one YAML document", hint="keep one of them")
+        if event.version or event.tags:
+            self._fault(offset, "YAML directives are not read", hint="remove the line that starts with `%`")
+
+    def _refuse_extras(self, event: _Event, kind: str, offset: int) -> None:
+        """Apply rule 2 to one node."""
+        name = printable(event.anchor or "")
+        if kind == "AliasEvent":
+            self._stop(offset, f"the alias `*{name}` is not read", self.pointer, "write the value out")
+        if event.anchor:
+            self._stop(offset, f"the anchor `&{name}` is not read", self.pointer, "remove it")
+        if event.tag:
+            tag = printable(str(event.tag))
+            self._fault(offset, f"the tag `{tag}` is not read", self.pointer, "remove it")
+
+    def _value(self, event: _Event, kind: str, offset: int, depth: int) -> JsonValue:
+        if kind == "ScalarEvent":
+            return self._scalar(event, offset, self.pointer)
+        if depth == MAX_DEPTH:
+            self._stop(offset, f"nested deeper than {MAX_DEPTH} levels", self.pointer)
+        return {} if kind == "MappingStartEvent" else []
 
     @staticmethod
     def _pointer(frame: _Frame | None) -> str:
@@ -222,14 +275,12 @@ class _Composer:
                 frame.node.elements.append(node)
         return node
 
-    def _key(self, frame: _Frame, event: object, offset: int) -> None:
-        from ruamel.yaml import events
-
-        if not isinstance(event, events.ScalarEvent):
+    def _key(self, frame: _Frame, event: _Event, offset: int) -> None:
+        if type(event).__name__ != "ScalarEvent":
             self._stop(
                 offset, "a member name is not a string", frame.pointer, "write it as one word or in quotes"
             )
-        key = str(event.value)
+        key = event.value
         if event.implicit[0] and (key in _WORDS or _NUMBER.fullmatch(key) or not key):
             self._fault(
                 offset,
@@ -245,14 +296,12 @@ class _Composer:
         frame.key = key
         frame.key_offset = offset
 
-    def _scalar(self, event: object, offset: int, pointer: str) -> JsonValue:
-
-        scalar = cast("events.ScalarEvent", event)
-        text = str(scalar.value)
+    def _scalar(self, event: _Event, offset: int, pointer: str) -> JsonValue:
+        text = event.value
         if has_surrogate(text):
             self._fault(offset, "the string holds a lone surrogate", pointer)
         # `implicit[0]` is set for plain scalars alone.
-        if not scalar.implicit[0]:
+        if not event.implicit[0]:
             return text
         if not text:
             self._fault(offset, "a value is missing", pointer, 'write it, or `""` for an empty text')
@@ -273,7 +322,7 @@ class _Composer:
 
 
 def write_yaml(value: JsonValue) -> bytes:
-    """Write a JSON value as block-style YAML with quoted strings, readable by `parse_yaml` and by any YAML 1.2 reader."""
+    """Write a JSON value as block-style YAML with quoted strings, which any YAML 1.2 reader reads alike."""
     lines: list[str] = []
     _write(value, "", "", lines)
     return ("\n".join(lines) + "\n").encode()
