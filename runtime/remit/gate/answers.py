@@ -209,8 +209,8 @@ def request_digest(request: Request, *, content: Content, image: str, agent: str
     The idempotency key is left out of an invocation: it names the attempt, not what is done.
 
     Args:
-        request: who, what, upon what; the context is left out, its clock and counters move on while people
-            think.
+        request: who, what, upon what, and on whose behalf; the rest of the context is left out, its clock
+            and counters move on while people think.
         content: what would be done, before redaction.
         image: digest of the policy image: another image voids an approval.
         agent: agent id.
@@ -225,6 +225,7 @@ def request_digest(request: Request, *, content: Content, image: str, agent: str
     value: JsonObject = {
         "action": request.action,
         "agent": agent,
+        "caller": request.context.get("caller"),
         "content": bound,
         "image": image,
         "principal": {"type": request.principal.ref.type, "id": request.principal.ref.id},

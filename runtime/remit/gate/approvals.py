@@ -13,6 +13,7 @@ Rules
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -86,6 +87,19 @@ class ApprovalGrant:
         )
 
 
+def same_person(one: str, other: str) -> bool:
+    """Whether two ids could name one person: case, width, surrounding space and invisible marks aside.
+
+    Directories compare account names without regard to case; in doubt the duties are not segregated.
+    """
+    return _person(one) == _person(other)
+
+
+def _person(name: str) -> str:
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(c for c in plain if unicodedata.category(c) not in ("Cf", "Cc")).strip()
+
+
 Standing = Literal["counts", "refused_by_person", "ineligible", "other_request"]
 
 
@@ -127,7 +141,7 @@ def judge(
         return Judgement(
             standing="ineligible", reason="the caller is unknown, so segregation of duties cannot be checked"
         )
-    if grant.by in (caller, principal):
+    if same_person(grant.by, caller) or same_person(grant.by, principal):
         return Judgement(standing="ineligible", reason=f"`{grant.by}` cannot approve a request of their own")
     if grant.approved is not True:
         return Judgement(standing="refused_by_person", reason=grant.reason or f"`{grant.by}` refused")

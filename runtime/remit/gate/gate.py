@@ -18,7 +18,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from remit import permit as permits
 from remit.document.model import PendingApproval
@@ -201,6 +201,9 @@ class Gate:
         now = self._clock.now()
         stop = self._standing_order(ask)
         try:
+            # INVARIANT (one content): JSON objects can be changed by whoever else holds them, also while the
+            # ledger commits. What is decided, recorded, permitted and handed back is this copy alone.
+            ask = _own_copy(ask)
             digest = request_digest(
                 ask.request, content=ask.content, image=self._image.digest, agent=self._agent
             )
@@ -244,7 +247,8 @@ class Gate:
         content = ask.content
         masked = settlement.masked_arguments()
         if isinstance(content, Invocation):
-            masked = tuple(name for name in masked if name in content.arguments)
+            plain = content
+            masked = tuple(name for name in masked if mask_arguments(plain, (name,)) != plain)
             content = mask_arguments(content, masked) if masked else content
         elif masked:
             verdict = _Verdict(
@@ -254,6 +258,7 @@ class Gate:
                 rules=tuple(rule.id for rule in settlement.rules),
             )
             return (yield from self._deny(ask, now, digest, verdict))
+        bound = digest_of(content)
         verdict = _Verdict(
             verdict="allow", kind="allowed", message="", decision=settlement.decision, rules=()
         )
@@ -265,7 +270,7 @@ class Gate:
             intent: JsonObject = {
                 "effect": ask.effect,
                 "target": ask.target,
-                "content": digest_of(content),
+                "content": bound,
                 "key": key,
                 "request": digest,
                 "revision": ask.revision,
@@ -301,7 +306,7 @@ class Gate:
         minted = permits.mint(  # noqa: TID251  # this is the gate: the one place that may
             effect=ask.effect,
             target=ask.target,
-            digest=digest_of(content),
+            digest=bound,
             decision=receipt.digest,
             lifetime_s=self._permit_lifetime_s,
         )
@@ -620,6 +625,26 @@ def _first_claims(ledger: Ledger, agent: str) -> dict[str, int]:
             if isinstance(name, str):
                 claims[name] = min(record.index, claims.get(name, record.index))
     return claims
+
+
+def _own_copy(ask: Ask) -> Ask:
+    request = ask.request
+    own = replace(request, context=cast("JsonObject", _copied(request.context)))
+    if not isinstance(ask.content, Invocation):
+        return replace(ask, request=own)
+    if request.context.get("input") is ask.content.arguments:
+        arguments = cast("JsonObject", own.context["input"])
+    else:
+        arguments = cast("JsonObject", _copied(ask.content.arguments))
+    return replace(ask, request=own, content=replace(ask.content, arguments=arguments))
+
+
+def _copied(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {name: _copied(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value
 
 
 def _shape_faults(ask: Ask) -> tuple[str, ...]:

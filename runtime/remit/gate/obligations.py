@@ -8,7 +8,7 @@ asks for must be fulfilled where it is among the reasons (docs/architecture.md, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from remit.document.rules import Approve, Redact
 
@@ -100,27 +100,44 @@ def settle(engine: Engine, image: PolicyImage, request: Request) -> Settlement:
 
 
 def mask(value: JsonValue, names: Iterable[str]) -> JsonValue:
-    """Return `value` with the named top-level members masked; a value that is no object is masked whole.
+    """Return `value` with the named members masked at every depth; a value without members is masked whole.
 
-    Why whole: a rule that hides a member must not be got around by a tool that answers with text.
+    Why: a rule that hides a member must not be got around by a tool that answers with text, or one level
+    deeper.
     """
     masked = frozenset(names)
     if not masked:
         return value
     if isinstance(value, dict):
-        return {name: REDACTED if name in masked else member for name, member in value.items()}
+        return _mask_members(value, masked)
     if isinstance(value, list):
         return [mask(item, masked) for item in value]
     return value if value is None else REDACTED
 
 
+def _mask_members(value: JsonValue, masked: frozenset[str]) -> JsonValue:
+    if isinstance(value, dict):
+        return {
+            name: REDACTED if name in masked else _mask_members(member, masked)
+            for name, member in value.items()
+        }
+    if isinstance(value, list):
+        return [_mask_members(item, masked) for item in value]
+    return value
+
+
+def mask_error(value: JsonValue, names: Iterable[str]) -> JsonValue:
+    """Return what a failed tool answered, masked whole where any member of its results would be.
+
+    An error is a sentence, and a sentence may quote what the rule hides.
+    """
+    return {"error": REDACTED} if tuple(names) else value
+
+
 def mask_arguments(invocation: Invocation, names: Iterable[str]) -> Invocation:
-    """Return an invocation with the named top-level arguments masked."""
-    masked = frozenset(names)
-    arguments: JsonObject = {
-        name: REDACTED if name in masked else value for name, value in invocation.arguments.items()
-    }
-    return replace(invocation, arguments=arguments)
+    """Return an invocation with the named arguments masked at every depth."""
+    arguments = _mask_members(invocation.arguments, frozenset(names))
+    return replace(invocation, arguments=cast("JsonObject", arguments))
 
 
 def _with_fulfilled(request: Request, rules: tuple[str, ...]) -> Request:

@@ -13,7 +13,7 @@ import asyncio
 from typing import TYPE_CHECKING, Literal, cast
 
 from remit.errors import EvaluationError
-from remit.gate.approvals import ApprovalGrant
+from remit.gate.approvals import ApprovalGrant, same_person
 from remit.host.memory_operations import record_refusal
 from remit.host.operations import operation_session
 from remit.host.results import Answer
@@ -91,7 +91,7 @@ def _fault(agent: Agent, pending: PendingApproval, by: Caller) -> str:
     state = agent.store.load_run(pending.run)
     if state is None:
         return f"the store has no run `{pending.run}`"
-    if RunMemo.from_json(state.value).caller.id == by.id:
+    if same_person(RunMemo.from_json(state.value).caller.id, by.id):
         return f"`{by.id}` cannot decide on a request of their own"
     return ""
 

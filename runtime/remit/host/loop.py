@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, cast
 from remit.document.values import canonical_bytes
 from remit.errors import AdapterError, EvaluationError, GovernanceError, LedgerError, PermitError
 from remit.gate.answers import Answer, AwaitingApproval, Denial, Granted
-from remit.gate.obligations import mask
+from remit.gate.obligations import REDACTED, mask, mask_error
 from remit.gate.usage import Usage
 from remit.host import memory_tools
 from remit.host.approvals import grants_of
@@ -625,8 +625,6 @@ class Run(Session):
         value = memory_tools.result_value(outcome)
         if isinstance(outcome, Done):
             self.memo.denials_in_a_row = 0
-            if outcome.answer.redact_result:
-                value = mask(value, outcome.answer.redact_result)
             if call.name == "memory_recall":
                 block = arguments.get("block")
                 self.memo.classifications.update(
@@ -690,14 +688,16 @@ class Run(Session):
             await gate.aoutcome(granted, "failed", detail=f"nothing ran: {error}")
             raise
         except (AdapterError, OSError) as error:
-            await gate.aoutcome(granted, "unknown", detail=str(error))
-            value: JsonObject = {"error": str(error), "outcome": "unknown", "hint": "do not repeat this call"}
+            said = REDACTED if granted.redact_result else str(error)
+            await gate.aoutcome(granted, "unknown", detail=said)
+            value: JsonObject = {"error": said, "outcome": "unknown", "hint": "do not repeat this call"}
             self._tool_finished(tool, "unknown", value)
             return value
         return await self._tool_answered(tool, granted, result)
 
     async def _tool_answered(self, tool: Tool, granted: Granted, result: ToolResult) -> JsonValue:
-        shown = mask(result.value, granted.redact_result) if result.ok else result.value
+        hide = mask if result.ok else mask_error
+        shown = hide(result.value, granted.redact_result)
         outcome = "ok" if result.ok else "failed"
         await self.gate().aoutcome(granted, "ok" if result.ok else "failed", result=shown)
         if self._dry_tools is not None:

@@ -20,6 +20,7 @@ from remit.document.revision import revise
 from remit.document.values import JsonValue, canonical_bytes
 from remit.errors import HeadMovedError, LedgerError
 from remit.gate.answers import AwaitingApproval, Denial, Granted
+from remit.gate.obligations import mask
 from remit.host.events import MemoryChanged
 from remit.host.requests import block_entity
 from remit.host.session import MAX_MOVES, Session, reasons
@@ -187,7 +188,7 @@ class MemoryDesk:
         if not isinstance(answer, Granted):
             return answer
         shown = [_shown(item, whole=action == "export") for item in self.entries(block, subject=subject)]
-        return Done(answer=answer, value=list[JsonValue](shown))
+        return Done(answer=answer, value=mask(list[JsonValue](shown), answer.redact_result))
 
     def entries(self, block: str, *, subject: str = "") -> list[Entry]:
         """Return a block's readable entries, oldest first."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remit.gate.answers import Denial, Granted
+from remit.gate.obligations import mask
 from remit.host.requests import block_entity
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ async def project(session: Session, desk: MemoryDesk) -> Projection:
         if not isinstance(answer, Granted):
             continue
         classifications.add(block.classification)
-        lines.extend(_lines(block.name, entries))
+        lines.extend(_lines(block.name, entries, hidden=answer.redact_result))
     if not lines:
         return Projection(section="", classifications=())
     return Projection(
@@ -68,7 +69,7 @@ async def project(session: Session, desk: MemoryDesk) -> Projection:
     )
 
 
-def _lines(block: str, entries: list[Entry]) -> list[str]:
+def _lines(block: str, entries: list[Entry], *, hidden: tuple[str, ...]) -> list[str]:
     shown: list[str] = []
     room = MAX_BYTES
     for entry in reversed(entries):
@@ -77,7 +78,7 @@ def _lines(block: str, entries: list[Entry]) -> list[str]:
             value["value"] = entry.payload.value
             if entry.payload.subject:
                 value["subject"] = entry.payload.subject
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True).replace("<", "\\u003c")
+        text = json.dumps(mask(value, hidden), ensure_ascii=False, sort_keys=True).replace("<", "\\u003c")
         room -= len(text)
         if room < 0 or len(shown) >= MAX_ENTRIES:
             break
