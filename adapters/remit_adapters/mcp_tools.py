@@ -20,10 +20,12 @@ Rules
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -116,6 +118,8 @@ class McpTools:
             PermitError: no valid permit; nothing was sent.
             AdapterError: the server failed or did not answer in time: the outcome is unknown.
         """
+        # INVARIANT (one content): what is checked is sent, whoever else holds the arguments meanwhile.
+        invocation = replace(invocation, arguments=copy.deepcopy(invocation.arguments))
         redeem(permit, effect="call_tool", target=invocation.tool, digest=invocation.digest())
         placed = self._tools.get(invocation.tool)
         if self._closed or placed is None:

@@ -15,6 +15,7 @@ Rules
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import importlib
 import importlib.util
@@ -22,8 +23,10 @@ import inspect
 import io
 import sys
 import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO, cast
 
 from remit.errors import AdapterError, DocumentError
@@ -89,6 +92,8 @@ class PythonTools:
             PermitError: no valid permit; nothing ran.
             AdapterError: it timed out, so its outcome is unknown; or the source is closed.
         """
+        # INVARIANT (one content): what is checked is what runs, whoever else holds the arguments meanwhile.
+        invocation = replace(invocation, arguments=copy.deepcopy(invocation.arguments))
         redeem(permit, effect="call_tool", target=invocation.tool, digest=invocation.digest())
         if self._closed:
             raise AdapterError("the tools are closed; nothing ran")
@@ -98,8 +103,8 @@ class PythonTools:
         tool, function = entry
         try:
             arguments = function.convert(invocation.arguments)
-        except ValueError as error:
-            return error_result(f"tool `{tool.name}` does not accept these arguments: {error}")
+        except Exception as error:  # noqa: BLE001  # a tool's own types may raise anything while they convert
+            return error_result(f"tool `{tool.name}` does not accept these arguments: {_said(error)}")
         return await _run(tool, function, arguments)
 
     async def close(self) -> None:
@@ -138,8 +143,8 @@ async def _run(tool: Tool, function: FunctionTool, arguments: Mapping[str, objec
 def _called(tool: Tool, function: Callable[..., object], arguments: Mapping[str, object]) -> ToolResult:
     try:
         return _fitted(tool, function(**arguments))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a tool raises is its result
-        return error_result(f"{type(error).__name__}: {error}")
+    except BaseException as error:  # noqa: BLE001  # whatever a tool raises is its result
+        return error_result(_said(error))
 
 
 async def _awaited(
@@ -147,14 +152,41 @@ async def _awaited(
 ) -> ToolResult:
     try:
         return _fitted(tool, await function(**arguments))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a tool raises is its result
-        return error_result(f"{type(error).__name__}: {error}")
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return error_result(_said(error))  # nobody cancelled it: the tool raised it
+    except BaseException as error:  # noqa: BLE001  # whatever a tool raises is its result
+        return error_result(_said(error))
+
+
+def _said(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # an exception of a tool may not even have a text
+        return name
+    return f"{name}: {text}"
+
+
+def _has_iterator(value: object) -> bool:
+    """Whether a generator or the like hides in a value: it may never end, and reading it runs the tool on."""
+    if isinstance(value, dict):
+        return any(_has_iterator(item) for item in cast("dict[object, object]", value).values())
+    if isinstance(value, (list, tuple)):
+        return any(_has_iterator(item) for item in cast("Sequence[object]", value))
+    return isinstance(value, (Iterator, AsyncIterator))
 
 
 def _fitted(tool: Tool, value: object) -> ToolResult:
     from pydantic_core import PydanticSerializationError, to_jsonable_python
 
     try:
+        if _has_iterator(value):
+            return error_result(
+                f"tool `{tool.name}` returned no JSON: a `{type(value).__name__}` to iterate over"
+            )
         plain: object = to_jsonable_python(value, inf_nan_mode="constants")
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         return error_result(f"tool `{tool.name}` returned no JSON: {error}")
