@@ -103,27 +103,40 @@ def load_agent(connection: sqlite3.Connection, agent: str) -> Document | None:
     """
     connection.execute("BEGIN")
     try:
-        head = _head(connection, agent)
-        if head is None:
-            return None
-        key, revision = head
-        fields = dict(connection.execute("SELECT name, value FROM fields WHERE agent = ?", (key,)).fetchall())
-        entries = connection.execute(
-            "SELECT value FROM entries WHERE agent = ? ORDER BY id", (key,)
-        ).fetchall()
-        operations = connection.execute(
-            "SELECT value FROM operations WHERE agent = ? ORDER BY seq", (key,)
-        ).fetchall()
+        return read_agent(connection, agent)
     finally:
         connection.execute("COMMIT")
+
+
+def read_agent(connection: sqlite3.Connection, agent: str) -> Document | None:
+    """Like `load_agent`, within the caller's transaction.
+
+    Raises:
+        LedgerError: like `load_agent`.
+    """
+    head = _head(connection, agent)
+    if head is None:
+        return None
+    key, revision = head
+    fields = dict(connection.execute("SELECT name, value FROM fields WHERE agent = ?", (key,)).fetchall())
+    entries = connection.execute("SELECT value FROM entries WHERE agent = ? ORDER BY id", (key,)).fetchall()
+    operations = connection.execute(
+        "SELECT value FROM operations WHERE agent = ? ORDER BY seq", (key,)
+    ).fetchall()
+    value = {str(name): _read(agent, str(name), text) for name, text in fields.items()}
+    for name, member, rows in (("memory", "entries", entries), ("lineage", "operations", operations)):
+        field = value.get(name)
+        if not isinstance(field, dict):
+            raise LedgerError(
+                f"the stored agent `{agent}` was changed behind the store: "
+                f"field `{name}` is gone or no object"
+            )
+        value[name] = {**field, member: [_read(agent, name, row[0]) for row in rows]}
     try:
-        value = {name: cast("JsonValue", json.loads(text)) for name, text in fields.items()}
-        cast("JsonObject", value["memory"])["entries"] = [json.loads(row[0]) for row in entries]
-        cast("JsonObject", value["lineage"])["operations"] = [json.loads(row[0]) for row in operations]
         document = document_from_value(value)
     except DocumentError as error:
         raise LedgerError(f"the stored agent `{agent}` was changed behind the store: {error}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise LedgerError(f"the stored agent `{agent}` cannot be read: {type(error).__name__}") from error
     if (document.identity.agent, document.identity.revision) != (agent, revision):
         raise LedgerError(
@@ -199,6 +212,16 @@ def _write_fields(connection: sqlite3.Connection, key: int, document: Document) 
     connection.execute(
         "DELETE FROM fields WHERE agent = ? AND name NOT IN (SELECT value FROM json_each(?))", (key, names)
     )
+
+
+def _read(agent: str, field: str, text: str) -> JsonValue:
+    try:
+        return cast("JsonValue", json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise LedgerError(
+            f"the stored agent `{agent}` was changed behind the store: "
+            f"a row of field `{field}` is not JSON ({type(error).__name__})"
+        ) from error
 
 
 def _text(value: JsonValue) -> str:

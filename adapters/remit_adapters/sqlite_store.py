@@ -42,6 +42,7 @@ from remit.ports import Batch, Clock, RunState, Signer
 from remit.records import Draft, Receipt, Record
 from remit_adapters._sqlite_agents import find_agents, load_agent
 from remit_adapters._sqlite_control import SqliteControl
+from remit_adapters._sqlite_heads import head_findings
 from remit_adapters._sqlite_key import PUBLIC_FILE, load_signer, origin_of, publish_key
 from remit_adapters._sqlite_log import CHUNK, raw_records, seal_drafts, stored_nodes, stored_notes
 from remit_adapters._sqlite_runs import list_runs, load_run
@@ -307,7 +308,7 @@ class SqliteStore:
         return str(row[0])
 
     def verify(self, *, keys: Iterable[str] = (), held: Iterable[str] = ()) -> LogReport:
-        """Verify the whole log as it lies in the file.
+        """Verify the whole log as it lies in the file, and that the agents are where it says they are.
 
         Args:
             keys: verifier key texts that the verifier brings; none means the folder's `log.pub`, which proves
@@ -331,7 +332,8 @@ class SqliteStore:
                 nodes=stored_nodes(connection),
                 held=held,
             )
-            return _with_findings(report, _beside_the_log(connection, report))
+            beside = [*_beside_the_log(connection, report), *head_findings(connection, report)]
+            return _with_findings(report, beside)
 
     # --- AgentStore
 

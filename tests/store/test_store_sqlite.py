@@ -241,7 +241,7 @@ def test_a_mutation_of_a_large_memory_writes_little(folder: Path) -> None:
         ("UPDATE operations SET value = replace(value, 'remember', 'revise') WHERE seq = 1", "lineage"),
         ("DELETE FROM operations WHERE seq = 1", "lineage"),
         ("DELETE FROM fields WHERE name = 'governance'", "governance"),
-        ("UPDATE fields SET value = '{' WHERE name = 'governance'", "cannot be read"),
+        ("UPDATE fields SET value = '{' WHERE name = 'governance'", "field `governance` is not JSON"),
         ("UPDATE agents SET revision = 'sha256:' || substr(revision, 9) || '0'", "identity"),
         ("INSERT INTO fields SELECT agent, 'x-more', '1' FROM fields LIMIT 1", "identity"),
     ],

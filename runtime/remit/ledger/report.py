@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ERASE_CONTENT: Final = "erase_content"
 """`body.operation` of the record that says whose content was erased."""
@@ -75,6 +78,26 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedHead:
+    """Where an agent's head is by what the records say; the store's own tables are held against it.
+
+    Args:
+        agent: agent id.
+        revision: the revision that the last `revision` record moved the head to.
+            Where there is none, the revision that the last decision was made upon.
+        index: the record that says so.
+        moved: whether a `revision` record says so.
+        earlier: revisions that the head left, each with the last record that speaks of it as the head.
+    """
+
+    agent: str
+    revision: str
+    index: int
+    moved: bool
+    earlier: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogReport:
     """What a verification found.
 
@@ -87,6 +110,7 @@ class LogReport:
         findings: everything that is wrong, in log order; empty for an intact log.
         erased: indices of records whose content was erased on the record.
         unfinished: indices of intents without an outcome.
+        heads: where the records say that each agent's head is.
     """
 
     origin: str
@@ -97,6 +121,7 @@ class LogReport:
     findings: tuple[Finding, ...]
     erased: tuple[int, ...] = ()
     unfinished: tuple[int, ...] = ()
+    heads: tuple[RecordedHead, ...] = ()
 
     @property
     def intact(self) -> bool:

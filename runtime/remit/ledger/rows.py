@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from remit.document.merkle import leaf_hash
 from remit.errors import LedgerError
 from remit.ledger.encoding import content_problem, decode_leaf, leaf_digest
+from remit.ledger.heads import Heads
 from remit.ledger.report import ERASE_CONTENT, Finding, RawRecord
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Rows:
         self.count = 0
         self.findings: list[Finding] = []
         self.intents: dict[str, int] = {}
+        self.heads = Heads()
         self._bare: list[int] = []
         self._erasures: dict[int, int] = {}
         self._odd: list[tuple[int, str]] = []
@@ -82,6 +84,7 @@ class Rows:
         elif "content" in value and row.content is None:
             self._bare.append(row.index)
         body = cast("JsonObject", value["body"])
+        self.heads.add(row.index, value)
         if value["kind"] == "intent":
             self.intents[leaf_digest(row.leaf)] = row.index
         elif value["kind"] == "outcome":

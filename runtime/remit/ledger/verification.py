@@ -13,6 +13,7 @@ Rules
    A record whose believed leaf hash differs is named.
    Where stored hashes were changed as well, the smallest range that contains the damage is named instead.
 5. Salt and content must be what the leaf commits to; missing content needs a record that says it was erased.
+6. The `revision` records of an agent form one chain: each moves the head from where the one before left it.
 
 Limits: somebody with the signing key can write and sign another log.
 Only a checkpoint kept elsewhere (`held`) shows that, and a tail that was cut together with its checkpoints.
@@ -71,6 +72,9 @@ def verify_log(
     findings.extend(rows.content_findings())
     if trusted is not None and not findings and tree.root(trusted.size) != trusted.root:
         findings.append(Finding(index=None, problem="the root over the records is not the signed root"))
+    if not findings:
+        # Records that are damaged are no witnesses of where a head was.
+        findings.extend(rows.heads.findings)
     peaks = Peaks()
     for leaf in rows.leaves:
         peaks, _ = peaks.append(leaf or EMPTY_ROOT)
@@ -83,6 +87,7 @@ def verify_log(
         findings=tuple(_in_order(findings)),
         erased=tuple(rows.erased()),
         unfinished=tuple(sorted(rows.intents.values())),
+        heads=rows.heads.recorded(),
     )
 
 
