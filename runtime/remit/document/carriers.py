@@ -1,8 +1,8 @@
-"""Carriers of a JSON value: JSON text, YAML and CBOR. The value, and so every identity, is the same in each.
+"""Carriers of a JSON value: JSON text, YAML and CBOR.
 
+The value, and so every identity, is the same in each.
 CBOR (RFC 8949): text keys that occur once, no tags, no byte strings, no undefined or other simple values;
-written in
-the deterministic form of section 4.2.1.
+written in the deterministic form of section 4.2.1.
 """
 
 from __future__ import annotations

@@ -41,8 +41,7 @@ class Operation:
     Args:
         seq: 0 for genesis, then one more each.
         operation: one of `OPERATIONS`: create, import, fork, remember, revise, erase, amend, activate,
-            suspend, resume,
-            await_approval, settle, terminate.
+            suspend, resume, await_approval, settle, terminate.
         value: the operation as received (its RFC 8785 form is the leaf).
         parent: the revision before; empty for genesis.
         changed: names of the changed fields, sorted.
