@@ -7,7 +7,7 @@ Rules
 3. A leaf commits to `{at, author, block, commitment, id, operation}`; `commitment` = SHA-256(salt ‖
    JCS(payload)).
 4. An entry's id is SHA-256 of `remit/1/memory/key` ‖ 0 ‖ `<block>/<key>`.
-   In a block with a data subject the key is random (128 bits, minted by the runtime), so the id says nothing about the person.
+   In a block with a data subject the key is random (128 bits, minted by the runtime): the id tells no person.
 5. Erasing drops `key`, `salt` and `payload` of an entry and keeps the leaf: every identity and proof still
    verifies.
 """
