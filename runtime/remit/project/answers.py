@@ -1,19 +1,17 @@
 """The engine's answer to one question, and whether an approval would turn it.
 
-The same order as the gate's (architecture, "Obligations in Cedar"): decide with nothing fulfilled; on a
-forbid without errors decide again with every obligation fulfilled; find the smallest subset that suffices.
+What must be fulfilled is found by the gate's own pure function, so that a case, a question and a run agree.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remit.document.rules import Approve
+from remit.gate import obligations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from remit.document.values import JsonObject
     from remit.engine.image import PolicyImage, RuleInfo
     from remit.engine.port import Engine
@@ -64,36 +62,18 @@ def settle(engine: Engine, image: PolicyImage, request: Request) -> Verdict:
         image: provenance of its rules.
         request: what is asked.
     """
-    first = engine.decide(request)
-    if first.allowed:
-        return _verdict(image, first, waiting=_approved_by(image, first.reasons))
-    if first.errors or first.kind != "forbidden":
-        return _verdict(image, first)
-    duties = sorted(info.id for info in image.rules.values() if info.effect == "forbid" and info.obligations)
-    fulfilled = set(_fulfilled(request))
-    if not engine.decide(_with(request, {*fulfilled, *duties})).allowed:
-        return _verdict(image, first)
-    needed = set(duties)
-    for rule in duties:
-        if engine.decide(_with(request, fulfilled | (needed - {rule}))).allowed:
-            needed.discard(rule)
-    after = engine.decide(_with(request, fulfilled | needed))
-    waiting = _approved_by(image, (*sorted(needed), *after.reasons))
-    return _verdict(image, first if waiting else after, waiting=waiting)
-
-
-def _fulfilled(request: Request) -> tuple[str, ...]:
+    asked = engine.decide(request)
+    settlement = obligations.settle(engine, image, request)
+    if asked.errors or not settlement.decision.allowed:
+        return _verdict(image, asked)
     given = request.context.get("fulfilled")
-    return tuple(str(item) for item in given) if isinstance(given, list) else ()
-
-
-def _with(request: Request, fulfilled: Iterable[str]) -> Request:
-    return replace(request, context={**request.context, "fulfilled": [*sorted(fulfilled)]})
-
-
-def _approved_by(image: PolicyImage, rules: Iterable[str]) -> tuple[RuleInfo, ...]:
-    found = (image.rules[rule] for rule in rules if rule in image.rules)
-    return tuple(info for info in found if any(isinstance(duty, Approve) for duty in info.obligations))
+    done = frozenset(str(item) for item in given) if isinstance(given, list) else frozenset[str]()
+    waiting = tuple(
+        rule
+        for rule in settlement.rules
+        if rule.id not in done and any(isinstance(duty, Approve) for duty in rule.obligations)
+    )
+    return _verdict(image, asked if waiting or asked.allowed else settlement.decision, waiting=waiting)
 
 
 def _verdict(image: PolicyImage, decision: Decision, *, waiting: tuple[RuleInfo, ...] = ()) -> Verdict:
