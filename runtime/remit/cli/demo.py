@@ -128,7 +128,7 @@ def _backend(document: Document, name: str | None) -> BackendEntry:
         return entry
     entry = entries[0]
     if entry.adapter == "llama-cpp" and "path" not in entry.config:
-        wanted = str(entry.config.get("sha256", entry.model))
+        wanted = str(entry.config.get("model_sha256", entry.model))
         try:
             models.verified(wanted, models=models.models_folder(os.environ))
         except AdapterError as error:
