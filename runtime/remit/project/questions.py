@@ -6,11 +6,14 @@ Used by `remit decide` and by the cases of a project.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from remit.document.field_values import LIFECYCLES
 from remit.document.values import JsonObject, JsonValue
 from remit.engine.request import Entity, EntityRef, Request
+from remit.engine.scalars import datetime_text
 from remit.errors import EvaluationError
 from remit.gate.usage import COUNTERS
 from remit.host.requests import agent_entity, backend_entity, block_entity, tool_entity
@@ -196,6 +199,10 @@ def question_from(members: JsonObject) -> Question:
     principal = _text(members, "principal")
     if principal not in {"", "agent", "caller"}:
         raise EvaluationError(f"`principal` is `{principal}`; it is `agent` or `caller`")
+    lifecycle = _text(members, "lifecycle")
+    if lifecycle and lifecycle not in LIFECYCLES:
+        hint = nearest(lifecycle, LIFECYCLES) or f"it is one of {listing(LIFECYCLES)}"
+        raise EvaluationError(f"`lifecycle` is `{lifecycle}`; {hint}")
     fulfilled = members.get("fulfilled", [])
     if not isinstance(fulfilled, list):
         raise EvaluationError("`fulfilled` is not a list of rule ids")
@@ -203,13 +210,13 @@ def question_from(members: JsonObject) -> Question:
         action=_text(members, "action"),
         resource=_text(members, "resource"),
         principal=principal,
-        lifecycle=_text(members, "lifecycle"),
+        lifecycle=lifecycle,
         caller=_object(members, "caller"),
         input=_object(members, "input"),
-        usage=_object(members, "usage"),
-        lifetime=_object(members, "lifetime"),
+        usage=_counts(members, "usage"),
+        lifetime=_counts(members, "lifetime"),
         environment=_object(members, "environment"),
-        now=_text(members, "now") or DEFAULT_NOW,
+        now=_time(members),
         fulfilled=tuple(str(rule) for rule in fulfilled),
     )
 
@@ -219,6 +226,25 @@ def _text(members: JsonObject, key: str) -> str:
     if not isinstance(value, str):
         raise EvaluationError(f"`{key}` is not a text")
     return value
+
+
+def _time(members: JsonObject) -> str:
+    now = _text(members, "now") or DEFAULT_NOW
+    try:
+        datetime_text(now)
+    except ValueError as error:
+        raise EvaluationError(f"`now` is `{now}`: {error}") from error
+    return now
+
+
+def _counts(members: JsonObject, key: str) -> JsonObject:
+    counters = _object(members, key)
+    for name, count in counters.items():
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            raise EvaluationError(
+                f"`{key}` has `{name}`: {json.dumps(count)}, which is no whole number from 0"
+            )
+    return counters
 
 
 def _object(members: JsonObject, key: str) -> JsonObject:
