@@ -1,7 +1,8 @@
 """Ledger, agent store and control state in memory: for tests of what stands on them, never for service.
 
 They keep what the ports promise (atomic batches, compare-and-swap, order) except durability.
-The digest of a record is that of its canonical JSON; the Merkle log and checkpoints belong to real stores.
+A record is refused, and its bytes are made, by the same code as in a real store.
+The Merkle log and checkpoints belong to real stores.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from remit.document.values import JsonObject, JsonValue, canonical_bytes
 from remit.errors import HeadMovedError, LedgerError
-from remit.messages import content_digest
-from remit.records import LEDGER_SPEC, Draft, Receipt, Record
+from remit.ledger.encoding import SALT_BYTES, decode_record, seal_draft
+from remit.records import Draft, Receipt, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -143,34 +143,8 @@ class MemoryControlState:
 
 
 def _record(draft: Draft, index: int) -> Record:
-    value: JsonObject = {
-        "spec": LEDGER_SPEC,
-        "index": index,
-        "kind": draft.kind,
-        "agent": draft.agent,
-        "run": draft.run,
-        "at": draft.at,
-        "body": draft.body,
-    }
-    if draft.content is not None:
-        # A real store salts this commitment; here nothing is ever erased.
-        value["content"] = content_digest({"content": draft.content})
-    _check_canonical(value)
-    return Record(index=index, value=value, digest=content_digest(value), content=draft.content)
-
-
-def _check_canonical(value: JsonObject) -> None:
-    try:
-        canonical_bytes(value)
-    except Exception as error:
-        raise LedgerError(f"the record has no canonical form: {error}") from error
-    if _has_float(value):
-        raise LedgerError("a record holds no floats")
-
-
-def _has_float(value: JsonValue) -> bool:
-    if isinstance(value, dict):
-        return any(_has_float(member) for member in value.values())
-    if isinstance(value, list):
-        return any(_has_float(member) for member in value)
-    return isinstance(value, float)
+    # A real store draws a fresh salt; here nothing is ever erased, and tests want the same digests each time.
+    sealed = seal_draft(draft, salt=bytes(SALT_BYTES))
+    if not sealed.content:
+        return decode_record(sealed.leaf(index))
+    return decode_record(sealed.leaf(index), salt=sealed.salt, content=sealed.content)
