@@ -251,10 +251,12 @@ def verify_document_signatures(document: Document, trust: TrustPolicy, *, now: s
                 faults.append(Fault(message=message, pointer=pointer))
             elif name in trust.keys:
                 trusted.add(name)
-    if not faults and len(trusted) < trust.threshold:
+    # One key under two names is one signer, whatever the threshold.
+    signers = len({trust.keys[name] for name in trusted})
+    if not faults and signers < trust.threshold:
         faults.append(
             Fault(
-                message=f"the document has {len(trusted)} trusted signature(s) in `identity`, "
+                message=f"the document has {signers} trusted signature(s) in `identity`, "
                 f"{trust.threshold} needed",
                 pointer=_POINTER,
                 hint=f"have it signed by {_listed(trust)}",
