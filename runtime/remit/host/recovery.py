@@ -88,7 +88,10 @@ async def report_unknown(session: Session) -> tuple[UnknownReported, ...]:
                     at=agent.clock.now(),
                     body={"status": "failed", "reason": "the process ended during the run"},
                 ),
-                run_state=replace(state, status="failed"),
+                # What was said lies in the ledger, where it can be erased; a run that is over needs it no more.
+                run_state=replace(
+                    state, status="failed", value={**state.value, "text": "", "messages": [], "queue": []}
+                ),
             )
     for event in events:
         session.emit(event)
