@@ -371,3 +371,52 @@ def test_an_unsigned_document_is_refused_where_a_signature_is_required(
     remit("keys", "new", "alice")
     done = remit("verify", "desk.agent.json", "--trust", "alice.pub.pem", "--require-signature")
     assert done.code == 2
+
+
+QUESTION = ("decide", "desk", "--action", "pay", "--input", '{"amount": 5, "to": "bob"}')
+REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
+    "an empty input": (("run", "desk", "--input", ""), "the input is empty"),
+    "an input of blanks": (("run", "desk", "--input", " \n "), "the input is empty"),
+    "a path that is too long": (("inspect", "a" * 5000), "cannot be used: File name too long"),
+    "an environment value that is not declared": (("run", "desk", "x", "--env", "freze=true"), "`freze`"),
+    "a time that is none": ((*QUESTION, "--now", "yesterday"), "`now` is `yesterday`"),
+    "a counter that is no number": ((*QUESTION, "--usage", "turns=x"), "`turns`"),
+    "a lifecycle that is none": ((*QUESTION, "--lifecycle", "zz"), "`lifecycle` is `zz`"),
+    "a block that is none": (("memory", "list", "desk", "--block", "zz"), "no memory block is called `zz`"),
+    "a root that is none": (("memory", "check-proof", "p.json", "--root", "zz"), "`--root zz` is no digest"),
+    "a key that is none": (("verify", "desk", "--trust", "desk/agent.yaml"), "`desk/agent.yaml` is no key"),
+    "a ledger erasure about nobody": (
+        ("memory", "erase", "desk", "--entry", "a", "--block", "visits", "--ledger"),
+        "`--ledger` needs a data subject",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_meant_is_refused_before_anything_is_written(
+    arguments: tuple[str, ...], message: str, remit: Any, project: Callable[..., Path]
+) -> None:
+    project()
+    result = remit(*arguments)
+    assert (result.code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_group_without_a_verb_shows_its_help_and_exits_with_2(remit: Any) -> None:
+    for arguments in ((), ("ledger",)):
+        result = remit(*arguments)
+        assert result.code == 2
+        assert result.stderr.startswith("Usage: remit")
+        assert remit(*arguments, "--json").code == 2
+
+
+def test_a_denied_caller_is_told_what_to_add_and_only_where_it_would_help(
+    remit: Any, project: Callable[..., Path]
+) -> None:
+    project()
+    assert "`--attr jurisdiction=…`" in remit("run", "desk", "x", "--as", "ana:clerk").stdout
+    assert "`--as bob:ROLE`" in remit("run", "desk", "x", "--as", "bob", "--attr", "jurisdiction=US").stdout
+    unknown = remit("memory", "recall", "desk", "zz", "--as", "ana")
+    assert unknown.code == 3
+    assert "--attr" not in unknown.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -230,6 +231,31 @@ def test_one_persons_memory_is_erased_and_the_proof_still_verifies(
     Path("proof.json").write_text("{}")
     assert remit("memory", "check-proof", "proof.json", "--root", root).code == 2
     assert remit("memory", "prove", "desk", "0" * 64, "--json").json["present"] is False
+
+
+def test_one_persons_name_is_erased_from_the_ledgers_contents_where_the_rules_allow_the_erasure(
+    remit: Any, project: Callable[..., Path]
+) -> None:
+    folder = project()
+    rules = folder / "rules" / "desk.yaml"
+    known, stricter = "on: [remember, recall, erase]", "on: [remember, recall, erase], when: {}"
+    condition = "'context.caller.roles.contains(\"care\")'"
+    rules.write_text(rules.read_text().replace(known, stricter.format(condition)))
+    care = (*ANA, "--role", "care")
+    for value, subject in (("knee", "p-17"), ("ear", "p-170")):
+        assert remit("memory", "remember", "desk", "visits", value, "--subject", subject, *care).code == 0
+    erase = ("memory", "erase", "desk", "--subject", "p-17", "--ledger", "--json")
+    denied = remit(*erase, *ANA)
+    assert (denied.code, denied.json["ledger_contents_erased"]) == (3, [])
+    done = remit(*erase, *care)
+    assert done.code == 0
+    shown = json.dumps(remit("ledger", "show", "--store", "desk/.remit", "--json").json)
+    assert re.findall(r"p-17\b(?!0)", shown) == []
+    assert "p-170" in shown
+    verified = remit("ledger", "verify", "--store", "desk/.remit", "--json")
+    assert (verified.code, verified.json["erased"]) == (0, done.json["ledger_contents_erased"])
+    files = [path.read_bytes() for path in (folder / ".remit").rglob("*") if path.is_file()]
+    assert [data for data in files if re.search(rb"p-17(?!0)", data)] == []
 
 
 def test_the_demo_plays_its_scenes_and_fails_when_an_expectation_does_not_hold(

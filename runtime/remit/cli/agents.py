@@ -74,8 +74,12 @@ def read_target(label: str, *, fetch_tools: bool = False) -> Target:
     return Target(document=document, folder=path.parent, label=label, project=False)
 
 
-def read_file(label: str) -> bytes:
+def read_file(label: str, *, hint: str = "give a project folder or a document file") -> bytes:
     """Read a whole file.
+
+    Args:
+        label: its path as the user typed it.
+        hint: what to do where it does not exist.
 
     Raises:
         DocumentError: it does not exist, is a folder or cannot be read.
@@ -83,7 +87,7 @@ def read_file(label: str) -> bytes:
     try:
         return Path(label).read_bytes()
     except FileNotFoundError:
-        fault = Fault(message=f"`{label}` does not exist", hint="give a project folder or a document file")
+        fault = Fault(message=f"`{label}` does not exist", hint=hint)
     except IsADirectoryError:
         fault = Fault(message=f"`{label}` is a folder, not a file")
     except OSError as error:

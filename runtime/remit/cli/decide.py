@@ -8,7 +8,15 @@ import click
 
 from remit.cli.agents import read_target
 from remit.cli.exits import ExitCode
-from remit.cli.options import caller_from, common, example, json_from, pairs_from, person_options
+from remit.cli.options import (
+    caller_from,
+    common,
+    environment_from,
+    example,
+    json_from,
+    pairs_from,
+    person_options,
+)
 from remit.cli.output import shortened
 from remit.engine.cedar import CedarEngine
 from remit.project.answers import Verdict, settle
@@ -79,7 +87,7 @@ def command(
             "input": json_from(input_text, option="--input"),
             "usage": pairs_from(usage, option="--usage"),
             "lifetime": pairs_from(lifetime, option="--lifetime"),
-            "environment": pairs_from(environment, option="--env", schema=governance.environment_schema),
+            "environment": environment_from(environment, schema=governance.environment_schema),
             "now": now,
             "lifecycle": lifecycle,
             "fulfilled": [*fulfilled],

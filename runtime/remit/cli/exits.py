@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from remit.cli.output import Session, fault_value, printable
+from remit.cli.output import Session, fault_value, one_line, printable
 from remit.errors import Fault, FaultsError, GovernanceError
 
 if TYPE_CHECKING:
@@ -85,6 +85,12 @@ def guarded(body: Callable[[], object], arguments: Sequence[str]) -> int:
         return _faults(session, error, (Fault(message=str(error)),))
     except BrokenPipeError:
         return ExitCode.FINE
+    except OSError as error:
+        if error.filename is None:
+            return _internal(session, error)
+        # A file or folder that was named cannot be used; the verb that met it has nothing to add.
+        name = one_line(str(error.filename), limit=120)
+        return _faults(session, error, (Fault(message=f"`{name}` cannot be used: {error.strerror}"),))
     except Exception as error:  # noqa: BLE001  # the last line of defence: people never see a traceback unasked
         return _internal(session, error)
     return code if isinstance(code, int) else ExitCode.FINE
@@ -99,7 +105,12 @@ def _interrupted(session: Session) -> int:
 
 
 def _usage(session: Session, error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and not session.json:
+        session.complain(error.format_message())
+        return ExitCode.BAD_INPUT
     message = _tidy(error.format_message())
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        message = "no verb is given"
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"see `{context.command_path} --help`" if context is not None else ""
     fault = Fault(message=message, hint=hint)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from remit.cli.agents import existing_store, find_agent, read_target, store_folder
 from remit.cli.exits import ExitCode, bad_input
-from remit.cli.options import caller_from
+from remit.cli.options import caller_from, caller_hint
 from remit.cli.output import Session, short, shortened
 from remit.cli.settle import tools_folder
 from remit.cli.stores import AuditableStore, open_auditable
@@ -81,12 +81,13 @@ def act(
         raise bad_input("the reason is empty", "say why with `--reason`")
     with open_head(name, store=store) as (runtime, _):
         schema = runtime.document.governance.caller_schema
-        answer = deed(runtime, caller_from(person, roles, attributes, schema=schema))
-    return show_answer(session, answer)
+        caller = caller_from(person, roles, attributes, schema=schema)
+        answer = deed(runtime, caller)
+    return show_answer(session, answer, hint=caller_hint(caller, answer.because, schema=schema))
 
 
-def show_answer(session: Session, answer: Answer) -> int:
-    """Write an answer and return the exit code."""
+def show_answer(session: Session, answer: Answer, *, hint: str = "") -> int:
+    """Write an answer, and where it is a deny what would help; return the exit code."""
     if session.json:
         session.emit(answer.to_json())
     else:
@@ -99,6 +100,8 @@ def show_answer(session: Session, answer: Answer) -> int:
             session.say(f"  because   {answer.because}")
         elif not answer.allowed:
             session.say(f"  because   {answer.kind.replace('_', ' ')}")
+        if hint and not answer.allowed:
+            session.note(hint, indent=2, style="yellow")
         if answer.revision:
             session.say(f"  revision  {short(answer.revision)}  {answer.revision}")
     return ExitCode.FINE if answer.allowed else ExitCode.DENIED

@@ -58,7 +58,7 @@ def verify(session: Session, *, held: tuple[str, ...], keys: tuple[str, ...], st
 
 def _text(name: str) -> str:
     try:
-        return read_file(name).decode()
+        return read_file(name, hint="save one with `remit ledger checkpoint > FILE`").decode()
     except UnicodeDecodeError as error:
         raise bad_input(f"`{name}` is not UTF-8 text") from error
 

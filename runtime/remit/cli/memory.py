@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,17 +12,31 @@ import click
 from remit.cli.agents import read_file
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.heads import open_head, show_answer
-from remit.cli.options import caller_from, common, example, person_options, store_option, value_from
+from remit.cli.options import (
+    caller_from,
+    caller_hint,
+    common,
+    example,
+    person_options,
+    store_option,
+    value_from,
+)
 from remit.cli.output import Session, compact, short
 from remit.document.entries import MemoryProof, prove, select, verify_proof
 from remit.document.json_text import parse_json
 from remit.document.memory_tree import Step, Way
 from remit.errors import DocumentError, Fault
 from remit.project.build import write_whole
+from remit.project.source import listing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from remit.cli.stores import AuditableStore
     from remit.document.memory import Entry, Memory
     from remit.document.values import JsonObject, JsonValue
+
+_ROOT = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @click.group(
@@ -41,6 +56,9 @@ def list_entries(session: Session, *, agent: str, block: str | None, store: str 
     """List entries without their values: what is known to exist, and what was erased."""
     with open_head(agent, store=store) as (runtime, _):
         memory = runtime.document.memory
+        names = [item.name for item in memory.blocks]
+        if block is not None and block not in names:
+            raise bad_input(f"no memory block is called `{block}`", f"blocks are {listing(names) or 'none'}")
         entries = [_metadata(entry) for entry in select(memory, block=block)]
     if session.json:
         session.emit({"root": memory.value.get("root"), "count": len(entries), "entries": [*entries]})
@@ -99,7 +117,7 @@ def remember(
         schema = runtime.document.governance.caller_schema
         caller = caller_from(person, roles, attributes, schema=schema)
         answer = runtime.remember(block, value_from(value), by=caller, key=key, subject=subject)
-    return show_answer(session, answer)
+    return show_answer(session, answer, hint=caller_hint(caller, answer.because, schema=schema))
 
 
 @command.command("recall", epilog=example("remit memory recall care-navigator visits --as ann:nurse"))
@@ -123,10 +141,9 @@ def recall(
     """Read the values of BLOCK, if the rules allow it."""
     with open_head(agent, store=store) as (runtime, _):
         schema = runtime.document.governance.caller_schema
-        answer = runtime.recall(
-            block, by=caller_from(person, roles, attributes, schema=schema), subject=subject
-        )
-    code = show_answer(session, answer)
+        caller = caller_from(person, roles, attributes, schema=schema)
+        answer = runtime.recall(block, by=caller, subject=subject)
+    code = show_answer(session, answer, hint=caller_hint(caller, answer.because, schema=schema))
     if not session.json and isinstance(answer.value, list):
         for item in answer.value:
             session.say(f"  {compact(item, limit=1000)}")
@@ -142,6 +159,13 @@ def recall(
 @click.option(
     "--block", default="", help="The block. Default with --subject: every block with a data subject."
 )
+@click.option(
+    "--ledger",
+    "from_ledger",
+    is_flag=True,
+    help="With --subject, and where the rules allow the erasure: also what the ledger's records of this "
+    "agent say beside the log and that names the person.",
+)
 @person_options
 @store_option
 @common
@@ -152,6 +176,7 @@ def erase(
     subject: str,
     entry: str,
     block: str,
+    from_ledger: bool,
     person: str | None,
     roles: tuple[str, ...],
     attributes: tuple[str, ...],
@@ -162,7 +187,9 @@ def erase(
         raise bad_input("say what to erase", "give either `--subject` or `--entry`")
     if entry and not block:
         raise bad_input("`--entry` needs its block", "give `--block` too")
-    with open_head(agent, store=store) as (runtime, _):
+    if from_ledger and not subject:
+        raise bad_input("`--ledger` needs a data subject", "give `--subject`")
+    with open_head(agent, store=store) as (runtime, opened):
         document = runtime.document
         caller = caller_from(person, roles, attributes, schema=document.governance.caller_schema)
         named = [item.name for item in document.memory.blocks if item.subject]
@@ -171,6 +198,9 @@ def erase(
             raise bad_input("no block of this agent has a data subject", "name one with `--block`")
         answers = [runtime.erase(name, by=caller, entry=entry, subject=subject) for name in blocks]
         revision = runtime.document.identity.revision
+        records: tuple[int, ...] = ()
+        if from_ledger and all(answer.allowed for answer in answers):
+            records = _erase_contents(opened, document.identity.agent, subject, by=caller.id)
     erased: list[JsonValue] = [
         item
         for answer in answers
@@ -179,13 +209,51 @@ def erase(
     ]
     if session.json:
         session.emit(
-            {"answers": [answer.to_json() for answer in answers], "erased": erased, "revision": revision}
+            {
+                "answers": [answer.to_json() for answer in answers],
+                "erased": erased,
+                "revision": revision,
+                "ledger_contents_erased": [*records],
+            }
         )
     else:
         for answer in answers:
-            show_answer(session, answer)
+            show_answer(
+                session,
+                answer,
+                hint=caller_hint(caller, answer.because, schema=document.governance.caller_schema),
+            )
         session.say(f"{len(erased)} entries erased, revision {short(revision)}", style="bold")
+        if from_ledger:
+            session.say(f"contents of {len(records)} ledger records erased", style="bold")
     return ExitCode.FINE if all(answer.allowed for answer in answers) else ExitCode.DENIED
+
+
+def _erase_contents(opened: AuditableStore, agent: str, subject: str, *, by: str) -> tuple[int, ...]:
+    """Erase contents of an agent's records that name a person, as a whole word, and return their indexes."""
+    names = re.compile(rf"(?<!\w){re.escape(subject)}(?!\w)")
+    found = tuple(
+        record.index
+        for record in opened.records(agent=agent)
+        if record.content is not None and any(map(names.search, _texts(record.content)))
+    )
+    if found:
+        # INVARIANT: what is erased is not named again by the record of its erasure.
+        asker = "the data subject" if names.search(by) else by
+        opened.erase_content(*found, by=asker, reason="erasure of one person's data")
+    return found
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield name
+            yield from _texts(member)
 
 
 @command.command("prove", epilog=example("remit memory prove care-navigator 3f0c… -o proof.json"))
@@ -242,7 +310,12 @@ def _plain(value: object) -> object:
 @common
 def check_proof(session: Session, *, proof: str, root: str) -> int:
     """Check a proof of presence or absence against a root; needs neither store nor document."""
-    held = proof_from(parse_json(read_file(proof), file=proof).value, file=proof)
+    if _ROOT.fullmatch(root) is None:
+        raise bad_input(
+            f"`--root {root}` is no digest", "write `sha256:` and 64 hex digits, as `remit memory list` does"
+        )
+    data = read_file(proof, hint="make one with `remit memory prove`")
+    held = proof_from(parse_json(data, file=proof).value, file=proof)
     holds = verify_proof(root, held)
     if session.json:
         session.emit({"holds": holds, "id": held.id, "present": held.present})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -13,7 +14,7 @@ from remit.cli.output import LOG_LEVELS, Session, start_logging
 from remit.document.json_text import parse_json
 from remit.errors import DocumentError
 from remit.host.caller import Caller
-from remit.project.source import escape
+from remit.project.source import escape, listing, nearest
 
 if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
@@ -110,6 +111,39 @@ def caller_from(
     )
 
 
+def caller_hint(caller: Caller, reason: str, *, schema: JsonObject | None) -> str:
+    """Say how to give what the caller lacks: attributes that the schema requires, else a role; may be empty.
+
+    Args:
+        caller: who acted.
+        reason: why it was denied; nothing is said where another caller would not have helped.
+        schema: the document's caller schema.
+    """
+    lacking = [name for name in required_attributes(schema) if name not in caller.attributes]
+    if lacking and f".{lacking[0]}` is missing" in reason:
+        flags = " ".join(f"--attr {name}=…" for name in lacking)
+        return f"callers of this agent have {listing(lacking)}: say so with `{flags}`"
+    if not caller.roles and reason.startswith("no rule permits"):
+        return f"`{caller.id}` acted without a role: give one with `--as {caller.id}:ROLE`"
+    return ""
+
+
+def required_attributes(schema: JsonObject | None) -> tuple[str, ...]:
+    """Return the names of the attributes that a caller schema requires."""
+    required = (schema or {}).get("required")
+    return tuple(str(name) for name in required) if isinstance(required, list) else ()
+
+
+def attribute_options(caller: Caller, *, schema: JsonObject | None) -> tuple[str, ...]:
+    """Return `--attr` options for what the schema requires, with the caller's own values."""
+    pairs: list[str] = []
+    for name in required_attributes(schema):
+        value = caller.attributes.get(name)
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        pairs += ["--attr", f"{name}={text}"]
+    return tuple(pairs)
+
+
 def _system_user() -> str:
     import getpass
 
@@ -141,6 +175,23 @@ def pairs_from(pairs: Sequence[str], *, option: str, schema: JsonObject | None =
             raise bad_input(f"`{option} {key}` is given twice", "give it once")
         value[key] = text if _declared(schema, key) == "string" else value_from(text)
     return value
+
+
+def environment_from(pairs: Sequence[str], *, schema: JsonObject | None) -> JsonObject:
+    """Read repeated `--env key=value`; a key that the document does not declare is refused.
+
+    Args:
+        pairs: the texts.
+        schema: the document's environment schema.
+    """
+    values = pairs_from(pairs, option="--env", schema=schema)
+    properties = (schema or {}).get("properties")
+    known = list(properties) if isinstance(properties, dict) else []
+    for name in values:
+        if name not in known:
+            hint = nearest(name, known) or f"it declares {listing(known) or 'none'}"
+            raise bad_input(f"the document declares no environment value `{name}`", hint)
+    return values
 
 
 def _declared(schema: JsonObject | None, key: str) -> str:

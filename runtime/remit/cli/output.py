@@ -98,6 +98,24 @@ class Session:
         if not self.json:
             self.console.print(Text(printable(text), style=style), soft_wrap=True)
 
+    def note(self, text: str, *, indent: int, style: str = "") -> None:
+        """Write a remark, `indent` columns in; on a terminal the lines it is broken into are indented too.
+
+        Args:
+            text: the remark.
+            indent: columns.
+            style: a rich style.
+        """
+        if self.json:
+            return
+        console, margin = self.console, " " * indent
+        whole = Text(printable(text), style=style)
+        width = max(console.width - indent, 20)
+        lines = whole.wrap(console, width) if sys.stdout.isatty() else (whole,)
+        for line in lines:
+            line.rstrip()
+            console.print(Text.assemble(margin, line), soft_wrap=True)
+
     def parts(self, *pieces: tuple[str, str]) -> None:
         """Write one line of `(text, style)` pieces; nothing with `--json`."""
         if not self.json:

@@ -9,11 +9,12 @@ import click
 from remit.cli.agents import existing_store, find_agent
 from remit.cli.exits import bad_input, code_of_status
 from remit.cli.heads import act, looks_like_run
-from remit.cli.options import common, example, person_options, store_option
+from remit.cli.options import attribute_options, common, example, person_options, store_option
 from remit.cli.settle import tools_folder
 from remit.cli.stores import open_auditable
 from remit.cli.timeline import Timeline
 from remit.host.runtime import Runtime
+from remit.host.thread import RunMemo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,5 +84,8 @@ def _resume_run(
     if session.json:
         session.emit(result.to_json())
     else:
-        timeline.finish(result, settle=("--store", place.as_posix()))
+        caller = RunMemo.from_json(state.value).caller
+        options = attribute_options(caller, schema=document.governance.caller_schema)
+        where = ("--folder", folder) if folder is not None else ()
+        timeline.finish(result, settle=("--store", place.as_posix(), *where, *options))
     return code_of_status(result.status)

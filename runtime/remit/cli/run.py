@@ -9,7 +9,16 @@ import click
 
 from remit.cli.agents import Target, read_target
 from remit.cli.exits import bad_input, code_of_status
-from remit.cli.options import caller_from, common, example, pairs_from, person_options, store_option
+from remit.cli.options import (
+    attribute_options,
+    caller_from,
+    caller_hint,
+    common,
+    environment_from,
+    example,
+    person_options,
+    store_option,
+)
 from remit.cli.timeline import Timeline
 from remit.host.runtime import Runtime
 
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from remit.cli.output import Session
+    from remit.host.caller import Caller
 
 MAX_INPUT_BYTES = 1 << 20
 
@@ -60,7 +70,7 @@ def command(
     target.compile()
     governance = target.document.governance
     caller = caller_from(person, roles, attributes, schema=governance.caller_schema)
-    values = pairs_from(environment, option="--env", schema=governance.environment_schema)
+    values = environment_from(environment, schema=governance.environment_schema)
     folder = target.store(store)
     timeline = Timeline(session, known=target.document.identity.revision)
     with Runtime.open(target.document, store=folder, backend=backend, folder=target.folder) as runtime:
@@ -74,16 +84,19 @@ def command(
     if session.json:
         session.emit(result.to_json())
     else:
-        timeline.finish(result, settle=settle_options(target, folder))
+        settle = settle_options(target, folder, caller)
+        timeline.finish(
+            result, settle=settle, hint=caller_hint(caller, result.reason, schema=governance.caller_schema)
+        )
     return code_of_status(result.status)
 
 
-def settle_options(target: Target, store: Path) -> Sequence[str]:
-    """Return what another invocation needs to find this run's store and tools."""
+def settle_options(target: Target, store: Path, caller: Caller) -> Sequence[str]:
+    """Return what another invocation needs to find this run's store and tools, and to say who acts."""
     options = ["--store", store.as_posix()]
     if store.absolute().parent != target.folder.absolute():
         options += ["--folder", target.folder.as_posix()]
-    return options
+    return [*options, *attribute_options(caller, schema=target.document.governance.caller_schema)]
 
 
 def _words(text: str | None, option: str | None) -> str:
@@ -98,6 +111,8 @@ def _words(text: str | None, option: str | None) -> str:
             words = data.decode()
         except UnicodeDecodeError as error:
             raise bad_input(f"the input on stdin is not UTF-8: byte {error.start}") from error
+    if not words.strip():
+        raise bad_input("the input is empty", """say something with `--input "…"`""")
     if len(words.encode("utf-8", "surrogatepass")) > MAX_INPUT_BYTES:
         raise bad_input(f"the input has more than {MAX_INPUT_BYTES} bytes", "give less text")
     if any("\ud800" <= character <= "\udfff" for character in words):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from remit.cli.agents import existing_store, find_agent
 from remit.cli.exits import ExitCode, bad_input, code_of_status
-from remit.cli.options import caller_from
+from remit.cli.options import attribute_options, caller_from, caller_hint
 from remit.cli.output import Session, short
 from remit.cli.stores import open_auditable
 from remit.cli.timeline import Timeline
@@ -98,6 +98,10 @@ def settle(
             value: JsonObject = {"answer": answer.to_json(), "approval": pending.id, "run": pending.run}
             if not session.json:
                 _show(session, answer.allowed, answer.because, pending, approved=approved)
+                if not answer.allowed:
+                    _hint(
+                        session, caller_hint(caller, answer.because, schema=document.governance.caller_schema)
+                    )
             if not answer.allowed or not go_on:
                 if session.json:
                     session.emit(value)
@@ -107,10 +111,17 @@ def settle(
             if session.json:
                 session.emit({**value, "result": result.to_json()})
             else:
-                timeline.finish(result, settle=("--store", place.as_posix()))
+                options = attribute_options(caller, schema=document.governance.caller_schema)
+                where = ("--folder", folder) if folder is not None else ()
+                timeline.finish(result, settle=("--store", place.as_posix(), *where, *options))
             return code_of_status(result.status)
     finally:
         opened.close()
+
+
+def _hint(session: Session, hint: str) -> None:
+    if hint:
+        session.note(hint, indent=2, style="yellow")
 
 
 def _show(session: Session, allowed: bool, because: str, pending: PendingApproval, *, approved: bool) -> None:  # noqa: FBT001  # one word of the sentence

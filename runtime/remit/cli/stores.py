@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from remit.ledger.report import LogReport
+    from remit.records import Receipt
 
 STORE_KIND = "sqlite"
 
@@ -30,6 +31,10 @@ class AuditableStore(Store, Protocol):
 
     def verify(self, *, keys: Iterable[str] = (), held: Iterable[str] = ()) -> LogReport:
         """Verify the whole log against keys and checkpoints kept elsewhere."""
+        ...
+
+    def erase_content(self, *indexes: int, by: str, reason: str) -> Receipt:
+        """Destroy what records say beside the log, and record that; the log still verifies."""
         ...
 
 

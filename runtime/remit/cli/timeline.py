@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from remit.host.results import RunResult
 
+_WORD = 8
+"""Columns of a verdict; a longer one pushes the rest of its line to the right."""
 _STATUS_STYLE = {"completed": "green", "awaiting_approval": "yellow"}
 
 
@@ -93,7 +95,7 @@ class Timeline:
         word = event.verdict.replace("_", " ")
         self._session.parts(
             (f"{event.step:>3}  ", "dim"),
-            (f"{mark} {word:<8} ", style),
+            (f"{mark} {word:<8} " if len(word) <= _WORD else f"{mark} {word}  ", style),
             (f"{event.action} → {one_line(_plain(event.resource))}", ""),
             (rules, "cyan"),
         )
@@ -107,19 +109,20 @@ class Timeline:
         self._note(f"{event.tool} {event.outcome.replace('_', ' ')}: {compact(event.value)}", style=style)
 
     def _note(self, text: str, *, style: str = "dim") -> None:
-        self._session.say(f"     {text}", style=style)
+        self._session.note(text, indent=5, style=style)
 
     def _end_text(self) -> None:
         if self._in_text:
             self._session.stream("”\n")
         self._in_text = False
 
-    def finish(self, result: RunResult, *, settle: Sequence[str] = ()) -> None:
+    def finish(self, result: RunResult, *, settle: Sequence[str] = (), hint: str = "") -> None:
         """Write how the run stands.
 
         Args:
             result: what it came to.
             settle: options that `approve` needs beside the approval's id, such as `--store DIR`.
+            hint: what would help where the run was not allowed to start; may be empty.
         """
         self._end_text()
         session = self._session
@@ -128,6 +131,8 @@ class Timeline:
             (result.status.replace("_", " "), f"bold {style}"),
             (f": {one_line(result.reason, limit=600)}" if result.reason else "", ""),
         )
+        if hint and result.status == "denied":
+            session.note(hint, indent=2, style="yellow")
         usage = ", ".join(f"{name} {count}" for name, count in result.usage.items() if count)
         session.say(f"  usage     {usage or 'none'}")
         session.say(f"  revision  {short(result.revision)}  {result.revision}")

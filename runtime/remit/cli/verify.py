@@ -13,6 +13,7 @@ from remit.cli.keys import key_name
 from remit.cli.options import common, example
 from remit.document.identity import field_digests
 from remit.document.signing import TrustPolicy, public_key_from_pem, verify_document_signatures
+from remit.errors import FaultsError
 from remit.host.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -92,7 +93,11 @@ def _trust(trusted: tuple[str, ...], ends: tuple[str, ...], threshold: int) -> T
     for item in trusted:
         name, mark, file = item.partition("=")
         path = Path(file if mark else item)
-        keys[name if mark else key_name(path)] = public_key_from_pem(read_file(str(path)))
+        data = read_file(str(path), hint="make keys with `remit keys new NAME`")
+        try:
+            keys[name if mark else key_name(path)] = public_key_from_pem(data)
+        except FaultsError as error:
+            raise bad_input(f"`{path}` is no key to believe: {error}") from error
     not_after: dict[str, str] = {}
     for item in ends:
         name, _, time = item.partition("=")
