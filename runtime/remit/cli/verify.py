@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     "--trust", "trusted", multiple=True, metavar="[NAME=]KEY.pem", help="A public key to believe; repeatable."
 )
 @click.option("--not-after", "ends", multiple=True, metavar="NAME=TIME", help="When a trusted key expires.")
+@click.option("--not-before", "starts", multiple=True, metavar="NAME=TIME", help="When a trusted key begins.")
 @click.option(
     "--threshold", type=click.IntRange(min=1), default=1, show_default=True, help="Signatures needed."
 )
@@ -41,6 +42,7 @@ def command(
     document: str,
     trusted: tuple[str, ...],
     ends: tuple[str, ...],
+    starts: tuple[str, ...],
     threshold: int,
     require_signature: bool,
 ) -> int:
@@ -48,15 +50,17 @@ def command(
 
     A document that does not verify is refused (exit code 2), naming the field. Nothing of it is run.
     """
-    if require_signature and not trusted:
+    if (require_signature or threshold > 1) and not trusted:
         raise bad_input(
-            "`--require-signature` needs a key to believe", "name your own with `--trust KEY.pem`"
+            f"`{'--require-signature' if require_signature else '--threshold'}` needs a key to believe",
+            "name your own with `--trust KEY.pem`",
         )
-    trust = _trust(trusted, ends, threshold)
+    trust = _trust(trusted, starts, ends, threshold)
     target = read_target(document)
     held = target.document
     signers: tuple[str, ...] = ()
-    if trusted and (require_signature or held.identity.signatures or threshold > 1):
+    # Who names a key wants its signature: a document whose signatures were stripped is refused.
+    if trusted:
         signers = verify_document_signatures(held, trust, now=SystemClock().now())
     value: JsonObject = {
         "verified": True,
@@ -88,25 +92,34 @@ def _signed(count: int, signers: tuple[str, ...], *, checked: bool) -> str:
     return f"{count} signatures, none checked" if not checked else f"{count} signatures"
 
 
-def _trust(trusted: tuple[str, ...], ends: tuple[str, ...], threshold: int) -> TrustPolicy:
+def _trust(
+    trusted: tuple[str, ...], starts: tuple[str, ...], ends: tuple[str, ...], threshold: int
+) -> TrustPolicy:
     keys: dict[str, bytes] = {}
     for item in trusted:
         name, mark, file = item.partition("=")
         path = Path(file if mark else item)
+        name = name if mark else key_name(path)
+        if name in keys:
+            raise bad_input(f"two `--trust` keys are called `{name}`", "name them apart with `NAME=KEY.pem`")
         data = read_file(str(path), hint="make keys with `remit keys new NAME`")
         try:
-            keys[name if mark else key_name(path)] = public_key_from_pem(data)
+            keys[name] = public_key_from_pem(data)
         except FaultsError as error:
             raise bad_input(f"`{path}` is no key to believe: {error}") from error
-    not_after: dict[str, str] = {}
-    for item in ends:
-        name, _, time = item.partition("=")
-        if name not in keys:
-            raise bad_input(
-                f"`--not-after {item}` names no trusted key", "write `NAME=TIME` of a `--trust` key"
-            )
-        not_after[name] = time
+    not_before = _times("--not-before", starts, keys)
+    not_after = _times("--not-after", ends, keys)
     try:
-        return TrustPolicy(keys=keys, not_after=not_after, threshold=threshold)
+        return TrustPolicy(keys=keys, not_before=not_before, not_after=not_after, threshold=threshold)
     except ValueError as error:
         raise bad_input(str(error)) from error
+
+
+def _times(option: str, items: tuple[str, ...], keys: dict[str, bytes]) -> dict[str, str]:
+    times: dict[str, str] = {}
+    for item in items:
+        name, _, time = item.partition("=")
+        if name not in keys:
+            raise bad_input(f"`{option} {item}` names no trusted key", "write `NAME=TIME` of a `--trust` key")
+        times[name] = time
+    return times
