@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILES = {
     "tools.py": '''\

@@ -88,7 +88,7 @@ async def report_unknown(session: Session) -> tuple[UnknownReported, ...]:
                     at=agent.clock.now(),
                     body={"status": "failed", "reason": "the process ended during the run"},
                 ),
-                # What was said lies in the ledger, where it can be erased; a run that is over needs it no more.
+                # What was said lies in the ledger and can be erased there; a run that is over needs it not.
                 run_state=replace(
                     state, status="failed", value={**state.value, "text": "", "messages": [], "queue": []}
                 ),
