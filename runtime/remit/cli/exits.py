@@ -86,11 +86,10 @@ def guarded(body: Callable[[], object], arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return ExitCode.FINE
     except OSError as error:
-        if error.filename is None:
-            return _internal(session, error)
-        # A file or folder that was named cannot be used; the verb that met it has nothing to add.
-        name = one_line(str(error.filename), limit=120)
-        return _faults(session, error, (Fault(message=f"`{name}` cannot be used: {error.strerror}"),))
+        # What the system refuses (a full disk, a path that is too long) is no defect of this program.
+        cause = error.strerror or one_line(str(error))
+        name = f"`{one_line(str(error.filename), limit=120)}`" if error.filename is not None else "a file"
+        return _faults(session, error, (Fault(message=f"{name} cannot be used: {cause}"),))
     except Exception as error:  # noqa: BLE001  # the last line of defence: people never see a traceback unasked
         return _internal(session, error)
     return code if isinstance(code, int) else ExitCode.FINE
