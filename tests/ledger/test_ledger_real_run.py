@@ -17,6 +17,8 @@ from remit.cli.main import cli
 from remit.document.merkle import leaf_hash
 from remit.errors import LedgerError
 from remit.ledger.tree import Peaks
+from remit.ports import Batch
+from remit.records import Draft
 from remit_adapters.sqlite_store import open_store
 
 DESK = Path(__file__).parents[2] / "examples" / "refund-desk"
@@ -290,3 +292,24 @@ def test_rows_that_are_no_document_are_found_in_one_line(desk: Desk, text: str) 
         with open_store(desk.folder, read_only=True) as store, pytest.raises(LedgerError, match=name):
             store.load(agent)
         desk.edit(("UPDATE fields SET value = ? WHERE name = ?", (before, name)))
+
+
+def test_a_head_that_was_moved_in_between_without_a_record_is_found(tmp_path: Path) -> None:
+    """Signed with the key, yet the chain of heads has a gap: the next `revision` record is named."""
+    agent, one, two, three = (f"sha256:{digit * 64}" for digit in "abcd")
+    moves = ((agent, one), (one, two), (three, one))
+    drafts = tuple(
+        Draft(
+            kind="revision",
+            agent=agent,
+            run="r",
+            at="2026-01-01T00:00:00.000Z",
+            body={"parent": parent, "child": child, "operation": "settle"},
+        )
+        for parent, child in moves
+    )
+    with open_store(tmp_path / "store") as store:
+        store.submit(Batch(records=drafts)).result()
+        (finding,) = (item for item in store.verify().findings if "gone from" not in item.problem)
+    assert finding.index == 2
+    assert "record 1 had moved it" in finding.problem
