@@ -359,7 +359,7 @@ def test_the_lifecycle_bounds_what_an_operator_may_do(lifecycle: str, action: st
         "context": context,
     }
     allowed = {
-        "activate": {"ready", "active"},
+        "activate": {"ready", "active", "awaiting_approval"},
         "resume": set(LIFECYCLES) - {"terminated"},
         "suspend": set(LIFECYCLES) - {"terminated", "suspended"},
         "terminate": set(LIFECYCLES) - {"terminated"},

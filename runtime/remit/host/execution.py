@@ -5,6 +5,7 @@ Rules
 2. A run that a termination rule, a budget or a loop bound ends is terminated; its agent goes back to ready.
    The agent itself is terminated by `Runtime.terminate` alone, which is an action of its own.
 3. While approvals of any run are pending the lifecycle is awaiting_approval; else, between runs, it is ready.
+   Another run may be activated meanwhile; when it ends, the lifecycle is awaiting_approval again.
 4. A change of execution state that loses a compare-and-swap is made again on the new head: it depends on
    nothing else.
 """
