@@ -54,6 +54,8 @@ class Ask:
         target: the back-end's or tool's name; empty without an effect.
         parameters: the tool's JSON Schema; its arguments are validated before anything else. None skips that.
         approvals: answers of people that are known for this run.
+        basis: digest of what stands behind the target (the tool's or back-end's declaration), `sha256:<hex>`,
+            so that an approval does not outlive it; empty where nothing does.
         scopes: stop scopes to check besides `all`, the agent's, the run's, and the tool's or back-end's.
     """
 
@@ -66,6 +68,7 @@ class Ask:
     parameters: JsonObject | None = None
     approvals: tuple[ApprovalGrant, ...] = ()
     scopes: tuple[str, ...] = ()
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +206,7 @@ def digest_of(content: Content) -> str:
     return content.digest()
 
 
-def request_digest(request: Request, *, content: Content, image: str, agent: str) -> str:
+def request_digest(request: Request, *, content: Content, image: str, agent: str, basis: str = "") -> str:
     """Digest of exactly what a person would approve, `sha256:<hex>`.
 
     The idempotency key is left out of an invocation: it names the attempt, not what is done.
@@ -214,6 +217,7 @@ def request_digest(request: Request, *, content: Content, image: str, agent: str
         content: what would be done, before redaction.
         image: digest of the policy image: another image voids an approval.
         agent: agent id.
+        basis: digest of what stands behind the target; empty where nothing does.
 
     Raises:
         ValueError: the content has no canonical form (a lone surrogate, NaN, an integer beyond 2^53 - 1).
@@ -225,6 +229,7 @@ def request_digest(request: Request, *, content: Content, image: str, agent: str
     value: JsonObject = {
         "action": request.action,
         "agent": agent,
+        "basis": basis,
         "caller": request.context.get("caller"),
         "content": bound,
         "image": image,

@@ -205,7 +205,11 @@ class Gate:
             # ledger commits. What is decided, recorded, permitted and handed back is this copy alone.
             ask = _own_copy(ask)
             digest = request_digest(
-                ask.request, content=ask.content, image=self._image.digest, agent=self._agent
+                ask.request,
+                content=ask.content,
+                image=self._image.digest,
+                agent=self._agent,
+                basis=ask.basis,
             )
         except Exception as error:  # noqa: BLE001  # what has no digest cannot be recorded exactly, so it cannot happen
             return (

@@ -14,11 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from remit.errors import AdapterError, PermitError
+from remit.errors import AdapterError, GovernanceError
 from remit.gate.answers import AwaitingApproval, Denial, Granted
 from remit.host.backends import backend_context, open_backend
 from remit.host.events import BackendOpened, BackendSkipped, Dispatched, TextArrived
-from remit.host.requests import backend_entity
+from remit.host.observer import ObserverError
+from remit.host.requests import backend_entity, declared
 from remit.host.session import reasons
 from remit.host.surveillance import Stopped, TimeIsUp, watch
 from remit.messages import CallProposed, TextDelta, ToolCall, TurnEnd
@@ -62,6 +63,7 @@ class Dispatcher:
         self._run = run
         self._only = only
         self._open: dict[str, Backend] = {}
+        self._entries: dict[str, BackendEntry] = {}
         self._failed: dict[str, str] = {}
 
     async def infer(
@@ -131,6 +133,7 @@ class Dispatcher:
             effect="dispatch",
             target=entry.name,
             approvals=approvals,
+            basis=declared(self._run.document, "backends", entry.name),
         )
 
     async def _send(self, entry: BackendEntry, turn: Turn, granted: Granted) -> Answered:
@@ -143,13 +146,18 @@ class Dispatcher:
         gate = run.gate()
         try:
             backend = await self._backend(entry)
-        except AdapterError as error:
-            await gate.aoutcome(granted, "abandoned", detail=str(error))
-            raise
+            run.emit(
+                Dispatched(
+                    turn=run.turn, backend=entry.name, digest=turn.digest(), messages=len(turn.messages)
+                )
+            )
+        except (Exception, asyncio.CancelledError) as error:
+            detail = str(error) or type(error).__name__
+            await asyncio.shield(gate.aoutcome(granted, "abandoned", detail=detail))
+            if isinstance(error, (GovernanceError, ObserverError, asyncio.CancelledError)):
+                raise
+            raise _unforeseen(entry, error) from error
         run.usage = run.usage.plus(turns=1)
-        run.emit(
-            Dispatched(turn=run.turn, backend=entry.name, digest=turn.digest(), messages=len(turn.messages))
-        )
         try:
             answered = await watch(
                 self._stream(entry, backend, turn, granted),
@@ -161,9 +169,11 @@ class Dispatcher:
             detail = f"interrupted: {str(stop) or type(stop).__name__}"
             await asyncio.shield(gate.aoutcome(granted, "unknown", detail=detail))
             raise
-        except (AdapterError, PermitError) as error:
-            await gate.aoutcome(granted, "failed", detail=str(error))
-            raise
+        except Exception as error:
+            await gate.aoutcome(granted, "failed", detail=str(error) or type(error).__name__)
+            if isinstance(error, (GovernanceError, ObserverError, asyncio.CancelledError)):
+                raise
+            raise _unforeseen(entry, error) from error
         detail_text = ", ".join(f"{key}={value}" for key, value in sorted(answered.end.detail.items()))
         result: JsonObject = {
             "text": answered.text,
@@ -200,11 +210,17 @@ class Dispatcher:
 
     async def _backend(self, entry: BackendEntry) -> Backend:
         backend = self._open.get(entry.name)
+        if backend is not None and self._entries.get(entry.name) != entry:
+            # Amended during the run: what is open is another back-end than was decided upon.
+            del self._open[entry.name]
+            with suppress(Exception):
+                await backend.dispose()
+            backend = None
         if backend is None:
             context = backend_context(folder=self._run.agent.surroundings.folder)
             # In a thread: an embedded model may take seconds to load, and events must go on meanwhile.
             backend = await asyncio.to_thread(open_backend, entry, context=context)
-            self._open[entry.name] = backend
+            self._open[entry.name], self._entries[entry.name] = backend, entry
             info = backend.info
             self._run.emit(
                 BackendOpened(
@@ -216,3 +232,8 @@ class Dispatcher:
                 )
             )
         return backend
+
+
+def _unforeseen(entry: BackendEntry, error: BaseException) -> AdapterError:
+    """Return what a back-end's breach of its contract amounts to."""
+    return AdapterError(f"back-end `{entry.name}` raised {type(error).__name__}: {error}")

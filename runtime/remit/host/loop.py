@@ -18,6 +18,7 @@ Rules
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import json
 from contextlib import suppress
@@ -42,10 +43,11 @@ from remit.host.events import (
 )
 from remit.host.execution import move, resting, state_value
 from remit.host.memory_operations import Done, MemoryDesk, record_refusal
+from remit.host.observer import Observer, ObserverError
 from remit.host.opening import known_backend
 from remit.host.projection import project
-from remit.host.recovery import report_unknown, running_here
-from remit.host.requests import agent_entity, caller_entity, tool_entity
+from remit.host.recovery import claim_here, report_unknown, running_here
+from remit.host.requests import agent_entity, caller_entity, declared, tool_entity
 from remit.host.results import Pending, RunResult, RunStatus
 from remit.host.session import Emit, Session, ignore, new_run_id, reasons
 from remit.host.surveillance import Stopped, TimeIsUp, watch
@@ -55,6 +57,8 @@ from remit.messages import Message, ToolCall, ToolOffer, Turn, content_digest
 from remit.ports import Invocation, RunState, ToolResult
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from remit.document.model import Document, Lifecycle, PendingApproval, Tool
     from remit.document.values import JsonObject, JsonValue
     from remit.gate.approvals import ApprovalGrant
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
 
 MAX_IDENTICAL_CALLS = 4
 MAX_NAME_SHOWN = 64
+_AT_REST = ("ready", "awaiting_approval")
 
 
 async def run_once(
@@ -80,11 +85,31 @@ async def run_once(
     from remit.host.dry_run import rehearsal
 
     chosen = known_backend(agent.document, backend) or agent.surroundings.backend or ""
-    memo = RunMemo(text=text, caller=caller, environment=environment, backend=chosen)
+    memo = RunMemo(text=_clean(text), caller=caller, environment=environment, backend=chosen)
+    _check_given(memo)
+    observer = Observer(emit or ignore)
     if not dry_run:
-        return await Run(agent, memo, new_run_id(), emit or ignore).start()
+        return await _surfaced(Run(agent, memo, new_run_id(), observer).start())
     with rehearsal(agent) as (shadow, tools):
-        return await Run(shadow, memo, new_run_id(), emit or ignore, dry_tools=tools).start()
+        return await _surfaced(Run(shadow, memo, new_run_id(), observer, dry_tools=tools).start())
+
+
+def _check_given(memo: RunMemo) -> None:
+    """Refuse what an embedder gave and nobody could record."""
+    given = memo.to_json()
+    for name in ("caller", "environment"):
+        try:
+            json.dumps(given[name], allow_nan=False, ensure_ascii=False).encode()
+        except (ValueError, TypeError, RecursionError) as error:
+            raise EvaluationError(f"`{name}` holds what is not JSON: {error}") from error
+
+
+async def _surfaced(work: Awaitable[RunResult]) -> RunResult:
+    """Let a failure of the embedder's own callback reach the embedder as it was."""
+    try:
+        return await work
+    except ObserverError as error:
+        raise (error.__cause__ or error) from None
 
 
 async def resume_once(agent: Agent, run: str, *, emit: Emit | None, backend: str | None) -> RunResult:
@@ -93,15 +118,21 @@ async def resume_once(agent: Agent, run: str, *, emit: Emit | None, backend: str
     Raises:
         EvaluationError: no such run, or it has ended.
     """
-    state = await asyncio.to_thread(agent.store.load_run, run)
-    if state is None or state.agent != agent.id:
-        raise EvaluationError(f"the store has no run `{run}` of this agent")
-    if state.status not in ("awaiting_approval", "suspended") or run in running_here():
-        raise EvaluationError(f"run `{run}` cannot go on: it is {state.status}")
-    memo = RunMemo.from_json(state.value)
-    if backend is not None:
-        memo.backend = known_backend(agent.document, backend) or ""
-    return await Run(agent, memo, run, emit or ignore).go_on(state.status)
+    # Before the state is read: of two that resume the same run at once, one would read what the other ends.
+    if not claim_here(run):
+        raise EvaluationError(f"run `{run}` cannot go on: it is running")
+    try:
+        state = await asyncio.to_thread(agent.store.load_run, run)
+        if state is None or state.agent != agent.id:
+            raise EvaluationError(f"the store has no run `{run}` of this agent")
+        if state.status not in ("awaiting_approval", "suspended"):
+            raise EvaluationError(f"run `{run}` cannot go on: it is {state.status}")
+        memo = RunMemo.from_json(state.value)
+        if backend is not None:
+            memo.backend = known_backend(agent.document, backend) or ""
+        return await _surfaced(Run(agent, memo, run, Observer(emit or ignore)).go_on(state.status))
+    finally:
+        running_here().discard(run)
 
 
 class _Ended(Exception):  # noqa: N818  # no error: it carries a stop out of the run's depths
@@ -133,6 +164,7 @@ class Run(Session):
         self.turn = memo.turn
         self._dry_tools = dry_tools
         self._tools: ToolSources | DryTools | None = None
+        self._opened_for: tuple[Tool, ...] = ()
         self._grants: tuple[ApprovalGrant, ...] = ()
         self._dispatcher: Dispatcher | None = None
         self._began_s = agent.clock.monotonic_s()
@@ -145,8 +177,7 @@ class Run(Session):
         """Begin the run."""
         await asyncio.to_thread(self.agent.refresh)
         await report_unknown(self)
-        self._announce(resumed=False)
-        return await self._guarded()
+        return await self._guarded(resumed=False)
 
     async def go_on(self, status: str) -> RunResult:
         """Go on after an approval or a suspension."""
@@ -154,15 +185,40 @@ class Run(Session):
         self._grants = await asyncio.to_thread(grants_of, self.agent, self.run)
         if status == "awaiting_approval":
             answered = {grant.id for grant in self._grants}
-            refused = any(not grant.approved for grant in self._grants)
+            waiting = {item.id for item in self.memo.pending}
+            # An earlier refusal in the same run answers nothing that waits now.
+            refused = any(not grant.approved and grant.id in waiting for grant in self._grants)
             open_ones = [item for item in self.memo.pending if item.id not in answered]
             if open_ones and not refused:
                 return self._result("awaiting_approval", _waits_for(open_ones))
-        self._announce(resumed=True)
-        if self._has_pending():
-            await self._no_longer_pending()
         self.memo.pending = ()
-        return await self._guarded()
+        await self._take_over()
+        return await self._guarded(resumed=True)
+
+    async def _take_over(self) -> None:
+        """Claim a stopped run: the first who says in the log that it goes on drives it, in any process.
+
+        Raises:
+            EvaluationError: another process was first.
+        """
+        draft = self.draft("run", self._run_body("running", ""))
+        (receipt,) = await self.agent.submit(draft, run_state=self._state("running"))
+        first = await asyncio.to_thread(self._first_claim)
+        if first != receipt.index:
+            raise EvaluationError(f"run `{self.run}` cannot go on: another process goes on with it")
+
+    def _first_claim(self) -> int:
+        """Return the index of the first record, since the run last stopped, that says that it runs."""
+        first = -1
+        for record in self.agent.store.records(run=self.run):
+            body = record.value.get("body")
+            if record.value.get("kind") != "run" or not isinstance(body, dict):
+                continue
+            if body.get("status") != "running":
+                first = -1
+            elif first < 0:
+                first = record.index
+        return first
 
     def _announce(self, *, resumed: bool) -> None:
         self.emit(
@@ -177,28 +233,38 @@ class Run(Session):
             )
         )
 
-    async def _guarded(self) -> RunResult:
+    async def _guarded(self, *, resumed: bool) -> RunResult:
         """Drive the run to an end that is recorded, whatever happens."""
         running_here().add(self.run)
         try:
-            return await self._driven()
+            return await self._driven(resumed=resumed)
         finally:
             running_here().discard(self.run)
             await asyncio.shield(self._dispose())
 
-    async def _driven(self) -> RunResult:
-        try:
+    async def _begin(self, *, resumed: bool) -> None:
+        self._announce(resumed=resumed)
+        if not resumed:
             await self._save_running()
+        elif self._has_pending():
+            await self._no_longer_pending()
+
+    def _verdict_of(self, stop: _Ended | Stopped | TimeIsUp) -> tuple[RunStatus, str]:
+        if isinstance(stop, _Ended):
+            return stop.status, stop.reason
+        if isinstance(stop, Stopped):
+            return _status_of_order(stop.order), stop.reason
+        limit = self.document.governance.limits.max_wall_time_s
+        return "terminated", f"limit `max_wall_time_s` ({limit:g}) is reached"
+
+    async def _driven(self, *, resumed: bool) -> RunResult:
+        try:
+            await self._begin(resumed=resumed)
             await self._drive()
         except _Waiting as waiting:
             return await self._stop_for(waiting)
-        except _Ended as end:
-            return await self._end(end.status, end.reason)
-        except Stopped as stopped:
-            return await self._end(_status_of_order(stopped.order), stopped.reason)
-        except TimeIsUp:
-            limit = self.document.governance.limits.max_wall_time_s
-            return await self._end("terminated", f"limit `max_wall_time_s` ({limit:g}) is reached")
+        except (_Ended, Stopped, TimeIsUp) as stop:
+            return await self._end(*self._verdict_of(stop))
         except LedgerError as error:
             # INVARIANT (no unrecorded effect): without a record nothing more may happen.
             with suppress(LedgerError):
@@ -208,6 +274,13 @@ class Run(Session):
             return await self._end("failed", str(error))
         except asyncio.CancelledError:
             await asyncio.shield(self._end("failed", "the run was cancelled"))
+            raise
+        except ObserverError as error:
+            await self._end("failed", str(error))
+            raise
+        except Exception as error:
+            # Rule 7: what nobody foresaw is a fault of Remit or of an adapter; the run ends all the same.
+            await self._end("failed", f"an unforeseen {type(error).__name__} ended the run")
             raise
         return await self._end("completed", "")
 
@@ -386,7 +459,7 @@ class Run(Session):
             others = self._others_pending(head)
             lifecycle = head.execution_state.lifecycle
             if lifecycle == "awaiting_approval":
-                lifecycle = "ready" if self.memo.phase == "activate" else "active"
+                lifecycle = "active" if self.memo.phase != "activate" else resting(head, others)
             return state_value(head.execution_state, lifecycle=lifecycle, pending=others)
 
         await move(self, operation="resume", decision="", state=value)
@@ -449,7 +522,7 @@ class Run(Session):
             raise _Ended("denied", reasons(answer))
         self.memo.messages = [Message(role="user", text=_clean(self.memo.text))]
         self.memo.phase = "turn"
-        if self.document.execution_state.lifecycle == "ready":
+        if self.document.execution_state.lifecycle in _AT_REST:
             await move(
                 self,
                 operation="activate",
@@ -457,7 +530,7 @@ class Run(Session):
                 state=lambda head: state_value(
                     head.execution_state,
                     lifecycle="active"
-                    if head.execution_state.lifecycle == "ready"
+                    if head.execution_state.lifecycle in _AT_REST
                     else head.execution_state.lifecycle,
                 ),
                 run_state=self._state("running"),
@@ -471,8 +544,18 @@ class Run(Session):
         around = self.agent.surroundings
         context = tool_context(folder=around.folder, functions=around.functions, servers=around.servers)
         sources = open_sources(self.document, context=context)
-        self._tools = sources
+        self._tools, self._opened_for = sources, self.document.capabilities.tools
         await sources.check()
+
+    async def _renew_tools(self) -> None:
+        """Open the tools again where the document was amended during the run: others were decided upon."""
+        if self._dry_tools is not None or self._opened_for == self.document.capabilities.tools:
+            return
+        old, self._tools = self._tools, None
+        if old is not None:
+            with suppress(Exception):
+                await old.close()
+        await self._open_tools()
 
     async def _turn(self) -> None:
         await asyncio.to_thread(self.agent.refresh)
@@ -500,17 +583,18 @@ class Run(Session):
         limits = self.document.governance.limits
         if self.turn >= limits.max_turns:
             raise _Ended("terminated", f"limit `max_turns` ({limits.max_turns}) is reached")
-        if self.remaining_s() <= 0:
-            raise TimeIsUp
-        if self.memo.denials_in_a_row >= limits.max_consecutive_denials:
-            raise _Ended(
-                "terminated",
-                f"limit `max_consecutive_denials` ({limits.max_consecutive_denials}) is reached",
-            )
+        self._check_patience()
         if self.memo.repeated >= MAX_IDENTICAL_CALLS:
             raise _Ended(
                 "terminated", f"the model proposed the same call {self.memo.repeated} times in a row"
             )
+
+    def _check_patience(self) -> None:
+        limit = self.document.governance.limits.max_consecutive_denials
+        if self.remaining_s() <= 0:
+            raise TimeIsUp
+        if self.memo.denials_in_a_row >= limit:
+            raise _Ended("terminated", f"limit `max_consecutive_denials` ({limit}) is reached")
 
     def _offers(self) -> tuple[ToolOffer, ...]:
         own = tuple(
@@ -573,10 +657,14 @@ class Run(Session):
             self.memo.messages.append(Message(role="tool", text=text, tool_call_id=call.id))
             if self.memo.repeated >= MAX_IDENTICAL_CALLS:
                 self._check_bounds()
+            if self.memo.queue:
+                self._check_patience()
 
     async def _call(self, call: ToolCall) -> JsonValue:
         """Take one proposed call to its result; what it returns is what the model is given."""
-        self.emit(CallProposed(turn=self.turn, tool=call.name, arguments=call.arguments))
+        # A copy: whoever watches must not be able to change what is about to be decided.
+        shown = copy.deepcopy(call.arguments)
+        self.emit(CallProposed(turn=self.turn, tool=call.name, arguments=shown))
         self._count_repetition(call)
         name = _clean(call.name)[:MAX_NAME_SHOWN]
         tool = self.document.tool(call.name)
@@ -635,6 +723,7 @@ class Run(Session):
         return value
 
     async def _tool_call(self, tool: Tool, arguments: JsonObject) -> JsonValue:
+        await self._renew_tools()
         entity = tool_entity(tool)
         answer = await self.ask(
             tool.name,
@@ -645,6 +734,7 @@ class Run(Session):
             target=tool.name,
             parameters=tool.parameters,
             approvals=self._grants,
+            basis=declared(self.document, "tools", tool.name),
         )
         answer = await self._settled_answer(answer, resource=str(entity.ref), arguments=arguments)
         if isinstance(answer, Denial):
@@ -687,8 +777,10 @@ class Run(Session):
         except PermitError as error:
             await gate.aoutcome(granted, "failed", detail=f"nothing ran: {error}")
             raise
-        except (AdapterError, OSError) as error:
-            said = REDACTED if granted.redact_result else str(error)
+        except Exception as error:  # noqa: BLE001  # a foreign tool source may raise anything: it ran, who knows how far
+            foreseen = isinstance(error, (AdapterError, OSError))
+            said = str(error) if foreseen else f"tool `{tool.name}`: its source raised {type(error).__name__}"
+            said = REDACTED if granted.redact_result else said
             await gate.aoutcome(granted, "unknown", detail=said)
             value: JsonObject = {"error": said, "outcome": "unknown", "hint": "do not repeat this call"}
             self._tool_finished(tool, "unknown", value)

@@ -8,6 +8,7 @@ Rules
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,22 @@ if TYPE_CHECKING:
     from remit.records import Record
 
 _RUNNING: set[str] = set()
+_CLAIMING = threading.Lock()
 DETAIL = "the process ended before the outcome was recorded; it is not repeated"
 
 
 def running_here() -> set[str]:
     """Return the ids of the runs that this process is driving; a run adds and removes its own."""
     return _RUNNING
+
+
+def claim_here(run: str) -> bool:
+    """Enter a run among those that this process drives; False where it is one of them already."""
+    with _CLAIMING:
+        if run in _RUNNING:
+            return False
+        _RUNNING.add(run)
+        return True
 
 
 def find_unknown(agent: Agent) -> tuple[UnknownReported, ...]:

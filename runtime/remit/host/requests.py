@@ -6,9 +6,11 @@ One evaluation sees one instant: `now` is read once a request.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from remit.engine.request import Entity, EntityRef, Request
+from remit.errors import EvaluationError
+from remit.messages import content_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +85,20 @@ def backend_entity(entry: BackendEntry) -> Entity:
             "model": entry.model,
         },
     )
+
+
+def declared(document: Document, kind: Literal["tools", "backends"], name: str) -> str:
+    """Return the digest of the declaration of a tool or back-end.
+
+    Raises:
+        EvaluationError: the document declares none of that name.
+    """
+    listed = document.capabilities.value.get(kind)
+    items: list[JsonValue] = listed if isinstance(listed, list) else []
+    for item in items:
+        if isinstance(item, dict) and item.get("name") == name:
+            return content_digest(item)
+    raise EvaluationError(f"the document declares no `{name}` among its {kind}")
 
 
 def block_entity(block: Block) -> Entity:

@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     from remit.permit import Effect
 
 Emit = Callable[[RunEvent], None]
-MAX_MOVES = 5
-"""How often a decision is taken again because somebody else moved the head."""
+MAX_MOVES = 32
+"""How often a decision is taken again because somebody else moved the head.
+
+Two hosts that write without pause make each other lose now and then; five in a row was seen under load.
+"""
 
 
 def new_run_id() -> str:
@@ -134,6 +137,7 @@ class Session:
         target: str = "",
         parameters: JsonObject | None = None,
         approvals: tuple[ApprovalGrant, ...] = (),
+        basis: str = "",
     ) -> Granted | Denial | AwaitingApproval:
         """Ask the gate one question and add its answer to the trace.
 
@@ -147,6 +151,7 @@ class Session:
             target: the back-end's or tool's name.
             parameters: JSON Schema of the arguments.
             approvals: what people answered in this run.
+            basis: digest of the declaration of the tool or back-end.
         """
         self.tick()
         scene = Scene(
@@ -171,6 +176,7 @@ class Session:
                 target=target,
                 parameters=parameters,
                 approvals=approvals,
+                basis=basis,
             )
         )
         self._trace(action, resource, answer)

@@ -6,8 +6,6 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from remit.errors import LedgerError
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
@@ -70,7 +68,8 @@ async def watch(
 def _check(control: ControlState, scopes: tuple[str, ...]) -> None:
     try:
         stop = control.in_force(scopes)
-    except LedgerError as error:
+    except Exception as error:
+        # Whatever it raises: a control state that cannot be read denies.
         raise Stopped("kill", f"the control state cannot be read: {error}") from error
     if stop is not None and stop.order == "kill":
         raise Stopped("kill", f"`{stop.scope}` is under a kill order of `{stop.by}`: {stop.reason}")
