@@ -364,3 +364,18 @@ def test_text_of_the_model_cannot_steer_the_terminal(remit: Any, project: Callab
     assert "\x1b" not in done.stdout
     assert "\u202e" not in done.stdout
     assert "evil" in done.stdout
+
+
+def test_a_scene_whose_allowed_tool_fails_is_not_as_expected(
+    remit: Any, project: Callable[..., Path]
+) -> None:
+    script = 'script:\n  - call: {name: boom, arguments: {}}\n  - say: "Done."\n'
+    folder = project(script=script)
+    scene = (
+        "{title: It fails, as: ana, attributes: {jurisdiction: EU}, input: go, "
+        "expect: {status: completed, allowed: [boom]}}"
+    )
+    (folder / "demo.yaml").write_text(f"title: Desk\nscenes:\n  - {scene}\n")
+    done = remit("demo", "desk", "--json")
+    assert (done.code, done.json["failed"]) == (1, 1)
+    assert done.json["scenes"][0]["problems"] == ["expected `boom` to be done, it failed"]

@@ -23,7 +23,7 @@ from remit.cli.timeline import Timeline
 from remit.errors import AdapterError
 from remit.host import models
 from remit.host.caller import Caller
-from remit.host.events import ApprovalRequested, Decided, RunEvent
+from remit.host.events import ApprovalRequested, Decided, RunEvent, ToolFinished
 from remit.host.runtime import Runtime
 from remit.policy.compile import compile_governance
 from remit.project.build import build_project
@@ -71,7 +71,7 @@ def command(session: Session, *, folder: str | None, backend: str | None, keep: 
     """Play the scenes of an example (the refund desk by default) in a copy of its folder."""
     source = _source(folder)
     demo = read_demo(source)
-    with _working_copy(source, keep) as place:
+    with _working_copy(source, keep, made=frozenset(Path(item.sqlite).name for item in demo.show)) as place:
         built = build_project(place)
         compile_governance(built.document, origins=built.origins)
         entry = _backend(built.document, backend)
@@ -99,11 +99,12 @@ def _source(folder: str | None) -> Path:
 
 
 @contextmanager
-def _working_copy(source: Path, keep: str | None) -> Generator[Path]:
+def _working_copy(source: Path, keep: str | None, *, made: frozenset[str]) -> Generator[Path]:
+    # What the tools wrote in earlier runs stays behind, so that every demonstration begins alike.
+    beside = {f"{name}{end}" for name in made for end in ("", "-wal", "-shm", "-journal")}
+
     def left_out(_folder: str, names: list[str]) -> set[str]:
-        return {
-            name for name in names if name in {STORE_FOLDER, "__pycache__"} or name.endswith(".sqlite3-wal")
-        }
+        return {name for name in names if name in {STORE_FOLDER, "__pycache__", *beside}}
 
     if keep is not None:
         place = Path(keep)
@@ -112,8 +113,8 @@ def _working_copy(source: Path, keep: str | None) -> Generator[Path]:
         shutil.copytree(source, place, ignore=left_out, dirs_exist_ok=True)
         yield place
         return
-    with tempfile.TemporaryDirectory(prefix="remit-demo-", ignore_cleanup_errors=True) as made:
-        place = Path(made) / source.resolve().name
+    with tempfile.TemporaryDirectory(prefix="remit-demo-", ignore_cleanup_errors=True) as root:
+        place = Path(root) / source.resolve().name
         shutil.copytree(source, place, ignore=left_out)
         yield place
 
@@ -238,6 +239,10 @@ def _problems(
     for name, found in seen.items():
         wanted: tuple[str, ...] = getattr(expect, name)
         problems.extend(f"expected `{word}` among {name}" for word in wanted if word not in found)
+    finished = [event for event in events if isinstance(event, ToolFinished)]
+    done = {event.tool for event in finished if event.outcome == "ok"}
+    failed = sorted({event.tool for event in finished} - done)
+    problems.extend(f"expected `{name}` to be done, it failed" for name in failed if name in expect.allowed)
     return tuple(problems)
 
 
