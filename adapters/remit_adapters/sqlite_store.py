@@ -73,6 +73,22 @@ _RECORD_COLUMNS = (
 )
 
 
+def _require_begun(folder: Path) -> None:
+    """Refuse a folder whose log began but whose files are gone: a fresh one would forget records or kills.
+
+    INVARIANT (begun): the verifier key is published after both files exist.
+    """
+    if not (folder / PUBLIC_FILE).exists():
+        return
+    for name, loss in ((STORE_FILE, "the record"), (CONTROL_FILE, "standing kills and suspensions")):
+        file = folder / name
+        if not file.exists() or file.stat().st_size == 0:
+            raise LedgerError(
+                f"cannot open the store: `{file}` is missing or empty although a log was begun here, and "
+                f"{loss} would be forgotten: restore it from a copy, or begin anew in another folder"
+            )
+
+
 class _SystemClock:
     def now(self) -> str:
         return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -119,6 +135,7 @@ def open_store(
             )
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _require_begun(folder)
         key = signer or load_signer(folder, make=not file.exists())
         connection = connect(file, busy_timeout_s=busy_timeout_s)
         undo.callback(connection.close)
@@ -130,9 +147,9 @@ def open_store(
                 f"cannot open the store: its log is signed by `{meta['verifier_key']}`, this signer is "
                 f"`{verifier_key(key)}`"
             )
-        publish_key(folder, meta["verifier_key"])
         control = SqliteControl(folder / CONTROL_FILE)
         undo.callback(control.close)
+        publish_key(folder, meta["verifier_key"])
         writer = Writer(connection, file, key, meta["origin"], busy_timeout_s=busy_timeout_s)
         store = SqliteStore(
             folder,

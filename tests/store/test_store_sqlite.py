@@ -583,6 +583,23 @@ def test_a_control_state_that_was_removed_or_replaced_denies(folder: Path) -> No
             store.control.stop(Stop(scope="all", order="kill", by="a", reason="", at=AT))
 
 
+@pytest.mark.parametrize("name", ["store.db", "control.db"])
+@pytest.mark.parametrize("emptied", [True, False])
+def test_a_begun_log_whose_file_is_gone_is_never_begun_afresh(
+    folder: Path, name: str, *, emptied: bool
+) -> None:
+    with open_store(folder) as store:
+        append(store)
+    for end in ("-wal", "-shm"):
+        (folder / f"{name}{end}").unlink(missing_ok=True)
+    if emptied:
+        (folder / name).write_bytes(b"")
+    else:
+        (folder / name).unlink()
+    with pytest.raises(LedgerError, match=rf"{name}` is missing or empty although a log was begun"):
+        open_store(folder)
+
+
 def test_an_order_survives_a_restart_and_is_kept_in_the_journal(folder: Path) -> None:
     order = Stop(scope="backend:local", order="suspend", by="ann", reason="maintenance", at=AT)
     with open_store(folder) as store:

@@ -101,7 +101,7 @@ def _source(folder: str | None) -> Path:
 @contextmanager
 def _working_copy(source: Path, keep: str | None, *, made: frozenset[str]) -> Generator[Path]:
     # What the tools wrote in earlier runs stays behind, so that every demonstration begins alike.
-    beside = {f"{name}{end}" for name in made for end in ("", "-wal", "-shm", "-journal")}
+    beside = {f"{file}{end}" for file in made for end in ("", "-wal", "-shm", "-journal")}
 
     def left_out(_folder: str, names: list[str]) -> set[str]:
         return {name for name in names if name in {STORE_FOLDER, "__pycache__", *beside}}

@@ -50,7 +50,8 @@ _WHOLE = Reads(whole=True)
 def read_tree(paths: Iterable[tuple[str, ...]], root: str) -> Reads:
     """Return the paths beneath `root` (`principal`, `resource` or `context`) as a tree."""
     tree = Reads()
-    for path in paths:
+    # Sorted, so that faults come in one order in every process.
+    for path in sorted(paths):
         if not path or path[0] != root:
             continue
         node = tree
