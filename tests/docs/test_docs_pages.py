@@ -116,7 +116,7 @@ def _tracked() -> tuple[Path, ...]:
 
 
 _MACHINE = re.compile(
-    r"/(?:home|Users)/[A-Za-z]\w*|/wo" + r"rk/|/tmp/(?:lab|ex)\b|[A-Z]:\\Users|/root/\w"
+    r"/(?:home|Users)/[A-Za-z]\w*|[A-Z]:\\Users|/root/\w"
     r"|py" + r"pi\.org|pythonhosted|index-url|--extra-index|trusted-host|artifactory|devpi",
 )
 
