@@ -1,8 +1,8 @@
 """Policy text seen as statements: their ids and how deeply they nest, found without a parser.
 
-Why: Cedar's parser recurses on the machine's stack. A policy that nests deeply enough (from about 700
-brackets or
-1,500 chained operators on an 8 MB stack) ends the whole process, which no `except` can catch.
+Why: Cedar's parser recurses on the machine's stack.
+A policy that nests deeply enough ends the whole process, which no `except` can catch
+(from about 700 brackets or 1,500 chained operators on an 8 MB stack).
 So nothing reaches the parser before this scan has bounded it.
 """
 
