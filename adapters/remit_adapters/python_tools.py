@@ -1,4 +1,4 @@
-"""Tools that are typed Python functions: `{"source": {"python": "module:function"}}`.
+"""Tools that are Python functions: `{"source": {"python": "module:function"}}` or `{"embedder": true}`.
 
 Rules
 1. The module is found in the project's folder first (`module.py` or `pkg/module.py`), else among importable
@@ -10,6 +10,8 @@ Rules
    cannot be stopped, so a synchronous function may still finish; that is what unknown means.
 5. An exception becomes `{"error": "<type>: <message>"}`, without a traceback.
 6. What a tool prints goes to standard error: standard output belongs to the embedder.
+7. Functions are typed. Only for a source `embedder` a plain callable will do: it gets the arguments by name,
+   as JSON values, once they fit the document's schema.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from remit.errors import AdapterError, DocumentError
 from remit.host.tool_values import error_result, fit_result
-from remit.host.tools import FunctionTool, describe_function
+from remit.host.tools import FunctionTool, ToolMark, describe_function
 from remit.permit import Permit, redeem
 from remit.ports import Invocation, ToolContext, ToolDescription, ToolResult
 
@@ -51,7 +53,7 @@ def open_tools(tools: Sequence[Tool], *, context: ToolContext) -> PythonTools:
     """Open the Python functions behind `tools`.
 
     Args:
-        tools: tools of the document whose source has the member `python`.
+        tools: tools of the document whose source has the member `python` or `embedder`.
         context: the folder, and functions that the embedder passed in, which take precedence by tool name.
 
     Raises:
@@ -62,12 +64,7 @@ def open_tools(tools: Sequence[Tool], *, context: ToolContext) -> PythonTools:
         function = context.functions.get(tool.name)
         if function is None:
             function = _load(tool, context.folder)
-        try:
-            described = describe_function(function)
-        except DocumentError as error:
-            raise AdapterError(f"tool `{tool.name}`: {error}") from error
-        _check_fit(tool, described)
-        found[tool.name] = (tool, described)
+        found[tool.name] = (tool, _described(tool, function))
     return PythonTools(found)
 
 
@@ -328,6 +325,38 @@ def _module_file(folder: Path, name: str) -> Path | None:
         if candidate.is_file():
             return candidate
     return None
+
+
+def _described(tool: Tool, function: Callable[..., object]) -> FunctionTool:
+    try:
+        described = describe_function(function)
+    except DocumentError as error:
+        if "embedder" in tool.source:
+            return _plain(tool, function)
+        raise AdapterError(f"tool `{tool.name}`: {error}") from error
+    _check_fit(tool, described)
+    return described
+
+
+def _plain(tool: Tool, function: Callable[..., object]) -> FunctionTool:
+    """Take a callable without annotations at the document's word."""
+    for member in ("properties", "required"):
+        try:
+            inspect.signature(function).bind(**dict.fromkeys(_names(tool.parameters, member)))
+        except ValueError:
+            break  # such as a function written in C, which says nothing of its arguments
+        except TypeError as error:
+            raise AdapterError(
+                f"tool `{tool.name}`: the function does not take what the document declares: {error}"
+            ) from error
+    return FunctionTool(
+        name=tool.name,
+        description=tool.description,
+        parameters=tool.parameters,
+        mark=ToolMark(),
+        function=function,
+        convert=lambda arguments: arguments,
+    )
 
 
 def _check_fit(tool: Tool, function: FunctionTool) -> None:

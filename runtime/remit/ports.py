@@ -279,6 +279,54 @@ class BackendInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VendorObject:
+    """Something on a vendor's side that was made for a run and must not outlive it.
+
+    Args:
+        kind: the vendor's word: assistant, thread, file, vector_store …
+        tag: random text by which it can be found again; it stands in the object's own metadata or name.
+        id: the vendor's id; empty until it is known.
+    """
+
+    kind: str
+    tag: str
+    id: str = ""
+
+
+@runtime_checkable
+class ObjectRegister(Protocol):
+    """What was made on a vendor's side, durably, so that a crash leaves nothing behind unnoticed.
+
+    Each method returns once its record is durable. An adapter calls `planned` before it asks for an object,
+    `made` before it uses it, and `gone` when the vendor says that it is deleted or never was.
+    """
+
+    async def planned(self, thing: VendorObject) -> None:
+        """Record that `thing` is about to be made; its `id` is empty.
+
+        Raises:
+            LedgerError: it cannot be recorded; the object must not be made.
+        """
+        ...
+
+    async def made(self, thing: VendorObject) -> None:
+        """Record the vendor's id of `thing`.
+
+        Raises:
+            LedgerError: it cannot be recorded; the object must be deleted.
+        """
+        ...
+
+    async def gone(self, thing: VendorObject) -> None:
+        """Record that `thing` does not exist any more.
+
+        Raises:
+            LedgerError: it cannot be recorded; a sweep will look for it again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackendContext:
     """What an adapter may know of its surroundings when it is opened.
 
@@ -286,11 +334,13 @@ class BackendContext:
         folder: folder against which relative paths are resolved; None refuses them.
         environment: environment variables, for secrets that a config names (`api_key_env`).
         models: folder of model weights, one file `<sha256>.gguf` each.
+        register: where an adapter notes what it makes on the vendor's side.
     """
 
     folder: Path | None
     environment: Mapping[str, str]
     models: Path
+    register: ObjectRegister
 
 
 @runtime_checkable
@@ -315,4 +365,23 @@ class Backend(Protocol):
 
     async def dispose(self) -> None:
         """Delete everything made on the vendor's side and release local resources; idempotent."""
+        ...
+
+
+@runtime_checkable
+class Sweeper(Protocol):
+    """A back-end whose vendor keeps objects: it can look for what a crash left there."""
+
+    async def sweep(self, left: Sequence[VendorObject]) -> tuple[str, ...]:
+        """Delete what is left of earlier runs, noting each in the register.
+
+        Args:
+            left: what was planned or made and is not known to be gone.
+
+        Returns:
+            One sentence for each object of which it cannot be said whether it still exists.
+
+        Raises:
+            AdapterError: the vendor cannot be reached or refuses.
+        """
         ...

@@ -12,6 +12,7 @@ Kinds
     approval   a person approved or refused
     control    kill, suspend, resume, re-arm
     run        a run began, stopped, went on, ended
+    object     something on a vendor's side was planned, made or is gone
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Literal
 
 from remit.document.values import JsonObject, JsonValue
 
-RecordKind = Literal["decision", "intent", "outcome", "revision", "approval", "control", "run"]
+RecordKind = Literal["decision", "intent", "outcome", "revision", "approval", "control", "run", "object"]
 LEDGER_SPEC = "remit/ledger/1"
 
 

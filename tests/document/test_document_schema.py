@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from remit.document.parse import document_from_value, document_value
+from remit.document.revision import genesis
 from remit.document.schema import json_schema
 from remit.errors import DocumentError
 
@@ -35,6 +36,9 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "reserved tool": ("/capabilities/tools/0/name", "dispatch"),
     "tool effect": ("/capabilities/tools/0/effect", "wrote"),
     "tool source": ("/capabilities/tools/0/source", {}),
+    "two tool sources": ("/capabilities/tools/0/source", {"python": "tools:refund", "embedder": True}),
+    "embedder that is not true": ("/capabilities/tools/0/source", {"embedder": False}),
+    "embedder by name": ("/capabilities/tools/0/source", {"embedder": "refund"}),
     "tool schema": ("/capabilities/tools/0/parameters", {"type": "array"}),
     "timeout": ("/capabilities/tools/0/timeout_s", 0),
     "back-end region": ("/capabilities/backends/0/region", 7),
@@ -78,3 +82,20 @@ def test_what_the_schema_refuses_the_parser_refuses(case: str, signed: Document)
     assert any(
         fault.pointer and "content does not match" not in fault.message for fault in caught.value.faults
     )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"python": "tools:refund"},
+        {"mcp": {"command": ["server"]}, "tool": "pay"},
+        {"mcp": {"url": "https://tools.example/mcp"}},
+        {"embedder": True},
+    ],
+)
+def test_every_kind_of_tool_source_satisfies_schema_and_parser(source: Any, signed: Document) -> None:
+    value = changed(document_value(signed), "/capabilities/tools/0/source", source)
+    errors = list(Draft202012Validator(cast("Any", json_schema())).iter_errors(value))
+    assert [error.message for error in errors] == []
+    fields = {name: value[name] for name in ("governance", "capabilities", "memory", "execution_state")}
+    assert genesis(fields, nonce="0" * 32).capabilities.tools[0].source == source

@@ -120,6 +120,7 @@ def document(
             value={},
         ),
         capabilities=Capabilities(
+            builtins=(),
             instructions="Be brief.",
             tools=(refund_tool(), lookup_tool()) if tools is None else tools,
             backends=(

@@ -127,7 +127,13 @@ def test_an_auditor_can_decide_again_with_stock_cedar_alone() -> None:
             "environment": {"frozen": False},
             "fulfilled": [],
             "run": "r",
-            "input": {"messages": 1, "tools": 0, "classifications": []},
+            "input": {
+                "messages": 1,
+                "tools": 0,
+                "classifications": [],
+                "builtins": [],
+                "switched_from": "",
+            },
         },
     }
     entities = [*json.loads(export.entities), caller]

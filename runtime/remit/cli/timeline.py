@@ -11,6 +11,7 @@ from remit.host.events import (
     ApprovalRequested,
     BackendOpened,
     BackendSkipped,
+    BuiltinUsed,
     Decided,
     MemoryChanged,
     RunEvent,
@@ -68,6 +69,8 @@ class Timeline:
                 self._note(f"back-end {event.name}: {event.model} ({event.adapter}, {event.region})")
             case BackendSkipped():
                 self._note(f"back-end {event.name} skipped: {event.reason}", style="yellow")
+            case BuiltinUsed():
+                self._note(f"{event.name} used at the vendor's: {compact(event.detail)}")
             case MemoryChanged():
                 self._note(f"{event.operation} in {event.block}, revision {short(event.revision)}")
             case UnknownReported():

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from remit.document.faults import DIGEST, NAME, SHAPES, FaultLog, Members, kind_of
+from remit.document.faults import DIGEST, HEX_64, NAME, SHAPES, FaultLog, Members, kind_of
 from remit.document.json_text import printable
 from remit.document.model import (
     BackendEntry,
+    Builtin,
+    BuiltinFile,
     Capabilities,
     ExecutionState,
     Governance,
@@ -34,9 +36,13 @@ if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
 
 LIFECYCLES = ("draft", "ready", "active", "suspended", "awaiting_approval", "terminated")
+BUILTINS = ("code_interpreter", "file_search", "web_search")
 TOOL_EFFECTS = ("read", "write", "external")
+SOURCE_KINDS = ("python", "mcp", "embedder")
 REQUIRED_ATTRIBUTES = ("jurisdiction", "risk_tier", "owner")
 PYTHON_SOURCE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*")
+FILE_PATH = re.compile(r"(?!/)(?!.*(?:^|/)\.{1,2}(?:/|$))(?!.*//)[^\\:\x00-\x1f\x7f]+(?<!/)")
+SHAPES[FILE_PATH] = "a path inside the project folder, with `/`"
 SHAPES[PYTHON_SOURCE] = "a function: `module:function`"
 _ANY_OBJECT: JsonObject = {"type": "object"}
 
@@ -167,9 +173,14 @@ def read_capabilities(value: JsonValue, log: FaultLog, rules: RuleReader) -> Cap
     members = Members(value, "/capabilities", log)
     tool_names: list[str] = []
     backend_names: list[str] = []
+    builtin_names: list[str] = []
     capabilities = Capabilities(
         instructions=members.text("instructions", empty=True),
         tools=tuple(_tool(item, pointer, log, rules, tool_names) for pointer, item in members.items("tools")),
+        builtins=tuple(
+            _builtin(item, pointer, log, builtin_names)
+            for pointer, item in members.items("builtins", required=False)
+        ),
         backends=tuple(
             _backend(item, pointer, log, backend_names) for pointer, item in members.items("backends")
         ),
@@ -206,14 +217,19 @@ def _source(tool: Members, log: FaultLog) -> JsonObject:
     if not isinstance(tool.value.get("source"), dict):
         return source
     members = Members(source, tool.at("source"), log)
-    python, mcp = members.has("python"), members.has("mcp")
-    if python == mcp:
-        tool.wrong("source", f"has {'both' if python else 'neither'} `python` and `mcp`", "name exactly one")
-    if python:
+    kinds = [kind for kind in SOURCE_KINDS if members.has(kind)]
+    if len(kinds) != 1:
+        named = " and ".join(f"`{kind}`" for kind in kinds) or "no kind of source"
+        tool.wrong(
+            "source", f"has {named}", f"name exactly one of {', '.join(f'`{kind}`' for kind in SOURCE_KINDS)}"
+        )
+    if "python" in kinds:
         members.text("python", shape=PYTHON_SOURCE)
-    if mcp:
+    if "mcp" in kinds:
         members.text("tool", required=False)
         _server(members, log)
+    if "embedder" in kinds and source["embedder"] is not True:
+        members.wrong("embedder", "must be true", "the embedder supplies the function by the tool's name")
     return source
 
 
@@ -247,6 +263,36 @@ def _backend(value: JsonValue, pointer: str, log: FaultLog, names: list[str]) ->
     )
     members.close()
     return backend
+
+
+def _builtin(value: JsonValue, pointer: str, log: FaultLog, names: list[str]) -> Builtin:
+    members = Members(value, pointer, log)
+    name = members.text("name", choices=BUILTINS)
+    unique(names, name, members)
+    paths: list[str] = []
+    builtin = Builtin(
+        name=name,
+        required=members.boolean("required"),
+        files=tuple(
+            _builtin_file(item, where, log, paths) for where, item in members.items("files", required=False)
+        ),
+        config=members.object("config", required=False),
+    )
+    members.close()
+    return builtin
+
+
+def _builtin_file(value: JsonValue, pointer: str, log: FaultLog, paths: list[str]) -> BuiltinFile:
+    members = Members(value, pointer, log)
+    path = members.text("path", shape=FILE_PATH)
+    unique(paths, path, members, "path")
+    file = BuiltinFile(
+        path=path,
+        sha256=members.text("sha256", shape=HEX_64),
+        classification=members.text("classification"),
+    )
+    members.close()
+    return file
 
 
 def read_execution_state(value: JsonValue, log: FaultLog) -> ExecutionState:

@@ -42,7 +42,7 @@ class Tool:
         parameters: JSON Schema (type object) of the arguments.
         effect: read (changes nothing), write (changes the owner's data), external (leaves the owner's
             systems).
-        source: where it runs: `{"python": "module:function"}` or
+        source: where it runs: `{"python": "module:function"}`, `{"embedder": true}` or
             `{"mcp": {"command": […]} | {"url": …}, "tool": …}`; extra members belong to the tool adapter.
         rules: permission rules that stand at this tool.
         timeout_s: after which a call is abandoned with an unknown outcome.
@@ -83,12 +83,45 @@ class BackendEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltinFile:
+    """A file of the project folder that a built-in may look into.
+
+    Args:
+        path: relative to the project folder, with `/`.
+        sha256: 64 hexadecimal digits of its content; other content is never uploaded.
+        classification: as of a memory block; rules on `dispatch` see it.
+    """
+
+    path: str
+    sha256: str
+    classification: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builtin:
+    """A tool that runs at the vendor's; offered only where a `dispatch` decision allows it.
+
+    Args:
+        name: code_interpreter, file_search or web_search.
+        required: whether a back-end that lacks it, or for which it is denied, must not be used.
+        files: what is uploaded for it, and deleted afterwards.
+        config: settings for the adapter that offers it.
+    """
+
+    name: str
+    required: bool
+    files: tuple[BuiltinFile, ...]
+    config: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What the agent can do.
 
     Args:
         instructions: the system text.
         tools: tools by declaration order.
+        builtins: the vendor's own tools, by declaration order.
         backends: back-ends by preference.
         dispatch: rules on the action `dispatch` (data residency lives here).
         value: the field as received.
@@ -96,6 +129,7 @@ class Capabilities:
 
     instructions: str
     tools: tuple[Tool, ...]
+    builtins: tuple[Builtin, ...]
     backends: tuple[BackendEntry, ...]
     dispatch: tuple[Rule, ...]
     value: JsonObject

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from remit.errors import LedgerError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from remit.document.memory import Entry
-    from remit.document.model import Document
+    from remit.document.model import BackendEntry, Document
     from remit.document.values import JsonObject, JsonValue
     from remit.engine.image import PolicyImage
     from remit.engine.port import Engine
@@ -53,6 +53,7 @@ class Surroundings:
         functions: typed Python functions by tool name.
         servers: MCP servers in this process by name.
         folder: where modules and relative paths are found, or None.
+        stand_ins: by back-end name, what answers in its place in a rehearsal; never set outside of one.
     """
 
     clock: Clock
@@ -61,6 +62,7 @@ class Surroundings:
     functions: Mapping[str, Callable[..., object]]
     servers: Mapping[str, object]
     folder: Path | None
+    stand_ins: Mapping[str, BackendEntry] = field(default_factory=dict[str, "BackendEntry"])
 
 
 _IMAGES: OrderedDict[str, Compiled] = OrderedDict()

@@ -3,32 +3,47 @@
 Rules
 1. Each back-end is asked for separately, with exactly the turn that it would receive.
 2. A denied one falls to the next, and so does one that cannot start or fails; all of that is recorded.
+   The next one is asked with `context.input.switched_from`, so that a switch is a decision of its own.
 3. An answer counts once it is complete: proposals of a broken stream are dropped.
-4. A back-end that was opened is disposed of, whatever happens.
+4. A back-end that was opened is disposed of, whatever happens; one that is denied later, at once.
+5. A back-end that lacks a required built-in is refused before it is asked for or opened.
+   Each built-in is asked for once a run and back-end, before it is offered.
+6. What a back-end asked to have carried goes back to that back-end alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from remit.errors import AdapterError, GovernanceError
 from remit.gate.answers import AwaitingApproval, Denial, Granted
-from remit.host.backends import backend_context, open_backend
-from remit.host.events import BackendOpened, BackendSkipped, Dispatched, TextArrived
+from remit.host.backends import backend_context, offered_builtins, open_backend
+from remit.host.events import BackendOpened, BackendSkipped, BuiltinUsed, Dispatched, TextArrived
+from remit.host.memory_operations import record_refusal
 from remit.host.observer import ObserverError
 from remit.host.requests import backend_entity, declared
 from remit.host.session import reasons
 from remit.host.surveillance import Stopped, TimeIsUp, watch
-from remit.messages import CallProposed, TextDelta, ToolCall, TurnEnd
+from remit.host.vendor_objects import LedgerRegister
+from remit.messages import (
+    BuiltinUse,
+    CallProposed,
+    TextDelta,
+    ToolCall,
+    TurnEnd,
+    builtin_value,
+    content_digest,
+)
 
 if TYPE_CHECKING:
-    from remit.document.model import BackendEntry
+    from remit.document.model import BackendEntry, Builtin
     from remit.document.values import JsonObject, JsonValue
     from remit.gate.approvals import ApprovalGrant
-    from remit.host.loop import Run
+    from remit.host.session import Session
+    from remit.host.thread import RunMemo
     from remit.messages import Turn
     from remit.ports import Backend
 
@@ -56,15 +71,30 @@ class Exhausted:
     denial: Denial | None
 
 
-class Dispatcher:
-    """The back-ends of one run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unfit:
+    """A back-end cannot be used in this run: what it lacks, or the denial of what it must have."""
 
-    def __init__(self, run: Run, *, only: str) -> None:
+    reason: str
+    denial: Denial | None = None
+
+
+class Dispatcher:
+    """The back-ends of one run.
+
+    Args:
+        run: the run before the gate.
+        memo: its notebook: the only back-end to use, which one answered last, what built-ins were allowed.
+    """
+
+    def __init__(self, run: Session, memo: RunMemo) -> None:
         self._run = run
-        self._only = only
+        self._memo = memo
+        self._tried = ""
         self._open: dict[str, Backend] = {}
         self._entries: dict[str, BackendEntry] = {}
         self._failed: dict[str, str] = {}
+        self._unfit: dict[str, str] = {}
 
     async def infer(
         self, turn: Turn, classifications: list[str], *, approvals: tuple[ApprovalGrant, ...]
@@ -75,26 +105,28 @@ class Dispatcher:
         reason = "the document has no back-end"
         failed = False
         for entry in run.document.capabilities.backends:
-            if self._only and entry.name != self._only:
+            if self._memo.backend and entry.name != self._memo.backend:
                 continue
             if entry.name in self._failed:
                 failed, reason = True, self._failed[entry.name]
                 continue
-            answer = await self._ask(entry, turn, classifications, approvals)
+            given = self._given(entry, turn, classifications)
+            self._tried = entry.name
+            answer = await self._leave(entry, turn, given, approvals)
             if isinstance(answer, AwaitingApproval):
                 return answer
-            if isinstance(answer, Denial):
-                denial, reason = answer, reasons(answer)
-                self._skip(entry, reason)
-                if answer.kind in ("stopped", "unavailable"):
-                    return Exhausted(reason=reason, denial=answer)
+            if isinstance(answer, _Unfit):
+                denial, failed, reason = answer.denial, failed or answer.denial is None, answer.reason
+                await self._let_go(entry, reason)
+                if denial is not None and denial.kind in ("stopped", "unavailable"):
+                    return Exhausted(reason=reason, denial=denial)
                 continue
             try:
-                return await self._send(entry, turn, answer)
+                return await self._send(entry, *answer)
             except AdapterError as error:
                 failed, reason = True, str(error)
                 self._failed[entry.name] = reason
-                self._skip(entry, reason)
+                await self._let_go(entry, reason)
         return Exhausted(reason=reason, denial=None if failed else denial)
 
     async def close(self) -> None:
@@ -109,22 +141,104 @@ class Dispatcher:
         if failures:
             raise failures[0]
 
-    def _skip(self, entry: BackendEntry, reason: str) -> None:
+    async def _leave(
+        self, entry: BackendEntry, turn: Turn, given: JsonObject, approvals: tuple[ApprovalGrant, ...]
+    ) -> tuple[Turn, Granted] | _Unfit | AwaitingApproval:
+        """Return the turn that `entry` may be sent and the leave to do so."""
+        builtins = await self._builtins(entry, given, approvals)
+        if isinstance(builtins, (AwaitingApproval, _Unfit)):
+            return builtins
+        own = _turn_for(entry, turn, builtins)
+        answer = await self._ask(entry, own, _with_builtins(given, builtins), approvals)
+        if isinstance(answer, Denial):
+            return _Unfit(reason=reasons(answer), denial=answer)
+        return answer if isinstance(answer, AwaitingApproval) else (own, answer)
+
+    async def _let_go(self, entry: BackendEntry, reason: str) -> None:
+        """Pass over a back-end; what it holds on the vendor's side must not outlive the leave to use it."""
         self._run.emit(BackendSkipped(name=entry.name, adapter=entry.adapter, reason=reason))
+        backend = self._open.pop(entry.name, None)
+        if backend is not None:
+            with suppress(Exception):
+                await backend.dispose()
+
+    def _given(self, entry: BackendEntry, turn: Turn, classifications: list[str]) -> JsonObject:
+        before = self._memo.answered_by or self._tried
+        listed: list[JsonValue] = [*classifications]
+        return {
+            "messages": len(turn.messages),
+            "tools": len(turn.tools),
+            "classifications": listed,
+            "builtins": [],
+            "switched_from": "" if before == entry.name else before,
+        }
+
+    async def _builtins(
+        self, entry: BackendEntry, given: JsonObject, approvals: tuple[ApprovalGrant, ...]
+    ) -> tuple[Builtin, ...] | _Unfit | AwaitingApproval:
+        """Return the built-ins that may be offered to `entry` in this run (rule 5)."""
+        run = self._run
+        declared_ones = run.document.capabilities.builtins
+        if not declared_ones:
+            return ()
+        if entry.name in self._unfit:
+            return _Unfit(reason=self._unfit[entry.name])
+        try:
+            offered = offered_builtins(run.agent.surroundings.stand_ins.get(entry.name, entry))
+        except AdapterError as error:
+            return await self._unsupported(entry, str(error))
+        lacking = [item.name for item in declared_ones if item.required and item.name not in offered]
+        if lacking:
+            names = ", ".join(f"`{name}`" for name in lacking)
+            return await self._unsupported(
+                entry, f"adapter `{entry.adapter}` of back-end `{entry.name}` cannot offer {names}"
+            )
+        known = self._memo.builtins.get(entry.name)
+        if known is None:
+            asked = [item for item in declared_ones if item.name in offered]
+            answer = await self._ask_builtins(entry, asked, given, approvals)
+            if not isinstance(answer, tuple):
+                return answer
+            known = self._memo.builtins[entry.name] = answer
+        return tuple(item for item in declared_ones if item.name in known)
+
+    async def _unsupported(self, entry: BackendEntry, reason: str) -> _Unfit:
+        await record_refusal(self._run, "dispatch", str(backend_entity(entry).ref), "unsupported", reason)
+        self._unfit[entry.name] = reason
+        return _Unfit(reason=reason)
+
+    async def _ask_builtins(
+        self,
+        entry: BackendEntry,
+        asked: list[Builtin],
+        given: JsonObject,
+        approvals: tuple[ApprovalGrant, ...],
+    ) -> tuple[str, ...] | _Unfit | AwaitingApproval:
+        allowed: list[str] = []
+        for item in asked:
+            answer = await self._run.ask(
+                "dispatch",
+                resource=backend_entity(entry),
+                given=_with_builtins(given, (item,)),
+                content=content_digest(builtin_value(item)),
+                approvals=approvals,
+                basis=declared(self._run.document, "backends", entry.name),
+            )
+            if isinstance(answer, AwaitingApproval):
+                return answer
+            if isinstance(answer, Granted):
+                allowed.append(item.name)
+            elif item.required or answer.kind in ("stopped", "unavailable"):
+                return _Unfit(reason=f"built-in `{item.name}`: {reasons(answer)}", denial=answer)
+        return tuple(allowed)
 
     async def _ask(
         self,
         entry: BackendEntry,
         turn: Turn,
-        classifications: list[str],
+        given: JsonObject,
         approvals: tuple[ApprovalGrant, ...],
     ) -> Granted | Denial | AwaitingApproval:
-        listed: list[JsonValue] = list(classifications)
-        given: JsonObject = {
-            "messages": len(turn.messages),
-            "tools": len(turn.tools),
-            "classifications": listed,
-        }
         return await self._run.ask(
             "dispatch",
             resource=backend_entity(entry),
@@ -184,8 +298,15 @@ class Dispatcher:
             "output_tokens": answered.end.usage.output_tokens,
             "cost_microusd": answered.end.usage.cost_microusd,
         }
+        if answered.end.used:
+            result["builtins"] = [{"name": use.name, "detail": use.detail} for use in answered.end.used]
         await gate.aoutcome(granted, "ok", result=result, detail=detail_text)
+        for use in answered.end.used:
+            self._emit_use(use)
         return answered
+
+    def _emit_use(self, use: BuiltinUse) -> None:
+        self._run.emit(BuiltinUsed(turn=self._run.turn, name=use.name, detail=use.detail))
 
     async def _stream(self, entry: BackendEntry, backend: Backend, turn: Turn, granted: Granted) -> Answered:
         assert granted.permit is not None  # the gate gives one for every effect
@@ -217,9 +338,14 @@ class Dispatcher:
                 await backend.dispose()
             backend = None
         if backend is None:
-            context = backend_context(folder=self._run.agent.surroundings.folder)
+            agent = self._run.agent
+            register = LedgerRegister(
+                agent.store, agent.clock, agent=agent.id, run=self._run.run, entry=entry
+            )
+            context = backend_context(folder=agent.surroundings.folder, register=register)
+            opened = agent.surroundings.stand_ins.get(entry.name, entry)
             # In a thread: an embedded model may take seconds to load, and events must go on meanwhile.
-            backend = await asyncio.to_thread(open_backend, entry, context=context)
+            backend = await asyncio.to_thread(open_backend, opened, context=context)
             self._open[entry.name], self._entries[entry.name] = backend, entry
             info = backend.info
             self._run.emit(
@@ -237,3 +363,24 @@ class Dispatcher:
 def _unforeseen(entry: BackendEntry, error: BaseException) -> AdapterError:
     """Return what a back-end's breach of its contract amounts to."""
     return AdapterError(f"back-end `{entry.name}` raised {type(error).__name__}: {error}")
+
+
+def _with_builtins(given: JsonObject, builtins: tuple[Builtin, ...]) -> JsonObject:
+    """Return the input of `dispatch` with what `builtins` would show to the vendor."""
+    known = given["classifications"]
+    shown = {str(name) for name in known} if isinstance(known, list) else set[str]()
+    shown.update(file.classification for item in builtins for file in item.files)
+    names: list[JsonValue] = [*sorted(item.name for item in builtins)]
+    listed: list[JsonValue] = [*sorted(shown)]
+    return {**given, "builtins": names, "classifications": listed}
+
+
+def _turn_for(entry: BackendEntry, turn: Turn, builtins: tuple[Builtin, ...]) -> Turn:
+    """Return `turn` as `entry` would receive it (rule 6)."""
+    messages = tuple(
+        replace(message, carried="", carried_by="")
+        if message.carried and message.carried_by != entry.name
+        else message
+        for message in turn.messages
+    )
+    return replace(turn, messages=messages, builtins=builtins)

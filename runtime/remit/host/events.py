@@ -132,6 +132,21 @@ class TextArrived(_Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltinUsed(_Value):
+    """The vendor reports that one of its own tools was used.
+
+    Args:
+        turn: number of the inference call.
+        name: the built-in.
+        detail: what the vendor reports.
+    """
+
+    turn: int
+    name: str
+    detail: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnFinished(_Value):
     """An inference call ended."""
 
@@ -279,6 +294,7 @@ RunEvent = (
     | BackendSkipped
     | Dispatched
     | TextArrived
+    | BuiltinUsed
     | TurnFinished
     | CallProposed
     | ToolFinished

@@ -488,10 +488,6 @@ class Run(Session):
         passed = self.agent.clock.monotonic_s() - self._began_s
         return self.document.governance.limits.max_wall_time_s - self._carried_s - passed
 
-    def scopes(self) -> tuple[str, ...]:
-        """Return the scopes whose orders stop this run."""
-        return ("all", f"agent:{self.agent.id}", f"run:{self.run}")
-
     async def _settled_answer(
         self, answer: Answer, *, resource: str, arguments: JsonObject
     ) -> Granted | Denial:
@@ -606,7 +602,7 @@ class Run(Session):
     async def _infer(self, turn: Turn, classifications: list[str]) -> None:
         """Send a turn to the first back-end that is allowed and answers; its answer joins the thread."""
         if self._dispatcher is None:
-            self._dispatcher = Dispatcher(self, only=self.memo.backend)
+            self._dispatcher = Dispatcher(self, self.memo)
         answer = await self._dispatcher.infer(turn, classifications, approvals=self._grants)
         if isinstance(answer, AwaitingApproval):
             self.turn -= 1
@@ -631,12 +627,20 @@ class Run(Session):
                 model=end.model,
             )
         )
-        self.memo.messages.append(Message(role="assistant", text=text, tool_calls=calls))
+        self.memo.messages.append(
+            Message(
+                role="assistant",
+                text=text,
+                tool_calls=calls,
+                carried=end.carried,
+                carried_by=answer.backend if end.carried else "",
+            )
+        )
         self.memo.queue = list(calls)
         self.memo.phase = "calls"
         if text:
             self._last_text = text
-        if calls:
+        if calls or end.stop == "paused":
             return
         if end.stop in ("refused", "cancelled"):
             raise _Ended("failed", f"the back-end ended the answer: {end.stop}")

@@ -10,7 +10,7 @@ from remit.errors import DocumentError, Fault, LedgerError
 from remit.host.agent import Agent, Surroundings, compile_document
 from remit.host.clock import SystemClock
 from remit.host.stores import Store, open_store
-from remit.host.tools import describe_function
+from remit.host.tool_sources import supplied_functions
 from remit.ports import Batch
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def open_agent(
         document = read_document(Path(source))
         folder = folder or Path(source).resolve().parent
     compile_document(document)
-    functions = {describe_function(function).name: function for function in tools}
+    functions = supplied_functions(document, tools)
     surroundings = Surroundings(
         clock=clock or SystemClock(),
         backend=known_backend(document, backend),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
     from remit.host.agent import Agent
     from remit.host.session import Session
+    from remit.host.stores import Store
     from remit.ports import RunState
     from remit.records import Record
 
@@ -118,11 +119,16 @@ def _abandoned(agent: Agent) -> tuple[Record, ...]:
             continue
         run = _text(record.value.get("run"))
         if run not in lives:
-            state = agent.store.load_run(run)
-            lives[run] = run in _RUNNING or (state is not None and _lives(state))
+            lives[run] = run_lives(agent.store, run)
         if not lives[run]:
             found.append(record)
     return tuple(found)
+
+
+def run_lives(store: Store, run: str) -> bool:
+    """Whether a run is being driven now, by this process or another one on this machine."""
+    state = store.load_run(run)
+    return run in _RUNNING or (state is not None and _lives(state))
 
 
 def _lives(state: RunState) -> bool:

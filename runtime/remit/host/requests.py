@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from remit.host.caller import Caller
 
 
+MEASURED = ("now", "run", "tokens", "cost_microusd", "wall_time_s")
+"""What differs between two runs that did the same: the instant, the run's random id, measured counters."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """Everything about a moment that rules can read.
@@ -145,3 +149,25 @@ def build_request(
     named = {principal.ref, resource.ref}
     entities = tuple(item for item in (caller, agent_entity(scene.document)) if item.ref not in named)
     return Request(principal=principal, action=action, resource=resource, context=context, entities=entities)
+
+
+def context_digest(context: JsonObject) -> str:
+    """Digest what two runs that did the same have in common: the context without what is `MEASURED`.
+
+    Returns:
+        `sha256:<hex>`, or a text that says so where the context has no canonical form.
+    """
+    common: dict[str, JsonValue] = {}
+    for name, value in context.items():
+        if name in MEASURED:
+            continue
+        counters = name in ("usage", "lifetime") and isinstance(value, dict)
+        common[name] = (
+            {key: count for key, count in value.items() if key not in MEASURED}
+            if counters and isinstance(value, dict)
+            else value
+        )
+    try:
+        return content_digest(common)
+    except (ValueError, TypeError, RecursionError):
+        return "no canonical form"

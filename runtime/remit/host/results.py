@@ -21,8 +21,11 @@ class Step:
 
     Args:
         step: 1-based number within the run.
+        principal: Cedar entity reference of who acts; of the agent itself its type alone.
         action: Cedar action.
-        resource: Cedar entity reference; for `dispatch` the back-end's name as in the document.
+        resource: Cedar entity reference; of a back-end and of the agent itself its type alone.
+        context: digest of what rules could read in the context, but for what is measured and named at random
+            (`remit.host.requests.MEASURED`); empty where no rule was asked.
         verdict: allow, deny or awaiting_approval.
         kind: why.
         rules: determining rules, sorted.
@@ -30,8 +33,10 @@ class Step:
     """
 
     step: int
+    principal: str
     action: str
     resource: str
+    context: str
     verdict: str
     kind: str
     rules: tuple[str, ...]
@@ -41,8 +46,10 @@ class Step:
         """Return the step as a JSON object with stable keys."""
         return {
             "step": self.step,
+            "principal": self.principal,
             "action": self.action,
             "resource": self.resource,
+            "context": self.context,
             "verdict": self.verdict,
             "kind": self.kind,
             "rules": list(self.rules),

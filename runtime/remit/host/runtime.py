@@ -86,7 +86,8 @@ class Runtime:
             backend: name of the only back-end entry to use; None for the document's order of preference.
             clock: time; the system's where None.
             environment: values over the document's `governance.environment.values`.
-            tools: typed Python functions by name, which take the place of the document's `python` sources.
+            tools: typed Python functions by name, for sources `{"embedder": true}` and in place of `python`
+                sources; for `embedder` a plain callable will do, too.
             folder: where `python` sources and relative paths are found; the document's own folder where None.
             signer: signs checkpoints where the store is a folder; a key kept in that folder where None.
             mcp_servers: servers in this process by name, for sources `{"mcp": {"server": name}}`.

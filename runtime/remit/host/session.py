@@ -10,6 +10,7 @@ Rules
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -18,14 +19,14 @@ from remit.gate.answers import Ask, AwaitingApproval, Content, Denial, Granted
 from remit.gate.gate import Gate
 from remit.gate.usage import COUNTERS, Usage
 from remit.host.events import Decided, Revised, RunEvent
-from remit.host.requests import Scene, agent_entity, build_request, caller_entity
+from remit.host.requests import Scene, agent_entity, build_request, caller_entity, context_digest
 from remit.host.results import Step
 from remit.records import Draft
 
 if TYPE_CHECKING:
     from remit.document.model import Document
     from remit.document.values import JsonObject, JsonValue
-    from remit.engine.request import Entity
+    from remit.engine.request import Entity, Request
     from remit.gate.approvals import ApprovalGrant
     from remit.host.agent import Agent
     from remit.host.caller import Caller
@@ -55,6 +56,16 @@ def reasons(answer: Granted | Denial | AwaitingApproval) -> str:
     if answer.because:
         return "; ".join(answer.because)
     return answer.message if isinstance(answer, Denial) else "a person must approve"
+
+
+def _comparable(reference: str) -> str:
+    """Return an entity reference without the id of a back-end or of an agent.
+
+    INVARIANT (comparable traces): a step names neither, so that runs of documents that differ in their
+    back-ends alone can be compared; the event and the record name both.
+    """
+    kind, mark, _ = reference.partition('::"')
+    return kind if mark and kind.endswith(("::Agent", "::Backend")) else reference
 
 
 class Session:
@@ -108,6 +119,14 @@ class Session:
 
     def tick(self) -> None:
         """Bring the wall time up to date; a run does, an operation has none."""
+
+    def remaining_s(self) -> float:
+        """Return how much wall time is left, in seconds; an operation has no limit of its own."""
+        return math.inf
+
+    def scopes(self) -> tuple[str, ...]:
+        """Return the scopes whose orders stop this session."""
+        return ("all", f"agent:{self.agent.id}", f"run:{self.run}")
 
     def gate(self) -> Gate:
         """Return the gate under the governance of the head."""
@@ -179,12 +198,12 @@ class Session:
                 basis=basis,
             )
         )
-        self._trace(action, resource, answer)
+        self._trace(request, answer)
         if isinstance(answer, Denial) and action != "continue":
             self.usage = self.usage.plus(denials=1)
         return answer
 
-    def _trace(self, action: str, resource: Entity, answer: Granted | Denial | AwaitingApproval) -> None:
+    def _trace(self, request: Request, answer: Granted | Denial | AwaitingApproval) -> None:
         if isinstance(answer, Granted):
             verdict, kind, rules = "allow", "allowed", answer.decision.reasons
         elif isinstance(answer, Denial):
@@ -193,8 +212,10 @@ class Session:
             verdict, kind, rules = "awaiting_approval", "approval", answer.rules
         record = "" if answer.receipt is None else answer.receipt.digest
         self.note(
-            action,
-            str(resource.ref),
+            request.action,
+            str(request.resource.ref),
+            principal=str(request.principal.ref),
+            context=context_digest(request.context),
             verdict=verdict,
             kind=kind,
             rules=tuple(rules),
@@ -212,18 +233,18 @@ class Session:
         rules: tuple[str, ...],
         because: str,
         record: str,
+        principal: str = "",
+        context: str = "",
     ) -> None:
         """Add one recorded decision to the trace and tell those who watch."""
         number = len(self.steps) + 1
-        # INVARIANT (comparable traces): a step names neither back-end nor agent id, so that runs of documents
-        # that
-        # differ in their back-ends alone can be compared; the event and the record name both.
-        shown = resource.partition('::"')[0] if action == "dispatch" or "::Agent::" in resource else resource
         self.steps.append(
             Step(
                 step=number,
+                principal=_comparable(principal or str(self.actor.ref)),
                 action=action,
-                resource=shown,
+                resource=_comparable(resource),
+                context=context,
                 verdict=verdict,
                 kind=kind,
                 rules=rules,

@@ -17,7 +17,7 @@ from remit.messages import Message, Role, ToolCall
 if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
 
-FORMAT = 1
+FORMAT = 2
 ROLES: tuple[Role, ...] = ("user", "assistant", "tool")
 
 
@@ -43,6 +43,7 @@ class RunMemo:
         classifications: of memory that the thread holds.
         pending: what it waits for.
         answered_by: name of the back-end that answered last.
+        builtins: by back-end, the built-ins that `dispatch` allowed it in this run.
         answer: the model's last text.
     """
 
@@ -64,6 +65,7 @@ class RunMemo:
     pending: tuple[Pending, ...] = ()
     answered_by: str = ""
     answer: str = ""
+    builtins: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     def to_json(self) -> JsonObject:
         """Return the memo as JSON."""
@@ -94,6 +96,7 @@ class RunMemo:
             "pending": [item.to_json() for item in self.pending],
             "answered_by": self.answered_by,
             "answer": self.answer,
+            "builtins": {name: [*allowed] for name, allowed in self.builtins.items()},
             "process": process_identity(),
         }
 
@@ -139,6 +142,10 @@ def _read(value: JsonObject) -> RunMemo:
         pending=tuple(_pending(_object(item)) for item in _list(value["pending"])),
         answered_by=_text(value["answered_by"]),
         answer=_text(value["answer"]),
+        builtins={
+            name: tuple(_text(item) for item in _list(allowed))
+            for name, allowed in _object(value["builtins"]).items()
+        },
     )
 
 
@@ -165,6 +172,8 @@ def _message_value(message: Message) -> JsonObject:
         "text": message.text,
         "tool_calls": [_call_value(item) for item in message.tool_calls],
         "tool_call_id": message.tool_call_id,
+        "carried": message.carried,
+        "carried_by": message.carried_by,
     }
 
 
@@ -178,14 +187,18 @@ def _message(value: JsonObject) -> Message:
         text=_text(value["text"]),
         tool_calls=tuple(_call(_object(item)) for item in _list(value["tool_calls"])),
         tool_call_id=_text(value["tool_call_id"]),
+        carried=_text(value["carried"]),
+        carried_by=_text(value["carried_by"]),
     )
 
 
 def _step(value: JsonObject) -> Step:
     return Step(
         step=_integer(value["step"]),
+        principal=_text(value["principal"]),
         action=_text(value["action"]),
         resource=_text(value["resource"]),
+        context=_text(value["context"]),
         verdict=_text(value["verdict"]),
         kind=_text(value["kind"]),
         rules=tuple(_text(item) for item in _list(value["rules"])),

@@ -7,6 +7,8 @@ Rules
 1. Each tool of a document has exactly one source; a tool without one, or with two, is refused.
 2. Before anything runs every source describes its tools; a tool that is missing is refused, naming it.
 3. Sources are opened and closed by the run; `close` is called whatever happens.
+4. A tool with the source `embedder` is a function that the embedder passed in, and `python` runs it.
+   All that are missing are named in one refusal.
 """
 
 from __future__ import annotations
@@ -16,16 +18,19 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
 
 from remit.errors import AdapterError
+from remit.host.tools import describe_function, is_marked
 from remit.ports import Invocation, ToolContext, ToolDescription, ToolResult, ToolSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from remit.document.model import Document, Tool
     from remit.permit import Permit
 
 GROUP = "remit.tools"
+EMBEDDER = "embedder"
+_SERVED_BY = {EMBEDDER: "python"}
 
 
 def tool_context(
@@ -36,6 +41,26 @@ def tool_context(
 ) -> ToolContext:
     """Describe the surroundings of this process to tool sources."""
     return ToolContext(folder=folder, environment=dict(os.environ), functions=functions, servers=servers)
+
+
+def supplied_functions(
+    document: Document, functions: Iterable[Callable[..., object]]
+) -> Mapping[str, Callable[..., object]]:
+    """Return the functions that an embedder passed in, by tool name.
+
+    Every function must be typed, except one that has the name of a tool with the source `embedder`: that may
+    be a plain callable, because the document says what it takes.
+
+    Raises:
+        DocumentError: a function is not typed, or its name is no tool name.
+    """
+    promised = {tool.name for tool in document.capabilities.tools if EMBEDDER in tool.source}
+    named: dict[str, Callable[..., object]] = {}
+    for function in functions:
+        name = str(getattr(function, "__name__", ""))
+        plain = name in promised and not is_marked(function)
+        named[name if plain else describe_function(function).name] = function
+    return named
 
 
 class ToolSources:
@@ -89,18 +114,34 @@ def open_sources(document: Document, *, context: ToolContext) -> ToolSources:
         AdapterError: a tool names no source, two sources, or one that is not installed or not acceptable.
     """
     groups: dict[str, list[Tool]] = {}
-    known = {point.name for point in entry_points(group=GROUP)}
+    known = {point.name for point in entry_points(group=GROUP)} | {EMBEDDER}
+    _refuse_missing(document, context)
     for tool in document.capabilities.tools:
         named = sorted(known & set(tool.source))
         if len(named) != 1:
             kinds = ", ".join(f"`{name}`" for name in sorted(known))
             raise AdapterError(f"tool `{tool.name}`: its source must name exactly one of {kinds}")
-        groups.setdefault(named[0], []).append(tool)
+        groups.setdefault(_SERVED_BY.get(named[0], named[0]), []).append(tool)
     by_tool: dict[str, ToolSource] = {}
     for name, tools in groups.items():
         source = _opener(name)(tuple(tools), context=context)
         by_tool.update({tool.name: source for tool in tools})
     return ToolSources(by_tool)
+
+
+def _refuse_missing(document: Document, context: ToolContext) -> None:
+    """Refuse a document whose embedder has not supplied what it promised to."""
+    missing = [
+        f"`{tool.name}`"
+        for tool in document.capabilities.tools
+        if EMBEDDER in tool.source and tool.name not in context.functions
+    ]
+    if missing:
+        plural = "s" if len(missing) > 1 else ""
+        raise AdapterError(
+            f"tool{plural} {', '.join(missing)}: the embedder supplies no function of that name; "
+            "pass one with `Runtime.open(…, tools=[function])`, or give the tool a source of its own"
+        )
 
 
 def _opener(name: str) -> Callable[..., ToolSource]:

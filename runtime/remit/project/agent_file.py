@@ -6,19 +6,22 @@ elsewhere (instructions, tools) and keeps the origin of every member.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from remit.document.field_values import SOURCE_KINDS
 from remit.document.values import SPEC, JsonObject, JsonValue
 from remit.errors import DocumentError
 from remit.project.origins import OriginMap
 from remit.project.rule_files import check_rule
-from remit.project.source import FaultList, Node, check_keys, escape, kind_of, read_text
+from remit.project.source import FaultList, Node, check_keys, escape, kind_of, read_bytes, read_text
 from remit.project.tool_entries import read_tool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 AGENT_KEYS = (
@@ -30,6 +33,7 @@ AGENT_KEYS = (
     "limits",
     "instructions",
     "tools",
+    "builtins",
     "memory",
     "backends",
     "packs",
@@ -95,18 +99,17 @@ def read_agent(root: Node, *, folder: Path, fetch: bool, faults: FaultList) -> A
         elif key.startswith("x-"):
             parts.extensions[key] = node.value
             parts.origins.map(f"/{escape(key)}", node)
-    if "lifecycle" in members:
-        _read_lifecycle(root.member("lifecycle"), parts, faults=faults)
-    if "instructions" in members:
-        node = root.member("instructions")
-        parts.capabilities["instructions"] = _read_instructions(node, folder=folder, faults=faults)
-        parts.origins.map("/capabilities/instructions", node)
-    if "backends" in members:
-        _read_backends(root.member("backends"), parts, faults=faults)
-    if "tools" in members:
-        _read_tools(root.member("tools"), parts, folder=folder, fetch=fetch, faults=faults)
-    if "memory" in members:
-        _read_blocks(root.member("memory"), parts, faults=faults)
+    readers: dict[str, Callable[[Node], None]] = {
+        "lifecycle": lambda node: _read_lifecycle(node, parts, faults=faults),
+        "instructions": lambda node: _take_instructions(node, parts, folder=folder, faults=faults),
+        "backends": lambda node: _read_backends(node, parts, faults=faults),
+        "builtins": lambda node: _read_builtins(node, parts, folder=folder, faults=faults),
+        "tools": lambda node: _read_tools(node, parts, folder=folder, fetch=fetch, faults=faults),
+        "memory": lambda node: _read_blocks(node, parts, faults=faults),
+    }
+    for key, read in readers.items():
+        if key in members:
+            read(root.member(key))
     return parts
 
 
@@ -145,6 +148,11 @@ def _read_lifecycle(node: Node, parts: AgentParts, *, faults: FaultList) -> None
         return
     parts.execution_state["lifecycle"] = node.value
     parts.origins.map("/execution_state/lifecycle", node)
+
+
+def _take_instructions(node: Node, parts: AgentParts, *, folder: Path, faults: FaultList) -> None:
+    parts.capabilities["instructions"] = _read_instructions(node, folder=folder, faults=faults)
+    parts.origins.map("/capabilities/instructions", node)
 
 
 def _read_instructions(node: Node, *, folder: Path, faults: FaultList) -> str:
@@ -192,6 +200,42 @@ def _read_backends(node: Node, parts: AgentParts, *, faults: FaultList) -> None:
         faults.add(node.fault("`backends` is empty, so nothing could run this agent", "name at least one"))
 
 
+def _read_builtins(node: Node, parts: AgentParts, *, folder: Path, faults: FaultList) -> None:
+    """Read the vendor's own tools; a file without `sha256` gets the digest of what lies in the folder."""
+    parts.origins.map("/capabilities/builtins", node)
+    if not isinstance(node.value, list):
+        faults.add(
+            node.fault(f"`builtins` is {kind_of(node.value)}, not a list", "begin each with `- name: `")
+        )
+        return
+    parts.capabilities["builtins"] = [
+        _builtin(item, folder=folder, faults=faults) if isinstance(item.value, dict) else item.value
+        for item in node.items()
+    ]
+
+
+def _builtin(node: Node, *, folder: Path, faults: FaultList) -> JsonObject:
+    value = dict(node.object() or {})
+    if not isinstance(value.get("files"), list):
+        return value
+    files: list[JsonValue] = []
+    for item in node.member("files").items():
+        file = item.object()
+        path = (file or {}).get("path")
+        if file is None or "sha256" in file or not isinstance(path, str):
+            files.append(item.value)
+            continue
+        try:
+            content = read_bytes(folder, path, file=item.source.file)
+        except DocumentError as error:
+            for fault in error.faults:
+                faults.add(item.member("path").fault(fault.message, "check the path in agent.yaml"))
+            continue
+        files.append({**file, "sha256": hashlib.sha256(content).hexdigest()})
+    value["files"] = files
+    return value
+
+
 def _read_rules(node: Node, pointer: str, parts: AgentParts, *, faults: FaultList) -> list[JsonValue]:
     if not isinstance(node.value, list):
         faults.add(node.fault(f"`rules` is {kind_of(node.value)}, not a list", "begin each rule with `- `"))
@@ -222,7 +266,7 @@ def _read_tools(node: Node, parts: AgentParts, *, folder: Path, fetch: bool, fau
             continue
         pointer = f"/capabilities/tools/{len(tools)}"
         parts.origins.map(pointer, item)
-        source = "python" if "python" in (item.object() or {}) else "mcp"
+        source = next(kind for kind in SOURCE_KINDS if kind in (item.object() or {}))
         parts.origins.map(f"{pointer}/source/{source}", item.member(source))
         name = entry.value.get("name")
         if isinstance(name, str):

@@ -4,6 +4,8 @@ Rules
 1. The same folder gives the same document, byte for byte: the nonce lies in agent.yaml, no clock enters.
 2. Every fault of every file is reported at once, at the author's line.
 3. A document is written whole or not at all; a later revision of the agent is never overwritten unasked.
+4. A document may descend from another one: it names that revision as its parent and takes its memory along,
+   every entry of it, checked against the blocks that the folder declares. Rules do not come along.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ import contextlib
 import os
 import re
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from remit.document.carriers import Format, format_of
+from remit.document.entries import entry_value
 from remit.document.parse import parse_document, serialize_document
 from remit.document.revision import genesis
 from remit.errors import DocumentError, Fault
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
 
 AGENT_FILE = "agent.yaml"
 SUFFIX = ".agent.json"
+_ENTRIES = "/memory/entries/"
+_MOST_UNFIT = 8
+"""How many entries of a parent are named that do not fit the blocks of the folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +60,13 @@ class Built:
     folder: Path
 
 
-def build_project(folder: str | Path, *, fetch_tools: bool = False) -> Built:
+def build_project(folder: str | Path, *, fetch_tools: bool = False, parent: Document | None = None) -> Built:
     """Build the document of a project folder.
 
     Args:
         folder: the project folder; its Python modules are imported where a tool's schema is derived.
         fetch_tools: ask the project's MCP servers for descriptions that the author left out.
+        parent: a verified document that the new agent descends from and takes its memory from.
 
     Raises:
         DocumentError: anything in the folder is wrong; lists every fault found.
@@ -81,12 +89,14 @@ def build_project(folder: str | Path, *, fetch_tools: bool = False) -> Built:
     parts = read_agent(agent, folder=root, fetch=fetch_tools, faults=faults)
     placed = read_rules(root, tools=parts.tools, blocks=parts.blocks, unread=parts.unread, faults=faults)
     _place_rules(parts, placed)
-    document = _make(parts, file=shown_path(root, AGENT_FILE), faults=faults)
+    document = _make(parts, parent, file=shown_path(root, AGENT_FILE), faults=faults)
     sources = (AGENT_FILE, *dict.fromkeys(rule.node.source.relative for rule in placed))
     return Built(document=document, origins=dict(parts.origins.places), sources=sources, folder=root)
 
 
-def _make(parts: AgentParts, *, file: str, faults: FaultList) -> Document:
+def _make(parts: AgentParts, parent: Document | None, *, file: str, faults: FaultList) -> Document:
+    if parent is not None:
+        _take_memory(parts, parent, file=file, faults=faults)
     fields: JsonObject = {
         "memory": parts.memory,
         "governance": parts.governance,
@@ -98,7 +108,12 @@ def _make(parts: AgentParts, *, file: str, faults: FaultList) -> Document:
     document: Document | None = None
     try:
         # A missing nonce is already a fault; zeros let the document's own reader find the other ones.
-        document = genesis(fields, nonce=parts.nonce or "0" * 32)
+        document = genesis(
+            fields,
+            nonce=parts.nonce or "0" * 32,
+            operation="create" if parent is None else "fork",
+            parents=() if parent is None else (parent.identity.revision,),
+        )
     except DocumentError as error:
         _add_located(error, parts.origins, file=file, faults=faults)
     faults.settle()
@@ -107,9 +122,30 @@ def _make(parts: AgentParts, *, file: str, faults: FaultList) -> Document:
     return document
 
 
+def _take_memory(parts: AgentParts, parent: Document, *, file: str, faults: FaultList) -> None:
+    """Put the parent's entries into the memory to be; entries of undeclared blocks are one fault a block."""
+    homeless = Counter(entry.block for entry in parent.memory.tree if entry.block not in parts.blocks)
+    for block, count in sorted(homeless.items()):
+        faults.add(
+            Fault(
+                message=f"`memory` declares no block `{block}`, in which the parent keeps {count} entries",
+                file=file,
+                hint="declare the block, or erase the entries first",
+            )
+        )
+    if not homeless:
+        parts.memory["entries"] = [entry_value(entry) for entry in parent.memory.tree]
+
+
 def _add_located(error: DocumentError, origins: OriginMap, *, file: str, faults: FaultList) -> None:
     seen = {(fault.file, fault.line, fault.column) for fault in faults.faults}
+    unfit = [fault for fault in error.faults if fault.pointer.startswith(_ENTRIES)]
+    unsaid = frozenset(unfit[_MOST_UNFIT:])
+    if unsaid:
+        faults.add(Fault(message=f"{len(unsaid)} more memory entries of the parent do not fit", file=file))
     for fault in error.faults:
+        if fault in unsaid:
+            continue
         located = origins.locate(fault)
         if not located.file:
             located = Fault(message=fault.message, file=file, pointer=fault.pointer, hint=fault.hint)

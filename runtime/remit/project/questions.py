@@ -28,7 +28,7 @@ MEMORY_ACTIONS = ("remember", "recall", "revise", "erase", "export")
 _BY_CALLER = ("activate", "resume", "suspend", "terminate", "amend")
 _ACTION_INPUTS: dict[str, JsonObject] = {
     "activate": {"text_bytes": 0},
-    "dispatch": {"messages": 1, "tools": 0, "classifications": []},
+    "dispatch": {"messages": 1, "tools": 0, "classifications": [], "builtins": [], "switched_from": ""},
     "remember": {"bytes": 0, "key": "key"},
     "revise": {"bytes": 0, "key": "key"},
     "recall": {},

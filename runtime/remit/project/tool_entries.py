@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from remit.document.field_values import SOURCE_KINDS
 from remit.project.source import FaultList, Node, check_keys
 from remit.project.tool_sources import describe_mcp, describe_python
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 TOOL_KEYS = (
     "python",
     "mcp",
+    "embedder",
     "name",
     "description",
     "parameters",
@@ -60,18 +62,21 @@ def read_tool(node: Node, *, folder: Path, fetch: bool, faults: FaultList) -> To
         return None
     members = node.object() or {}
     value: JsonObject = {
-        key: member for key, member in members.items() if key not in {"python", "mcp", "rules"}
+        key: member for key, member in members.items() if key not in {*SOURCE_KINDS, "rules"}
     }
-    if ("python" in members) == ("mcp" in members):
+    sources = [kind for kind in SOURCE_KINDS if kind in members]
+    if len(sources) != 1:
         faults.add(
             node.fault(
                 "a tool has exactly one source",
-                'write `python: "module:function"` or `mcp: {command: […]}`',
+                'write `python: "module:function"`, `mcp: {command: […]}` or `embedder: true`',
             )
         )
         return None
     if "python" in members:
         return _python_tool(node, value, folder=folder, faults=faults)
+    if "embedder" in members:
+        return _embedder_tool(node, value, faults=faults)
     return _mcp_tool(node, value, folder=folder, fetch=fetch, faults=faults)
 
 
@@ -99,6 +104,24 @@ def _python_tool(node: Node, value: JsonObject, *, folder: Path, faults: FaultLi
                     "write a docstring, or give `description:`",
                 )
             )
+    return ToolEntry(value=value, node=node)
+
+
+def _embedder_tool(node: Node, value: JsonObject, *, faults: FaultList) -> ToolEntry | None:
+    source = node.member("embedder")
+    if source.value is not True:
+        faults.add(source.fault("`embedder` is not true", "write `embedder: true`, or name another source"))
+        return None
+    missing = [key for key in _DERIVED if key not in value]
+    if missing:
+        faults.add(
+            node.fault(
+                "a tool of the embedder lacks " + " and ".join(f"`{key}`" for key in missing),
+                "give them: nothing here says what the embedder's function takes",
+            )
+        )
+        return None
+    value["source"] = {"embedder": True}
     return ToolEntry(value=value, node=node)
 
 
