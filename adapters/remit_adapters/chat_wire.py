@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from remit.errors import AdapterError
-from remit.messages import CallProposed, StopReason, TextDelta, TokenUsage, ToolCall, TurnEnd
-from remit_adapters.calls import sent_arguments, strict_arguments
+from remit.messages import CallProposed, StopReason, TextDelta, TokenUsage, TurnEnd
+from remit_adapters.answers import MAX_CALLS, AnswerBudget, SentCall, finished_calls
+from remit_adapters.calls import sent_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +32,6 @@ _STOPS: dict[str, StopReason] = {
     "length": "length",
     "content_filter": "refused",
 }
-_MAX_CALLS = 128
-MAX_CHARACTERS = 1 << 24
-"""An answer beyond this is an attack on memory, whatever was asked for."""
 
 
 def wire_messages(turn: Turn) -> list[JsonObject]:
@@ -76,12 +74,6 @@ def _wire_message(message: Message) -> JsonObject:
     return value
 
 
-def new_call_id(turn: Turn, number: int) -> str:
-    """Return an id for the `number`-th call of the answer to `turn`, the same in every process."""
-    position = sum(1 for message in turn.messages if message.role == "assistant")
-    return f"call_{position}_{number}"
-
-
 @dataclass(slots=True, kw_only=True)
 class _PartialCall:
     id: str = ""
@@ -105,7 +97,7 @@ class ChatStream:
         self._calls: dict[int, _PartialCall] = {}
         self._finish = ""
         self._refusal = False
-        self._characters = 0
+        self._budget = AnswerBudget(backend)
         self.model = ""
         self.fingerprint = ""
         self.input_tokens = 0
@@ -157,7 +149,11 @@ class ChatStream:
         if stop in ("end", "tool_calls"):
             stop = "tool_calls" if self._calls else "end"
         if stop != "refused":
-            for call in self._finished_calls(whole=stop == "tool_calls"):
+            sent = (
+                SentCall(id=partial.id, name=partial.name, raw="".join(partial.pieces))
+                for _, partial in sorted(self._calls.items())
+            )
+            for call in finished_calls(self._turn, sent, whole=stop == "tool_calls", own_ids=self._own_ids):
                 yield CallProposed(call=call)
         facts = {"finish_reason": self._finish}
         if self.fingerprint:
@@ -178,7 +174,7 @@ class ChatStream:
             return
         if not isinstance(delta, dict):
             raise self._unreadable("`delta` is not an object")
-        self._count_characters(delta)
+        self._budget.take(*delta.values())
         content = delta.get("content")
         if isinstance(content, str) and content:
             yield TextDelta(text=content)
@@ -191,16 +187,11 @@ class ChatStream:
             for number, call in enumerate(calls):
                 self._call_piece(call, number)
 
-    def _count_characters(self, delta: JsonObject) -> None:
-        self._characters += sum(len(value) for value in delta.values() if isinstance(value, str))
-        if self._characters > MAX_CHARACTERS:
-            raise self._unreadable(f"more than {MAX_CHARACTERS:,} characters in one answer")
-
     def _call_piece(self, piece: JsonValue, number: int) -> None:
         if not isinstance(piece, dict):
             raise self._unreadable("a tool call is not an object")
         index = piece.get("index", number)
-        if not isinstance(index, int) or not 0 <= index < _MAX_CALLS:
+        if not isinstance(index, int) or not 0 <= index < MAX_CALLS:
             raise self._unreadable("a tool call has no usable `index`")
         call = self._calls.setdefault(index, _PartialCall())
         call.id = call.id or _text(piece.get("id"))
@@ -208,18 +199,7 @@ class ChatStream:
         if isinstance(function, dict):
             call.name += _text(function.get("name"))
             call.pieces.append(_text(function.get("arguments")))
-            self._count_characters(function)
-
-    def _finished_calls(self, *, whole: bool) -> Iterator[ToolCall]:
-        """Yield the calls in order; where the answer was cut off, empty text is not an empty object."""
-        used = {call.id for message in self._turn.messages for call in message.tool_calls}
-        for number, (_, partial) in enumerate(sorted(self._calls.items())):
-            raw = "".join(partial.pieces)
-            call_id = "" if self._own_ids or partial.id in used else partial.id
-            call_id = call_id or new_call_id(self._turn, number)
-            used.add(call_id)
-            arguments = strict_arguments(raw) if whole or raw.strip() else None
-            yield ToolCall(id=call_id, name=partial.name, arguments=arguments, raw=raw)
+            self._budget.take(*function.values())
 
     def _unreadable(self, reason: str) -> AdapterError:
         return AdapterError(f"back-end `{self._backend}` sent something that is not a chat stream: {reason}")

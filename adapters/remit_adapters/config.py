@@ -81,6 +81,16 @@ class ConfigReader:
                 raise self.error(member, f"`{item}` is not one of {listed}")
         return frozenset(str(item) for item in value)
 
+    def texts(self, member: str) -> tuple[str, ...]:
+        """Return a non-empty array of distinct, non-empty strings."""
+        value = self._get(member, None)
+        if not isinstance(value, list):
+            raise self._wrong(member, value, "an array")
+        texts = tuple(item for item in value if isinstance(item, str) and item)
+        if not texts or len(texts) != len(value) or len(set(texts)) != len(texts):
+            raise self.error(member, "must be distinct, non-empty strings, at least one")
+        return texts
+
     def flag(self, member: str, *, default: bool) -> bool:
         """Return a boolean."""
         value = self._get(member, default)

@@ -1,4 +1,4 @@
-"""What every back-end adapter does first: redeem the permit for exactly this turn."""
+"""What every back-end adapter does alike: it redeems the permit first, and says what it is."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from remit.errors import PermitError
 from remit.permit import redeem
+from remit.ports import BackendInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from remit.document.model import BackendEntry
     from remit.messages import Turn
 
 
@@ -31,3 +35,19 @@ def redeem_dispatch(permit: object, *, backend: str, turn: Turn) -> None:
     except (ValueError, TypeError, RecursionError) as error:
         raise PermitError(f"the turn for back-end `{backend}` has no digest: {error}") from error
     redeem(permit, effect="dispatch", target=backend, digest=digest)
+
+
+def backend_info(entry: BackendEntry, detail: Mapping[str, str]) -> BackendInfo:
+    """Return what a back-end is, as its entry declares it.
+
+    Args:
+        entry: the document's declaration.
+        detail: what the adapter adds: package and version, address, mode.
+    """
+    return BackendInfo(
+        adapter=entry.adapter,
+        provider=entry.provider,
+        region=entry.region,
+        model=entry.model,
+        detail=detail,
+    )

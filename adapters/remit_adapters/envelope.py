@@ -15,7 +15,7 @@ from remit.document.json_text import parse_json
 from remit.document.values import canonical_bytes
 from remit.errors import AdapterError, DocumentError
 from remit.messages import CallProposed, StopReason, TextDelta, ToolCall, TurnEnd
-from remit_adapters.chat_wire import new_call_id
+from remit_adapters.answers import new_call_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

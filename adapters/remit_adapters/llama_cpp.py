@@ -30,10 +30,9 @@ from typing import TYPE_CHECKING
 from remit.errors import AdapterError
 from remit.host.models import catalogue, check_file, model_sha256, stored_models
 from remit.messages import TurnEnd
-from remit.ports import BackendInfo
 from remit_adapters.chat_wire import ChatStream, wire_messages, wire_tools
 from remit_adapters.config import ConfigReader
-from remit_adapters.dispatch import redeem_dispatch
+from remit_adapters.dispatch import backend_info, redeem_dispatch
 from remit_adapters.envelope import enveloped_request, opened_events
 from remit_adapters.llama_model import LoadedModel, ModelKey, acquire, engine_version, release
 from remit_adapters.llama_stream import chunks
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from remit.document.values import JsonObject
     from remit.messages import Turn, TurnEvent
     from remit.permit import Permit
-    from remit.ports import BackendContext
+    from remit.ports import BackendContext, BackendInfo
 
 _MAX_CONTEXT = 1 << 20
 _MAX_THREADS = 256
@@ -88,12 +87,9 @@ class LlamaCppBackend:
     @property
     def info(self) -> BackendInfo:
         """What it is."""
-        return BackendInfo(
-            adapter="llama-cpp",
-            provider=self._entry.provider,
-            region=self._entry.region,
-            model=self._entry.model,
-            detail={
+        return backend_info(
+            self._entry,
+            {
                 "engine": f"xllamacpp {engine_version()}",
                 "model_sha256": self._config.sha256,
                 "tool_mode": self._config.tool_mode,

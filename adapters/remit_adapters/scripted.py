@@ -8,7 +8,10 @@ Config
              raw_call {name, raw}: a call whose argument text is given as the model would write it
              raw_calls [{name, raw}, …]: several of those
              fail     text, or {message, retryable}: the back-end fails, after what the step says
-             stop     end, tool_calls, length or refused; by default tool_calls with a call, else end
+             stop     end, tool_calls, length, refused or paused; by default tool_calls with a call, else end
+             used     [{name, detail}, …]: uses of built-ins, as a vendor would report them; one that was not
+                      offered fails the step
+             carry    opaque text that is given back with the answer
              hang_s   seconds to wait before anything is said
              usage    {input_tokens, output_tokens, cost_microusd}
     path     a YAML or JSON file with a member `script`, relative to the project folder, instead of `script`
@@ -28,11 +31,19 @@ from typing import TYPE_CHECKING, Literal, cast
 from remit.document.carriers import format_of, read_value
 from remit.document.values import JsonObject, JsonValue, canonical_bytes
 from remit.errors import AdapterError, FaultsError
-from remit.messages import CallProposed, StopReason, TextDelta, TokenUsage, ToolCall, TurnEnd, turn_value
-from remit.ports import BackendInfo
+from remit.messages import (
+    BuiltinUse,
+    CallProposed,
+    StopReason,
+    TextDelta,
+    TokenUsage,
+    ToolCall,
+    TurnEnd,
+    turn_value,
+)
 from remit_adapters.calls import strict_arguments
 from remit_adapters.config import ConfigReader
-from remit_adapters.dispatch import redeem_dispatch
+from remit_adapters.dispatch import backend_info, redeem_dispatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,10 +51,11 @@ if TYPE_CHECKING:
     from remit.document.model import BackendEntry
     from remit.messages import Turn, TurnEvent
     from remit.permit import Permit
-    from remit.ports import BackendContext
+    from remit.ports import BackendContext, BackendInfo
 
 VERSION = "1"
-_STOPS: tuple[StopReason, ...] = ("end", "tool_calls", "length", "refused")
+BUILTINS = ("code_interpreter", "file_search", "web_search")
+_STOPS: tuple[StopReason, ...] = ("end", "tool_calls", "length", "refused", "paused")
 _MAX_HANG_S = 3600.0
 _BYTES_PER_TOKEN = 4
 """A transcript has no tokenizer; four bytes a token is the usual estimate, equal in every process."""
@@ -77,6 +89,8 @@ class Step:
         stop: why the answer ended.
         hang_s: seconds to wait first.
         usage: tokens and cost, or None to estimate them.
+        used: uses of built-ins.
+        carry: opaque text that is given back with the answer.
     """
 
     say: str = ""
@@ -85,6 +99,8 @@ class Step:
     stop: StopReason = "end"
     hang_s: float = 0.0
     usage: TokenUsage | None = None
+    used: tuple[BuiltinUse, ...] = ()
+    carry: str = ""
 
 
 class ScriptedBackend:
@@ -100,13 +116,7 @@ class ScriptedBackend:
     @property
     def info(self) -> BackendInfo:
         """What it is."""
-        return BackendInfo(
-            adapter="scripted",
-            provider=self._entry.provider,
-            region=self._entry.region,
-            model=self._entry.model,
-            detail={"version": VERSION, "steps": str(len(self._steps))},
-        )
+        return backend_info(self._entry, {"version": VERSION, "steps": str(len(self._steps))})
 
     async def infer(self, permit: Permit, turn: Turn) -> AsyncIterator[TurnEvent]:
         """Redeem the permit and replay the step that the thread stands at.
@@ -120,6 +130,12 @@ class ScriptedBackend:
         step = self._step(position)
         if step.hang_s:
             await asyncio.sleep(step.hang_s)
+        offered = {item.name for item in turn.builtins}
+        for use in step.used:
+            if use.name not in offered:
+                raise AdapterError(
+                    f"back-end `{self._entry.name}`: the transcript uses `{use.name}`, which was not offered"
+                )
         for piece in re.findall(r"\s*\S+\s*|\s+", step.say):
             yield TextDelta(text=piece)
         for number, call in enumerate(step.calls):
@@ -137,6 +153,8 @@ class ScriptedBackend:
             usage=step.usage or _estimate(turn, step),
             model=self._entry.model,
             detail={"step": str(position)},
+            used=step.used,
+            carried=step.carry,
         )
 
     async def dispose(self) -> None:
@@ -186,7 +204,9 @@ def _script_file(config: ConfigReader, context: BackendContext) -> ConfigReader:
 
 
 def _step(item: ConfigReader) -> Step:
-    item.only("say", "call", "calls", "raw_call", "raw_calls", "fail", "stop", "hang_s", "usage")
+    item.only(
+        "say", "call", "calls", "raw_call", "raw_calls", "fail", "stop", "hang_s", "usage", "used", "carry"
+    )
     if not item.value:
         raise item.error(
             "", "a step needs at least one of `say`, `call`, `calls`, `raw_call`, `fail`, `stop`"
@@ -208,6 +228,15 @@ def _step(item: ConfigReader) -> Step:
         stop=cast("StopReason", item.choice("stop", _STOPS, default=default)),
         hang_s=item.number("hang_s", minimum=0.0, maximum=_MAX_HANG_S, default=0.0),
         usage=_usage(item.object("usage")) if "usage" in item.value else None,
+        used=tuple(_use(use) for use in item.objects("used")) if "used" in item.value else (),
+        carry=item.text("carry", default=""),
+    )
+
+
+def _use(item: ConfigReader) -> BuiltinUse:
+    item.only("name", "detail")
+    return BuiltinUse(
+        name=item.text("name"), detail=item.object("detail").value if "detail" in item.value else {}
     )
 
 

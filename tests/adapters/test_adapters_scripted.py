@@ -89,10 +89,18 @@ def test_a_config_that_is_not_acceptable_names_the_member(
 def test_an_unknown_adapter_lists_the_known_ones() -> None:
     entry = BackendEntry(name="b", adapter="telepathy", provider="p", region="EU", model="m", config={})
     with pytest.raises(
-        AdapterError, match="no adapter is called `telepathy`; installed adapters: `llama-cpp`"
+        AdapterError, match="no adapter is called `telepathy`; installed adapters: `anthropic`, "
     ):
         open_backend(entry, context=backend_context())
-    assert set(known_adapters()) >= {"llama-cpp", "openai-chat", "scripted"}
+    assert set(known_adapters()) >= {
+        "anthropic",
+        "google",
+        "llama-cpp",
+        "openai-assistants",
+        "openai-chat",
+        "openai-responses",
+        "scripted",
+    }
 
 
 def test_a_missing_package_names_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:

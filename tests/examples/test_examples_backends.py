@@ -27,10 +27,16 @@ PLAYED = ("small-refund", "too-large")
 
 def _with_config(document: Document, name: str, config: JsonObject) -> Document:
     """The same agent but for the config of one back-end."""
+    return _with_configs(document, {name: config})
+
+
+def _with_configs(document: Document, configs: dict[str, JsonObject]) -> Document:
+    """The same agent but for the configs of some back-ends."""
     capabilities = dict(document.capabilities.value)
     entries = cast("list[JsonObject]", capabilities["backends"])
     changed: list[JsonValue] = [
-        {**entry, "config": config} if entry["name"] == name else entry for entry in entries
+        {**entry, "config": configs[str(entry["name"])]} if entry["name"] in configs else entry
+        for entry in entries
     ]
     fields: JsonObject = {
         "memory": {"blocks": document.memory.value["blocks"]},
@@ -97,3 +103,32 @@ def test_the_decision_trace_is_the_same_in_process_behind_a_server_and_from_a_tr
         assert _trace(result) == _trace(server[name][0]) == _trace(replayed)
         assert result.status == server[name][0].status == replayed.status
     assert local["too-large"][0].status == "completed"
+
+
+@pytest.mark.model
+@pytest.mark.skipif(
+    not WEIGHTS.is_file(), reason="the embedded model's weights are not in the cache: remit models pull"
+)
+def test_one_document_runs_on_the_llama_cpp_server_through_chat_responses_and_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from remit_adapters.llama_server import llama_server
+
+    monkeypatch.delenv("REFUND_DESK_DB", raising=False)
+    project = copy_example("refund-desk", tmp_path)
+    with llama_server(WEIGHTS, sha256=MODEL_SHA256, native=True) as served:
+        monkeypatch.setenv("LOCAL_KEY", served.api_key)
+        at: JsonObject = {"base_url": served.base_url, "api_key_env": "LOCAL_KEY"}
+        root: JsonObject = {**at, "base_url": served.base_url.removesuffix("/v1"), "temperature": "send"}
+        document = _with_configs(build(project), {"server": at, "responses": at, "messages": root})
+        for scene in ("lookup", "too-large"):
+            played = {
+                name: _play(document, project, tmp_path / f"{scene}-{name}", name, SCENES[scene])
+                for name in ("server", "responses", "messages")
+            }
+            chat, calls = played["server"]
+            assert [tool for tool, _ in calls] == ["refund" if scene == "too-large" else "lookup_order"]
+            for result, proposed in played.values():
+                assert result.status == "completed"
+                assert proposed == calls
+                assert result.steps == chat.steps

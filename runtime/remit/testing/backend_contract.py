@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from unittest import SkipTest
 
 from remit.errors import AdapterError, GovernanceError, PermitError
-from remit.messages import CallProposed, Message, TextDelta, ToolOffer, Turn, TurnEnd
+from remit.messages import CallProposed, Message, TextDelta, ToolCall, ToolOffer, Turn, TurnEnd
 from remit.permit import Permit, mint  # noqa: TID251  # the contract plays the gate
 from remit.testing.loopback import Reply, SaidCall
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
     from contextlib import AbstractContextManager
 
-    from remit.messages import ToolCall, TurnEvent
+    from remit.messages import TurnEvent
     from remit.ports import Backend
 
 LOOKUP = ToolOffer(
@@ -51,6 +51,8 @@ LOOKUP = ToolOffer(
 )
 _DECISION = "sha256:" + "0" * 64
 _CANCEL_S = 30.0
+_FAILED = '{"error": "the order book is closed"}'
+_DENIED = '{"because": "the arguments are not a JSON object", "denied": true}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,8 @@ class Scene:
         text: the user's words, chosen so that a real model does the same.
         tools: what is offered.
         max_output_tokens: bound of the answer.
+        past: calls that were proposed before; the first one failed, every other one was denied.
+        silent: the adapter is to be opened with a longest silence (`timeout_s`) of about half a second.
     """
 
     name: str
@@ -70,12 +74,21 @@ class Scene:
     text: str = "Hello, who are you?"
     tools: tuple[ToolOffer, ...] = ()
     max_output_tokens: int = 64
+    past: tuple[ToolCall, ...] = ()
+    silent: bool = False
 
     def turn(self) -> Turn:
         """Return the turn."""
+        messages = [Message(role="user", text=self.text)]
+        if self.past:
+            messages.append(Message(role="assistant", text="", tool_calls=self.past))
+            messages += [
+                Message(role="tool", text=_DENIED if number else _FAILED, tool_call_id=call.id)
+                for number, call in enumerate(self.past)
+            ]
         return Turn(
             instructions="You are the refund desk of a web shop. You look up orders and refund them.",
-            messages=(Message(role="user", text=self.text),),
+            messages=tuple(messages),
             tools=self.tools,
             max_output_tokens=self.max_output_tokens,
         )
@@ -161,6 +174,24 @@ REFUSED = Scene(name="refused", reply=Reply(text="", finish="content_filter"))
 BROKEN = Scene(name="broken", reply=Reply(text="I was about to", broken=True))
 OVERLOADED = Scene(name="overloaded", reply=Reply(status=429, text="slow down"))
 FAILING = Scene(name="failing", reply=Reply(status=500, text="out of order"))
+SILENT = Scene(name="silent", reply=Reply(text="late", hang_s=6.0), silent=True)
+PARTIAL = Scene(
+    name="partial",
+    text=_ASK,
+    tools=(LOOKUP,),
+    max_output_tokens=8,
+    reply=Reply(calls=(SaidCall(name="lookup_order", raw='{"order_id": "A-1'),), finish="length"),
+)
+AFTER_ERROR = Scene(
+    name="after_error",
+    text=_ASK,
+    tools=(LOOKUP,),
+    past=(
+        ToolCall(id="c1", name="lookup_order", arguments={"order_id": "A-9"}, raw='{"order_id":"A-9"}'),
+        ToolCall(id="c2", name="lookup_order", arguments=None, raw='{"order_id":'),
+    ),
+    reply=Reply(text="Neither order could be looked up."),
+)
 SLOW = Scene(
     name="slow",
     text="Tell me a long story.",
@@ -239,6 +270,19 @@ class BackendContract(ABC):
         assert [call.arguments for call in answer.calls] == [None] * len(MALFORMED.reply.calls)
         assert [call.raw for call in answer.calls] == [call.raw for call in MALFORMED.reply.calls]
 
+    def test_a_call_that_was_cut_off_has_no_arguments(self) -> None:
+        """A call that was cut off has no arguments."""
+        answer = self._answer(PARTIAL)
+        assert answer.error is None
+        assert [end.stop for end in answer.ends] == ["length"]
+        assert [call.arguments for call in answer.calls] in ([], [None])
+
+    def test_an_answer_follows_on_calls_that_failed_or_were_denied(self) -> None:
+        """An answer follows on calls that failed or were denied."""
+        answer = self._answer(AFTER_ERROR)
+        assert answer.error is None
+        assert answer.text == AFTER_ERROR.reply.text if self.exact_text else answer.ends
+
     def test_a_call_of_an_unknown_tool_is_passed_on_as_proposed(self) -> None:
         """A call of an unknown tool is passed on as proposed."""
         answer = self._answer(UNKNOWN_TOOL)
@@ -270,6 +314,10 @@ class BackendContract(ABC):
     def test_a_failing_world_is_worth_another_try(self) -> None:
         """A failing world is worth another try."""
         self._fails_retryably(FAILING)
+
+    def test_a_silent_world_runs_into_the_timeout(self) -> None:
+        """A silent world runs into the timeout."""
+        self._fails_retryably(SILENT)
 
     def test_closing_the_iterator_ends_the_inference(self) -> None:
         """Closing the iterator ends the inference."""

@@ -1,0 +1,314 @@
+"""Files and vector stores at a vendor of the OpenAI kind: made for a run, found again, deleted.
+
+Rules
+1. Only files that the document names by digest are uploaded, and only with that content.
+2. Each object is planned in the register before it is asked for, and noted with its id before it is used.
+3. Each carries its random tag: in `metadata` where the vendor keeps some, else in the file's name.
+4. What the vendor does not know is gone. A listing that was read to its end and lacks a tag proves that too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from remit.errors import AdapterError
+from remit.ports import VendorObject
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    import httpx2
+    from openai import AsyncOpenAI, RequestOptions
+
+    from remit.document.model import Builtin
+    from remit.document.values import JsonObject, JsonValue
+    from remit.ports import BackendContext
+    from remit_adapters.endpoint import Endpoint
+
+TAG = "remit_tag"
+MAX_FILE_BYTES = 64 << 20
+_NOT_FOUND = 404
+_REFUSED, _SERVER_ERROR = 400, 500
+_UNCERTAIN = (408, 409)
+"""Statuses that may come although the request was carried out."""
+_PAGE = 100
+_POLL_S = 0.25
+BETA = {"OpenAI-Beta": "assistants=v2"}
+COLLECTIONS = {"assistant": "/assistants", "vector_store": "/vector_stores", "file": "/files"}
+"""Where a kind of object is made, listed and deleted; threads have no listing."""
+
+
+class VendorSide:
+    """What one back-end of the OpenAI kind holds on the vendor's side.
+
+    Args:
+        client: the package's client.
+        endpoint: for messages and time limits.
+        context: gives the folder and the register.
+    """
+
+    def __init__(self, client: AsyncOpenAI, endpoint: Endpoint, context: BackendContext) -> None:
+        self.client = client
+        self._endpoint = endpoint
+        self._context = context
+        self._held: dict[str, VendorObject] = {}
+        self._doubtful: set[str] = set()
+
+    @property
+    def held(self) -> tuple[VendorObject, ...]:
+        """What was made and is not known to be gone, oldest first."""
+        return tuple(self._held.values())
+
+    async def create(self, kind: str, path: str, body: JsonObject, *, retries: bool = True) -> JsonObject:
+        """Make one object that keeps `metadata`, and return the vendor's answer.
+
+        Args:
+            kind: the vendor's word for it.
+            path: where it is made.
+            body: the request, without `metadata`'s tag.
+            retries: whether the package may ask again; not for what cannot be listed.
+        """
+        thing = await self._planned(kind)
+        metadata = body.get("metadata")
+        tagged: JsonObject = {
+            **body,
+            "metadata": {**(metadata if isinstance(metadata, dict) else {}), TAG: thing.tag},
+        }
+        options: RequestOptions = {"headers": BETA}
+        if not retries:
+            options["max_retries"] = 0
+        return await self._made(thing, path, options, body=tagged)
+
+    async def upload(self, path: str, sha256: str) -> str:
+        """Upload a file of the project folder and return its id.
+
+        Raises:
+            AdapterError: it cannot be read, or is not what the document names.
+        """
+        content = await asyncio.to_thread(self._content, path, sha256)
+        thing = await self._planned("file")
+        name = f"remit-{thing.tag}-{Path(path).name}"
+        made = await self._made(
+            thing,
+            "/files",
+            {"headers": {"Content-Type": "multipart/form-data"}},
+            body={"purpose": "assistants"},
+            files=[("file", (name, content))],
+        )
+        return str(made["id"])
+
+    async def vector_store(self, file_ids: Sequence[str]) -> str:
+        """Make a vector store of uploaded files and wait until it is ready; return its id.
+
+        Raises:
+            AdapterError: the vendor could not take a file in, or was not ready in time.
+        """
+        listed: list[JsonValue] = [*file_ids]
+        # Should even a sweep never come, the vendor forgets it after a day.
+        body: JsonObject = {
+            "file_ids": listed,
+            "expires_after": {"anchor": "last_active_at", "days": 1},
+        }
+        made = await self.create("vector_store", "/vector_stores", body)
+        until = asyncio.get_running_loop().time() + self._endpoint.timeout_s
+        while True:
+            counts = made.get("file_counts")
+            failed = counts.get("failed") if isinstance(counts, dict) else 0
+            if failed:
+                raise AdapterError(f"back-end `{self._endpoint.backend}` could not index {failed} file(s)")
+            if made.get("status") == "completed":
+                return str(made["id"])
+            if asyncio.get_running_loop().time() > until:
+                raise AdapterError(
+                    f"back-end `{self._endpoint.backend}` did not index the files within "
+                    f"{self._endpoint.timeout_s:g} s; raise `timeout_s`",
+                    retryable=True,
+                )
+            await asyncio.sleep(_POLL_S)
+            made = await self.get(f"/vector_stores/{made['id']}")
+
+    async def resources(self, builtins: Sequence[Builtin]) -> dict[str, JsonObject]:
+        """Upload what the built-ins look into; return by built-in its `file_ids` or `vector_store_ids`."""
+        made: dict[str, JsonObject] = {}
+        for builtin in builtins:
+            if not builtin.files:
+                continue
+            ids: list[JsonValue] = [await self.upload(file.path, file.sha256) for file in builtin.files]
+            if builtin.name == "file_search":
+                made[builtin.name] = {"vector_store_ids": [await self.vector_store([str(i) for i in ids])]}
+            else:
+                made[builtin.name] = {"file_ids": ids}
+        return made
+
+    async def get(self, path: str, query: dict[str, object] | None = None) -> JsonObject:
+        """Return one object or page of the vendor."""
+        options: RequestOptions = {"headers": BETA}
+        if query:
+            options["params"] = query
+        answer: object = await self.client.get(path, cast_to=object, options=options)
+        return cast("JsonObject", answer) if isinstance(answer, dict) else {}
+
+    async def post(self, path: str, body: JsonObject) -> JsonObject:
+        """Ask the vendor to do something that makes nothing."""
+        return _json(await self._post(path, {"headers": BETA}, body=body))
+
+    async def delete(self, thing: VendorObject, path: str) -> None:
+        """Delete one object and note that it is gone; one that the vendor does not know is gone too."""
+        try:
+            await self.client.delete(path, cast_to=object, options={"headers": BETA})
+        except Exception as error:
+            if getattr(error, "status_code", None) != _NOT_FOUND:
+                raise
+        self._held.pop(thing.tag, None)
+        await self._context.register.gone(thing)
+
+    async def clear(self, things: Sequence[VendorObject], *, complete: bool) -> tuple[str, ...]:
+        """Delete every listable object of `things`, duplicates of a repeated request included.
+
+        Args:
+            things: what was planned or made.
+            complete: look each tag up in the vendor's listing even where an id is known.
+
+        Returns:
+            What failed, one sentence each; everything else is gone.
+        """
+        failures: list[str] = []
+        for kind, path in COLLECTIONS.items():
+            wanted = [thing for thing in things if thing.kind == kind]
+            try:
+                unsure = [item for item in wanted if complete or not item.id or item.tag in self._doubtful]
+                found = await self._tagged(kind, {item.tag for item in unsure}) if unsure else {}
+                for thing in wanted:
+                    ids = {*found.get(thing.tag, ()), *((thing.id,) if thing.id else ())}
+                    for number in sorted(ids):
+                        await self.delete(replace(thing, id=number), f"{path}/{number}")
+                    if not ids:
+                        self._held.pop(thing.tag, None)
+                        await self._context.register.gone(thing)
+            except Exception as error:  # noqa: BLE001  # the other kinds must be tried all the same
+                failures.append(
+                    f"{kind} of back-end `{self._endpoint.backend}`: {self._endpoint.safe(str(error))}"
+                )
+        return tuple(failures)
+
+    async def _tagged(self, kind: str, tags: set[str]) -> dict[str, list[str]]:
+        """Return by tag the ids of the vendor's objects that carry it."""
+        found: dict[str, list[str]] = {}
+        async for item in self.listed(COLLECTIONS[kind]):
+            metadata = item.get("metadata")
+            tag = metadata.get(TAG) if isinstance(metadata, dict) else None
+            if kind == "file":
+                name = str(item.get("filename", ""))
+                tag = name[6:38] if name.startswith("remit-") else None
+            if isinstance(tag, str) and tag in tags:
+                found.setdefault(tag, []).append(str(item.get("id")))
+        return found
+
+    async def listed(self, path: str, **query_members: str) -> AsyncIterator[JsonObject]:
+        """Yield every object of a listing, page by page.
+
+        Args:
+            path: the listing.
+            **query_members: further members of the query; `order` is desc unless given.
+        """
+        query: dict[str, object] = {"limit": _PAGE, "order": "desc", **query_members}
+        while True:
+            page = await self.get(path, query)
+            items = page.get("data")
+            last = ""
+            for item in items if isinstance(items, list) else []:
+                if isinstance(item, dict):
+                    last = str(item.get("id", ""))
+                    yield item
+            if page.get("has_more") is not True or not last:
+                return
+            query = {**query, "after": last}
+
+    async def _planned(self, kind: str) -> VendorObject:
+        thing = VendorObject(kind=kind, tag=secrets.token_hex(16))
+        await self._context.register.planned(thing)
+        self._held[thing.tag] = thing
+        return thing
+
+    async def _made(
+        self,
+        thing: VendorObject,
+        path: str,
+        options: RequestOptions,
+        *,
+        body: JsonObject,
+        files: list[tuple[str, tuple[str, bytes]]] | None = None,
+    ) -> JsonObject:
+        try:
+            response = await self._post(path, options, body=body, files=files)
+        except Exception as error:
+            if _never_made(error):
+                self._held.pop(thing.tag, None)
+                await self._context.register.gone(thing)
+            raise
+        answer = _json(response)
+        number = answer.get("id")
+        if not isinstance(number, str) or not number:
+            raise AdapterError(f"back-end `{self._endpoint.backend}` made a {thing.kind} without an id")
+        made = replace(thing, id=number)
+        self._held[thing.tag] = made
+        # A request that was repeated may have been carried out twice: then the tag is looked up at the end.
+        if response.request.headers.get("x-stainless-retry-count", "0") != "0":
+            self._doubtful.add(thing.tag)
+        await self._context.register.made(made)
+        return answer
+
+    async def _post(
+        self,
+        path: str,
+        options: RequestOptions,
+        *,
+        body: JsonObject,
+        files: list[tuple[str, tuple[str, bytes]]] | None = None,
+    ) -> httpx2.Response:
+        import httpx2
+
+        return await self.client.post(path, cast_to=httpx2.Response, body=body, files=files, options=options)
+
+    def _content(self, path: str, sha256: str) -> bytes:
+        where = f"back-end `{self._endpoint.backend}`: file `{path}`"
+        folder = self._context.folder
+        if folder is None:
+            raise AdapterError(f"{where} cannot be found: this document has no project folder")
+        root = folder.resolve()
+        file = (root / path).resolve()
+        if not file.is_relative_to(root):
+            raise AdapterError(f"{where} leads out of the project folder `{root}`")
+        try:
+            if file.stat().st_size > MAX_FILE_BYTES:
+                raise AdapterError(f"{where} has more than {MAX_FILE_BYTES} bytes")
+            content = file.read_bytes()
+        except OSError as error:
+            raise AdapterError(f"{where} cannot be read: {error.strerror or error}") from error
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise AdapterError(f"{where} is not what the document names: its SHA-256 is another; build again")
+        return content
+
+
+def _json(response: httpx2.Response) -> JsonObject:
+    try:
+        value = json.loads(response.content)
+    except ValueError as error:
+        raise AdapterError(f"the vendor answered with something that is not JSON: {error}") from error
+    return cast("JsonObject", value) if isinstance(value, dict) else {}
+
+
+def _never_made(error: Exception) -> bool:
+    """Whether an error says for certain that nothing was made: refused, or never sent."""
+    import httpx2
+
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int):
+        return _REFUSED <= status < _SERVER_ERROR and status not in _UNCERTAIN
+    return isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout))

@@ -1,0 +1,100 @@
+"""Runs a published contract without a test runner: the one entry point for adapters of third parties.
+
+    outcomes = run_contract(MyBackendContract)
+
+A contract is a class whose methods named `test_…` are its promises, such as
+`remit.testing.backend_contract.BackendContract`. pytest collects the same class; nothing is gained or lost.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+from unittest import SkipTest
+
+from remit.errors import EvaluationError
+from remit.testing.backend_contract import BackendContract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Verdict = Literal["kept", "broken", "exempt"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one promise.
+
+    Args:
+        promise: the sentence.
+        verdict: kept, broken or exempt.
+        detail: what went wrong, or why it is exempt; empty where it was kept.
+    """
+
+    promise: str
+    verdict: Verdict
+    detail: str = ""
+
+
+def find_contract(name: str) -> type[BackendContract]:
+    """Return the contract class that `MODULE:CLASS` names; modules of the working folder are found too.
+
+    Raises:
+        EvaluationError: there is no such module or class, or it is no complete contract.
+    """
+    module_name, mark, class_name = name.partition(":")
+    if not (mark and module_name and class_name):
+        raise EvaluationError(f"`{name}` is not MODULE:CLASS, such as `tests.my_adapter:TestMyBackend`")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise EvaluationError(f"module `{module_name}` cannot be imported: {error}") from error
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, BackendContract)):
+        raise EvaluationError(f"`{class_name}` in `{module_name}` is no subclass of `BackendContract`")
+    missing: frozenset[str] = getattr(found, "__abstractmethods__", frozenset[str]())
+    if missing:
+        raise EvaluationError(f"`{class_name}` lacks {', '.join(f'`{item}`' for item in sorted(missing))}")
+    return found
+
+
+def run_contract(
+    contract: type[BackendContract], *, told: Callable[[Outcome], None] = lambda _: None
+) -> tuple[Outcome, ...]:
+    """Put every promise of a contract to the test, in the order in which they are written.
+
+    Args:
+        contract: the class; a fresh instance serves each promise.
+        told: called with each outcome as it comes.
+    """
+    outcomes: list[Outcome] = []
+    for name in dict.fromkeys(name for kind in reversed(contract.__mro__) for name in vars(kind)):
+        if not name.startswith("test_"):
+            continue
+        method = cast("Callable[[], object]", getattr(contract(), name))
+        promise = name.removeprefix("test_").replace("_", " ")
+        try:
+            method()
+        except SkipTest as reason:
+            outcome = Outcome(promise=promise, verdict="exempt", detail=str(reason))
+        except Exception as error:  # noqa: BLE001  # whatever escapes breaks the promise
+            outcome = Outcome(promise=promise, verdict="broken", detail=_why(error))
+        else:
+            outcome = Outcome(promise=promise, verdict="kept")
+        outcomes.append(outcome)
+        told(outcome)
+    return tuple(outcomes)
+
+
+def _why(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    said = " ".join(str(error).split()) or type(error).__name__
+    line = f" ({last.line})" if last.line and isinstance(error, AssertionError) else ""
+    return f"{said[:300]}{line}"
