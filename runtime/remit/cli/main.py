@@ -22,6 +22,8 @@ VERBS = {
     "verify": "Check a document's identity and signatures.",
     "sign": "Sign a document.",
     "keys": "Make signing keys.",
+    "import": "Make a document of an agent of another framework.",
+    "export": "Write an agent for another framework.",
     "compile": "Compile a document's governance to Cedar.",
     "decide": "Ask the engine one question.",
     "run": "Run an agent once.",
@@ -32,11 +34,15 @@ VERBS = {
     "kill": "Stop effects at once.",
     "memory": "List, prove and erase what an agent remembers.",
     "ledger": "Show and verify the record of decisions.",
+    "backends": "List, compare and check back-ends, and clean up at vendors.",
     "models": "Fetch and verify model weights.",
     "schema": "Print the schema of documents, rules or policies.",
     "demo": "Play an example's scenes and check what they show.",
     "version": "Print versions.",
 }
+_MODULES = {"import": "import_"}
+"""Modules of verbs that Python has as a word of its own."""
+
 _EXAMPLES = (
     '\b\nExamples:\n  remit init refund-desk\n  remit check refund-desk\n  remit run refund-desk --input "…"'
 )
@@ -55,7 +61,7 @@ class VerbGroup(click.Group):
         if cmd_name not in VERBS:
             hint = nearest(cmd_name, VERBS)
             raise click.UsageError(f"no verb is called `{cmd_name}`" + (f"; {hint}" if hint else ""), ctx)
-        module = importlib.import_module(f"remit.cli.{cmd_name}")
+        module = importlib.import_module(f"remit.cli.{_MODULES.get(cmd_name, cmd_name)}")
         return cast("click.Command", module.command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,0 +1,1 @@
+"""Foreign agent formats: what can be read from them, what is written to them."""
