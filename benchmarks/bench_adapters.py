@@ -1,8 +1,8 @@
 """From the permit to the first byte on the wire: each adapter against the bare package, in one run.
 
-Run: `pytest -s benchmarks/bench_adapters.py`. Rounds are interleaved; both clients send the same content over
-a connection that is open already, to one server in a process of its own. What is compared is the time at which
-the first byte of the request reaches that server. Absolute times depend on the machine and its load.
+Run: `pytest -s benchmarks/bench_adapters.py`. Rounds are interleaved; both clients send the same content
+over a connection that is open already, to one server in a process of its own. What is compared is the time
+at which the first byte of the request reaches that server. Absolute times depend on the machine and its load.
 """
 
 from __future__ import annotations
