@@ -31,6 +31,7 @@ from remit_adapters.endpoint import MEMBERS, ErrorKinds, read_endpoint
 from remit_adapters.messages_builtins import CODE_TOOLS, OFFERED, builtin_tools
 from remit_adapters.messages_stream import MessagesStream
 from remit_adapters.messages_wire import open_container, wire_messages, wire_tools
+from remit_adapters.transport import http_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -197,8 +198,7 @@ def _client(endpoint: Endpoint) -> AsyncAnthropic:
                 max_retries=endpoint.max_retries,
                 # Spans may hold content, and would take it to wherever the process sends its traces.
                 open_telemetry=False,
-                # Rule 1 of `endpoint`: the package follows redirects unless told otherwise.
-                http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False),
+                http_client=http_client(endpoint),
             )
             # INVARIANT (no ambient settings): the package fills this from `ANTHROPIC_CUSTOM_HEADERS`.
             self._custom_headers = {}

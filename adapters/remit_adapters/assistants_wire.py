@@ -31,7 +31,7 @@ from remit_adapters.answers import AnswerBudget, SentCall, finished_calls
 from remit_adapters.calls import sent_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from remit.document.values import JsonObject, JsonValue
     from remit.messages import Message, ToolCall, ToolOffer, Turn, TurnEvent
@@ -85,9 +85,11 @@ class RunAnswer:
     Args:
         turn: what was asked.
         backend: the document's name of the back-end, for messages.
+        safe: makes a server's words fit for a message, without the key.
     """
 
-    def __init__(self, turn: Turn, *, backend: str) -> None:
+    def __init__(self, turn: Turn, *, backend: str, safe: Callable[[str], str] = str) -> None:
+        self._safe = safe
         self._turn = turn
         self._backend = backend
         self._budget = AnswerBudget(backend)
@@ -110,8 +112,10 @@ class RunAnswer:
         name, data = event.get("event"), event.get("data")
         if name is None and "error" in event:
             raise self.failed(event["error"])
-        if not isinstance(name, str) or not isinstance(data, dict):
-            raise self._unreadable("an event has no `event` and `data`")
+        if not isinstance(name, str):
+            return  # an event that is none of this wire's, such as a sign of life
+        if not isinstance(data, dict):
+            raise self._unreadable("an event has no `data`")
         if name == "error":
             raise self.failed(data.get("error", data))
         if name.startswith("thread.run.step."):
@@ -167,12 +171,14 @@ class RunAnswer:
             raise AdapterError(
                 f"back-end `{self._backend}`: the stream broke off before the run stood still", retryable=True
             )
-        stop, reason = self._stop(run)
+        stop, reason = self._stop_or_failure(run, endpoint, counted)
         calls: list[ToolCall] = []
         if stop == "tool_calls":
             sent = list(self._sent_calls(run))
             self._budget.calls(len(sent))
             calls = list(finished_calls(self._turn, sent, whole=True))
+            # It waits for something that is no call: rule 5.
+            stop = stop if calls else "refused"
             for call in calls:
                 yield CallProposed(call=call)
         usage, estimated = self._usage(run, calls, counted)
@@ -197,8 +203,10 @@ class RunAnswer:
         """Return what an error in the vendor's words amounts to."""
         members = error if isinstance(error, dict) else {}
         said, code = members.get("message"), members.get("code")
-        words = " ".join(said.split())[:300] if isinstance(said, str) and said else "no reason given"
-        return AdapterError(f"back-end `{self._backend}` failed: {words}", retryable=code in _OVER)
+        words = " ".join(said.split()) if isinstance(said, str) and said else "no reason given"
+        return AdapterError(
+            f"back-end `{self._backend}` failed: {self._safe(words)}", retryable=code in _OVER
+        )
 
     def _delta(self, data: JsonObject) -> Iterator[TextDelta]:
         delta = data.get("delta")
@@ -213,6 +221,21 @@ class RunAnswer:
                 self._budget.take(said)
                 self._bytes += len(said.encode("utf-8", "replace"))
                 yield TextDelta(text=said)
+
+    def _stop_or_failure(
+        self, run: JsonObject, endpoint: Endpoint, counted: TokenUsage
+    ) -> tuple[StopReason, str]:
+        """Return why the answer ended; what a failed run used up goes with its failure."""
+        try:
+            return self._stop(run)
+        except AdapterError as error:
+            usage, estimated = self._usage(run, [], counted)
+            if not estimated:
+                error.tokens = usage.input_tokens + usage.output_tokens
+                error.cost_microusd = endpoint.cost_microusd(
+                    input_tokens=usage.input_tokens, output_tokens=usage.output_tokens
+                )
+            raise
 
     def _stop(self, run: JsonObject) -> tuple[StopReason, str]:
         status = str(run.get("status"))

@@ -20,7 +20,7 @@ from remit_adapters.answers import MAX_CALLS, AnswerBudget, SentCall, finished_c
 from remit_adapters.calls import sent_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from remit.document.values import JsonObject, JsonValue
     from remit.messages import Message, Turn, TurnEvent
@@ -88,9 +88,13 @@ class ChatStream:
         turn: what was asked.
         backend: the document's name of the back-end, for messages.
         own_ids: give calls our own ids instead of the server's.
+        safe: makes a server's words fit for a message, without the key.
     """
 
-    def __init__(self, turn: Turn, *, backend: str, own_ids: bool = False) -> None:
+    def __init__(
+        self, turn: Turn, *, backend: str, own_ids: bool = False, safe: Callable[[str], str] = str
+    ) -> None:
+        self._safe = safe
         self._turn = turn
         self._backend = backend
         self._own_ids = own_ids
@@ -110,7 +114,7 @@ class ChatStream:
             AdapterError: it is an error, or not a chunk of this wire.
         """
         if "error" in chunk or ("choices" not in chunk and "message" in chunk):
-            raise AdapterError(f"back-end `{self._backend}` failed: {_error_text(chunk)}")
+            raise AdapterError(f"back-end `{self._backend}` failed: {self._safe(_error_text(chunk))}")
         self.model = _text(chunk.get("model")) or self.model
         self.fingerprint = _text(chunk.get("system_fingerprint")) or self.fingerprint
         usage = chunk.get("usage")

@@ -3,13 +3,14 @@
 Config members that every back-end over HTTP has
     base_url                   where requests go; required, so that the document says where content is sent
     api_key_env                environment variable that holds the key; none where the server needs none
+    proxy                      address of a proxy on the way; none unless it is named here
     timeout_s                  longest silence of the server in seconds (default 120)
     max_retries                attempts after the first, with the package's back-off (default 2, at most 5)
     input_microusd_per_mtok    price of a million input tokens, in millionths of a US dollar (default 0)
     output_microusd_per_mtok   the same for output
 
 Rules
-1. Content goes to `base_url` and nowhere else: redirects are not followed, no ambient endpoint is used.
+1. Content goes to `base_url` and nowhere else (`transport`).
 2. The key appears in no message and no event.
 3. Whatever a package or its transport raises becomes one `AdapterError` that says what to do.
 """
@@ -34,6 +35,7 @@ T = TypeVar("T")
 MEMBERS = (
     "base_url",
     "api_key_env",
+    "proxy",
     "timeout_s",
     "max_retries",
     "input_microusd_per_mtok",
@@ -81,6 +83,7 @@ class Endpoint:
     input_microusd_per_mtok: int
     output_microusd_per_mtok: int
     path_hint: str
+    proxy: str = ""
 
     def cost_microusd(self, *, input_tokens: int, output_tokens: int) -> int:
         """Return what a call costs by the declared prices, in millionths of a US dollar, rounded up."""
@@ -109,6 +112,8 @@ class Endpoint:
     def failure(self, error: Exception, kinds: ErrorKinds) -> AdapterError:
         """Return what `error` amounts to, with what to do about it."""
         where = f"back-end `{self.backend}` at `{self.base_url}`"
+        if isinstance(error.__cause__, AdapterError):
+            return error.__cause__
         if isinstance(error, (TimeoutError, kinds.timeout)):
             return AdapterError(
                 f"{where} did not answer within {self.timeout_s:g} s; raise `timeout_s` or try again",
@@ -183,12 +188,7 @@ def read_endpoint(
     """
     if why_base_url and "base_url" not in config.value:
         raise config.error("base_url", f"is required: {why_base_url}")
-    base_url = config.text("base_url")
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise config.error("base_url", f"`{base_url}` is not an http or https address")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise config.error("base_url", "holds more than an address; secrets belong to `api_key_env`")
+    base_url = _address(config, "base_url")
     api_key_env = config.text("api_key_env", default="")
     api_key = context.environment.get(api_key_env, "") if api_key_env else NO_KEY
     if not api_key:
@@ -201,9 +201,24 @@ def read_endpoint(
         base_url=base_url,
         api_key_env=api_key_env,
         api_key=api_key,
+        proxy=_address(config, "proxy") if "proxy" in config.value else "",
         timeout_s=config.number("timeout_s", minimum=0.1, maximum=3600.0, default=120.0),
         max_retries=config.integer("max_retries", minimum=0, maximum=5, default=2),
         input_microusd_per_mtok=config.integer("input_microusd_per_mtok", default=0),
         output_microusd_per_mtok=config.integer("output_microusd_per_mtok", default=0),
         path_hint=path_hint,
     )
+
+
+def _address(config: ConfigReader, member: str) -> str:
+    text = config.text(member)
+    try:
+        parts = urlsplit(text)
+        acceptable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise config.error(member, f"`{text}` is no address: {error}") from error
+    if not acceptable:
+        raise config.error(member, f"`{text}` is not an http or https address")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise config.error(member, "holds more than an address; secrets belong to `api_key_env`")
+    return text

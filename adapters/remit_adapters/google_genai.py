@@ -41,6 +41,7 @@ from remit_adapters.endpoint import MEMBERS, ErrorKinds, read_endpoint
 from remit_adapters.gemini_stream import GeminiStream
 from remit_adapters.gemini_tools import OFFERED, SCHEMAS, wire_tools
 from remit_adapters.gemini_wire import continuation_token, wire_contents
+from remit_adapters.transport import http_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -263,8 +264,6 @@ def _error_kinds() -> ErrorKinds:
 
 
 def _transport(endpoint: Endpoint) -> httpx2.AsyncClient:
-    import httpx2
-
     async def asked(request: httpx2.Request) -> None:
         # The package would have the server give up after `timeout_s` in all, which is the longest silence.
         request.headers.pop("x-server-timeout", None)
@@ -280,11 +279,7 @@ def _transport(endpoint: Endpoint) -> httpx2.AsyncClient:
         async with asyncio.timeout(endpoint.timeout_s):
             await response.aread()
 
-    return httpx2.AsyncClient(
-        # Rule 1 of `endpoint`: the package follows redirects unless it is given a client that does not.
-        follow_redirects=False,
-        event_hooks={"request": [asked], "response": [answered]},
-    )
+    return http_client(endpoint, hooks={"request": [asked], "response": [answered]})
 
 
 def _client(endpoint: Endpoint, transport: httpx2.AsyncClient, *, api_version: str) -> Client:

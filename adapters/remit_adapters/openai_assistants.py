@@ -3,7 +3,7 @@
 OpenAI closed its hosted endpoint on 2026-08-26, so `base_url` names a server that still speaks the protocol.
 
 Config, beside the members of `endpoint` and `openai_sdk`
-    mode              stream (default) or poll
+    mode              stream (default) or poll; in poll, `timeout_s` bounds a whole answer
     poll_interval_s   how often a polled run is looked at, in seconds (default 0.5)
     metadata          up to 15 texts by name, kept with the assistant
     omit              request members that the server refuses: of temperature, max_completion_tokens
@@ -29,6 +29,7 @@ The package's generic verbs are used: its typed Assistants are deprecated and ma
 from __future__ import annotations
 
 import asyncio
+import copy
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -130,16 +131,18 @@ class OpenAiAssistantsBackend:
             LedgerError: what would be made on the vendor's side cannot be recorded; it was not made.
         """
         redeem_dispatch(permit, backend=self._entry.name, turn=turn)
-        # INVARIANT (one content): what is sent is built here, before control is given up for the first time.
+        # INVARIANT (one content): what is sent is built here, before control is given up for the first time,
+        # and copied where it holds schemas and configs that others hold too.
         waiting = self._waiting_for(turn)
         request = self._run_request(turn) if waiting is None else _outputs(waiting, turn)
-        shape = self._assistant_shape(turn)
+        shape = copy.deepcopy(self._assistant_shape(turn)) if waiting is None else {}
+        builtins = copy.deepcopy(turn.builtins)
         self._waiting = None
-        answer = RunAnswer(turn, backend=self._entry.name)
+        answer = RunAnswer(turn, backend=self._entry.name, safe=self._config.endpoint.safe)
         said: list[str] = []
         try:
             if waiting is None:
-                await self._prepare(turn, shape, request)
+                await self._prepare(replace(turn, builtins=builtins), shape, request)
                 path = f"/threads/{self._thread}/runs"
             else:
                 path = f"/threads/{self._thread}/runs/{waiting.run}/submit_tool_outputs"
@@ -270,12 +273,14 @@ class OpenAiAssistantsBackend:
                 raise TimeoutError
             await asyncio.sleep(self._config.poll_interval_s)
             answer.take(await self._side.get(f"/threads/{self._thread}/runs/{answer.run_id}"))
+        known = self._seen
         async for step in self._side.listed(
             f"/threads/{self._thread}/runs/{answer.run_id}/steps", order="asc"
         ):
-            if step.get("type") == "tool_calls" and step.get("status") == "completed":
+            number = str(step.get("id"))
+            if (step.get("type"), step.get("status")) == ("tool_calls", "completed") and number not in known:
+                known.add(number)
                 answer.step(step)
-        known = self._seen
         async for message in self._side.listed(
             f"/threads/{self._thread}/messages", order="asc", run_id=answer.run_id
         ):
@@ -330,7 +335,7 @@ class OpenAiAssistantsBackend:
             await asyncio.wait_for(self._cancel(self._thread, self._run), _CANCEL_S)
 
     async def _cancel(self, thread: str, run: str) -> None:
-        await self._side.post(f"/threads/{thread}/runs/{run}/cancel", {})
+        await self._side.post(f"/threads/{thread}/runs/{run}/cancel", {}, retries=False)
 
     async def _drop_thread(self) -> None:
         things = [item for item in self._side.held if item.kind == "thread"]
@@ -363,7 +368,8 @@ class OpenAiAssistantsBackend:
             try:
                 await self._side.delete(thread, f"/threads/{thread.id}")
             except Exception as error:  # noqa: BLE001  # the others must be tried all the same
-                doubts.append(f"{where}: thread `{thread.id}`: {self._config.endpoint.safe(str(error))}")
+                failure = self._config.endpoint.failure(error, openai_errors())
+                doubts.append(f"thread `{thread.id}`: {failure}")
         return tuple(doubts)
 
 

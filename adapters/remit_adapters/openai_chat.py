@@ -79,7 +79,7 @@ class OpenAiChatBackend:
         redeem_dispatch(permit, backend=self._entry.name, turn=turn)
         enveloped = self._config.tool_mode == "envelope" and bool(turn.tools)
         request = self._request(turn, enveloped=enveloped)
-        stream = ChatStream(turn, backend=self._entry.name)
+        stream = ChatStream(turn, backend=self._entry.name, safe=self._config.endpoint.safe)
         text: list[str] = []
         chunks = self._chunks(request)
         try:

@@ -24,6 +24,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, cast
 
 from remit.errors import AdapterError, GovernanceError
+from remit.messages import builtin_value, content_digest
 from remit_adapters.config import ConfigReader
 from remit_adapters.dispatch import backend_info, redeem_dispatch
 from remit_adapters.openai_sdk import MEMBERS, openai_client, openai_endpoint, openai_errors
@@ -75,7 +76,8 @@ class OpenAiResponsesBackend:
         self._config = config
         self._client = client
         self._side = VendorSide(client, config.endpoint, context)
-        self._resources: dict[str, JsonObject] | None = None
+        self._resources: dict[str, JsonObject] = {}
+        self._uploaded = ""
 
     @property
     def info(self) -> BackendInfo:
@@ -96,7 +98,7 @@ class OpenAiResponsesBackend:
             request = copy.deepcopy(request)
             tools = cast("list[JsonValue]", request.setdefault("tools", []))
             tools.extend(await self._builtin_tools(turn.builtins))
-        stream = ResponsesStream(turn, backend=self._entry.name)
+        stream = ResponsesStream(turn, backend=self._entry.name, safe=self._config.endpoint.safe)
         events = self._events(request)
         try:
             async for event in events:
@@ -157,17 +159,28 @@ class OpenAiResponsesBackend:
         # Judged before anything is uploaded.
         for reader, item in zip(readers, builtins, strict=True):
             reader.only(*_BUILTIN_MEMBERS[item.name])
-        if self._resources is None:
+        # INVARIANT (one content): what an earlier turn was allowed to show is not what this one may.
+        wanted = content_digest({"builtins": [builtin_value(item) for item in builtins]})
+        if self._uploaded != wanted:
             try:
-                self._resources = await self._side.resources(builtins)
+                await self._renew_resources(builtins)
             except GovernanceError:
                 raise
             except Exception as error:
                 raise self._config.endpoint.failure(error, openai_errors()) from error
+            self._uploaded = wanted
         return [
             _builtin_tool(item, reader, self._resources.get(item.name, {}))
             for item, reader in zip(builtins, readers, strict=True)
         ]
+
+    async def _renew_resources(self, builtins: Sequence[Builtin]) -> None:
+        """Delete what was uploaded for other built-ins, and upload for these."""
+        self._uploaded, self._resources = "", {}
+        failures = await self._side.clear(self._side.held, complete=False)
+        if failures:
+            raise AdapterError("; ".join(failures))
+        self._resources = await self._side.resources(builtins)
 
     async def _events(self, request: JsonObject) -> AsyncGenerator[JsonObject]:
         """Send one request and hand over its events; only `AdapterError` escapes."""

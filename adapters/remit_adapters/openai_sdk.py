@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from remit_adapters.endpoint import MEMBERS as ENDPOINT_MEMBERS
 from remit_adapters.endpoint import ErrorKinds, read_endpoint
+from remit_adapters.transport import http_client
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -52,8 +53,7 @@ def openai_client(endpoint: Endpoint, *, api_version: str) -> AsyncOpenAI:
     """
     import openai
 
-    # Rule 1 of `endpoint`: the package follows redirects unless told otherwise.
-    http_client = openai.DefaultAsyncHttpxClient(follow_redirects=False)
+    transport = http_client(endpoint)
     client: AsyncOpenAI
     if api_version:
         client = openai.AsyncAzureOpenAI(
@@ -62,7 +62,7 @@ def openai_client(endpoint: Endpoint, *, api_version: str) -> AsyncOpenAI:
             api_version=api_version,
             timeout=endpoint.timeout_s,
             max_retries=endpoint.max_retries,
-            http_client=http_client,
+            http_client=transport,
         )
     else:
         client = openai.AsyncOpenAI(
@@ -70,11 +70,13 @@ def openai_client(endpoint: Endpoint, *, api_version: str) -> AsyncOpenAI:
             base_url=endpoint.base_url,
             timeout=endpoint.timeout_s,
             max_retries=endpoint.max_retries,
-            http_client=http_client,
+            http_client=transport,
         )
-    # INVARIANT (no ambient settings): the package reads these from the environment when not given.
+    # INVARIANT (no ambient settings): the package reads these from the environment when not given, the last
+    # one always (`OPENAI_CUSTOM_HEADERS`).
     client.organization = None
     client.project = None
+    client._custom_headers = {}  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # there is no public way to keep the environment's headers out
     return client
 
 

@@ -23,7 +23,7 @@ from remit_adapters.answers import AnswerBudget, SentCall, finished_calls
 from remit_adapters.calls import sent_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from remit.document.values import JsonObject, JsonValue
     from remit.messages import Message, ToolCall, Turn, TurnEvent
@@ -83,9 +83,11 @@ class ResponsesStream:
     Args:
         turn: what was asked.
         backend: the document's name of the back-end, for messages.
+        safe: makes a server's words fit for a message, without the key.
     """
 
-    def __init__(self, turn: Turn, *, backend: str) -> None:
+    def __init__(self, turn: Turn, *, backend: str, safe: Callable[[str], str] = str) -> None:
+        self._safe = safe
         self._turn = turn
         self._backend = backend
         self._budget = AnswerBudget(backend)
@@ -239,7 +241,8 @@ class ResponsesStream:
         said = _text(members.get("message")) or "no reason given"
         code = _text(members.get("code"))
         return AdapterError(
-            f"back-end `{self._backend}` failed: {' '.join(said.split())[:300]}", retryable=code in _OVER
+            f"back-end `{self._backend}` failed: {self._safe(' '.join(said.split()))}",
+            retryable=code in _OVER,
         )
 
     def _unreadable(self, reason: str) -> AdapterError:

@@ -4,7 +4,10 @@ Rules
 1. Only files that the document names by digest are uploaded, and only with that content.
 2. Each object is planned in the register before it is asked for, and noted with its id before it is used.
 3. Each carries its random tag: in `metadata` where the vendor keeps some, else in the file's name.
-4. What the vendor does not know is gone. A listing that was read to its end and lacks a tag proves that too.
+4. Gone is what the vendor says it has deleted or does not know, in its own words.
+   A listing that was read to its end and lacks a tag proves that too, unless the request that makes the
+   object may still be under way at the vendor: then it stays planned, and a later sweep decides.
+5. No request waits longer than `timeout_s` for its whole answer, and clean-up repeats none.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import TYPE_CHECKING, cast
 
 from remit.errors import AdapterError
 from remit.ports import VendorObject
+from remit_adapters.openai_sdk import openai_errors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -38,6 +42,7 @@ _REFUSED, _SERVER_ERROR = 400, 500
 _UNCERTAIN = (408, 409)
 """Statuses that may come although the request was carried out."""
 _PAGE = 100
+_MAX_PAGES = 1000
 _POLL_S = 0.25
 BETA = {"OpenAI-Beta": "assistants=v2"}
 COLLECTIONS = {"assistant": "/assistants", "vector_store": "/vector_stores", "file": "/files"}
@@ -59,6 +64,7 @@ class VendorSide:
         self._context = context
         self._held: dict[str, VendorObject] = {}
         self._doubtful: set[str] = set()
+        self._unanswered: set[str] = set()
 
     @property
     def held(self) -> tuple[VendorObject, ...]:
@@ -147,26 +153,46 @@ class VendorSide:
         return made
 
     async def get(self, path: str, query: dict[str, object] | None = None) -> JsonObject:
-        """Return one object or page of the vendor."""
+        """Return one object or page of the vendor.
+
+        Raises:
+            AdapterError: the answer is no object.
+        """
         options: RequestOptions = {"headers": BETA}
         if query:
             options["params"] = query
-        answer: object = await self.client.get(path, cast_to=object, options=options)
-        return cast("JsonObject", answer) if isinstance(answer, dict) else {}
+        async with asyncio.timeout(self._endpoint.timeout_s):
+            answer: object = await self.client.get(path, cast_to=object, options=options)
+        return self._object(answer)
 
-    async def post(self, path: str, body: JsonObject) -> JsonObject:
+    async def post(self, path: str, body: JsonObject, *, retries: bool = True) -> JsonObject:
         """Ask the vendor to do something that makes nothing."""
-        return _json(await self._post(path, {"headers": BETA}, body=body))
+        options: RequestOptions = {"headers": BETA}
+        if not retries:
+            options["max_retries"] = 0
+        return self._json(await self._post(path, options, body=body))
 
     async def delete(self, thing: VendorObject, path: str) -> None:
-        """Delete one object and note that it is gone; one that the vendor does not know is gone too."""
+        """Delete one object and note that it is gone; one that the vendor does not know is gone too.
+
+        Raises:
+            AdapterError: the vendor did not say that it is deleted.
+        """
+        options: RequestOptions = {"headers": BETA, "max_retries": 0}
         try:
-            await self.client.delete(path, cast_to=object, options={"headers": BETA})
+            async with asyncio.timeout(self._endpoint.timeout_s):
+                answer = self._object(await self.client.delete(path, cast_to=object, options=options))
         except Exception as error:
-            if getattr(error, "status_code", None) != _NOT_FOUND:
+            # A 404 in the vendor's own words; that of a proxy or of a wrong address says nothing.
+            known = isinstance(getattr(error, "body", None), dict)
+            if getattr(error, "status_code", None) != _NOT_FOUND or not known:
                 raise
-        self._held.pop(thing.tag, None)
-        await self._context.register.gone(thing)
+        else:
+            if answer.get("deleted") is not True:
+                raise AdapterError(
+                    f"back-end `{self._endpoint.backend}` did not say that `{thing.id}` is deleted"
+                )
+        await self._gone(thing)
 
     async def clear(self, things: Sequence[VendorObject], *, complete: bool) -> tuple[str, ...]:
         """Delete every listable object of `things`, duplicates of a repeated request included.
@@ -176,26 +202,37 @@ class VendorSide:
             complete: look each tag up in the vendor's listing even where an id is known.
 
         Returns:
-            What failed, one sentence each; everything else is gone.
+            What failed or is in doubt, one sentence each; everything else is gone.
         """
         failures: list[str] = []
-        for kind, path in COLLECTIONS.items():
+        for kind in COLLECTIONS:
             wanted = [thing for thing in things if thing.kind == kind]
             try:
-                unsure = [item for item in wanted if complete or not item.id or item.tag in self._doubtful]
-                found = await self._tagged(kind, {item.tag for item in unsure}) if unsure else {}
-                for thing in wanted:
-                    ids = {*found.get(thing.tag, ()), *((thing.id,) if thing.id else ())}
-                    for number in sorted(ids):
-                        await self.delete(replace(thing, id=number), f"{path}/{number}")
-                    if not ids:
-                        self._held.pop(thing.tag, None)
-                        await self._context.register.gone(thing)
+                failures += await self._clear(kind, wanted, complete=complete)
             except Exception as error:  # noqa: BLE001  # the other kinds must be tried all the same
-                failures.append(
-                    f"{kind} of back-end `{self._endpoint.backend}`: {self._endpoint.safe(str(error))}"
-                )
+                failures.append(f"{kind}: {self._endpoint.failure(error, openai_errors())}")
         return tuple(failures)
+
+    async def _clear(self, kind: str, wanted: Sequence[VendorObject], *, complete: bool) -> list[str]:
+        unsure = [item for item in wanted if complete or not item.id or item.tag in self._doubtful]
+        found = await self._tagged(kind, {item.tag for item in unsure}) if unsure else {}
+        doubts: list[str] = []
+        for thing in wanted:
+            ids = {*found.get(thing.tag, ()), *((thing.id,) if thing.id else ())}
+            for number in sorted(ids):
+                await self.delete(replace(thing, id=number), f"{COLLECTIONS[kind]}/{number}")
+            if not ids and (thing.recent or thing.tag in self._unanswered):
+                doubts.append(
+                    f"back-end `{self._endpoint.backend}`: {kind} `{thing.tag}` is not there, but its making "
+                    "may still be under way at the vendor; sweep again in a few minutes"
+                )
+            elif not ids:
+                await self._gone(thing)
+        return doubts
+
+    async def _gone(self, thing: VendorObject) -> None:
+        self._held.pop(thing.tag, None)
+        await self._context.register.gone(thing)
 
     async def _tagged(self, kind: str, tags: set[str]) -> dict[str, list[str]]:
         """Return by tag the ids of the vendor's objects that carry it."""
@@ -218,16 +255,22 @@ class VendorSide:
             **query_members: further members of the query; `order` is desc unless given.
         """
         query: dict[str, object] = {"limit": _PAGE, "order": "desc", **query_members}
+        seen: set[str] = set()
         while True:
             page = await self.get(path, query)
-            items = page.get("data")
+            items, more = page.get("data"), page.get("has_more", False)
+            if not isinstance(items, list) or not isinstance(more, bool):
+                raise self._unreadable(f"the listing `{path}`")
             last = ""
-            for item in items if isinstance(items, list) else []:
+            for item in items:
                 if isinstance(item, dict):
                     last = str(item.get("id", ""))
                     yield item
-            if page.get("has_more") is not True or not last:
+            if not more or not last:
                 return
+            if last in seen or len(seen) >= _MAX_PAGES:
+                raise self._unreadable(f"the listing `{path}`, which does not end")
+            seen.add(last)
             query = {**query, "after": last}
 
     async def _planned(self, kind: str) -> VendorObject:
@@ -245,17 +288,19 @@ class VendorSide:
         body: JsonObject,
         files: list[tuple[str, tuple[str, bytes]]] | None = None,
     ) -> JsonObject:
+        self._unanswered.add(thing.tag)
         try:
             response = await self._post(path, options, body=body, files=files)
         except Exception as error:
             if _never_made(error):
-                self._held.pop(thing.tag, None)
-                await self._context.register.gone(thing)
+                self._unanswered.discard(thing.tag)
+                await self._gone(thing)
             raise
-        answer = _json(response)
+        answer = self._json(response)
         number = answer.get("id")
         if not isinstance(number, str) or not number:
-            raise AdapterError(f"back-end `{self._endpoint.backend}` made a {thing.kind} without an id")
+            raise self._unreadable(f"`{thing.kind}` without an id")
+        self._unanswered.discard(thing.tag)
         made = replace(thing, id=number)
         self._held[thing.tag] = made
         # A request that was repeated may have been carried out twice: then the tag is looked up at the end.
@@ -274,7 +319,25 @@ class VendorSide:
     ) -> httpx2.Response:
         import httpx2
 
-        return await self.client.post(path, cast_to=httpx2.Response, body=body, files=files, options=options)
+        async with asyncio.timeout(self._endpoint.timeout_s):
+            return await self.client.post(
+                path, cast_to=httpx2.Response, body=body, files=files, options=options
+            )
+
+    def _json(self, response: httpx2.Response) -> JsonObject:
+        try:
+            return self._object(json.loads(response.content))
+        except ValueError as error:
+            raise self._unreadable("an answer that is not JSON") from error
+
+    def _object(self, value: object) -> JsonObject:
+        if not isinstance(value, dict):
+            raise self._unreadable("an answer that is no object")
+        return cast("JsonObject", value)
+
+    def _unreadable(self, what: str) -> AdapterError:
+        where = f"back-end `{self._endpoint.backend}` at `{self._endpoint.base_url}`"
+        return AdapterError(f"{where} sent what is not of its wire: {what}")
 
     def _content(self, path: str, sha256: str) -> bytes:
         where = f"back-end `{self._endpoint.backend}`: file `{path}`"
@@ -294,14 +357,6 @@ class VendorSide:
         if hashlib.sha256(content).hexdigest() != sha256:
             raise AdapterError(f"{where} is not what the document names: its SHA-256 is another; build again")
         return content
-
-
-def _json(response: httpx2.Response) -> JsonObject:
-    try:
-        value = json.loads(response.content)
-    except ValueError as error:
-        raise AdapterError(f"the vendor answered with something that is not JSON: {error}") from error
-    return cast("JsonObject", value) if isinstance(value, dict) else {}
 
 
 def _never_made(error: Exception) -> bool:

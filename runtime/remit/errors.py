@@ -85,11 +85,19 @@ class PermitError(EnforcementError):
 
 
 class AdapterError(GovernanceError):
-    """The world outside failed; `retryable` says whether trying again can help."""
+    """The world outside failed; `retryable` says whether trying again can help.
+
+    Attributes:
+        retryable: whether trying again can help.
+        tokens: what the failed inference used up all the same, as far as the vendor says.
+        cost_microusd: what that cost, in millionths of a US dollar.
+    """
 
     def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.tokens = 0
+        self.cost_microusd = 0
 
 
 class LedgerError(GovernanceError):

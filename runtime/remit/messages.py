@@ -47,7 +47,7 @@ class Message:
         tool_call_id: for `tool`: the id of the call this answers.
         carried: for `assistant`: the back-end's own items of this answer (encrypted reasoning, signatures,
             uses of built-ins) as opaque JSON text, to be given back to the same back-end and to no other.
-        carried_by: the document's name of the back-end that `carried` came from.
+        carried_by: digest of the declaration of the back-end that `carried` came from.
     """
 
     role: Role

@@ -286,11 +286,14 @@ class VendorObject:
         kind: the vendor's word: assistant, thread, file, vector_store …
         tag: random text by which it can be found again; it stands in the object's own metadata or name.
         id: the vendor's id; empty until it is known.
+        recent: in a sweep: whether it was planned so recently that the request that makes it may still be
+            under way at the vendor, so that its absence proves nothing yet.
     """
 
     kind: str
     tag: str
     id: str = ""
+    recent: bool = False
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import os
 from contextlib import aclosing, contextmanager
@@ -279,6 +280,50 @@ def test_a_config_that_is_not_acceptable_names_the_member(config: JsonObject, me
     with pytest.raises(AdapterError) as failure:
         open_backend(entry, context=backend_context())
     assert message in str(failure.value)
+
+
+def test_a_use_of_a_built_in_is_reported_once_also_where_the_run_is_polled_for() -> None:
+    said = replace(CALLS, used=(SaidUse(name="code_interpreter", detail={"code": "1+2"}),))
+    builtins = (Builtin(name="code_interpreter", required=False, files=(), config={}),)
+    for mode in ("stream", "poll"):
+        with scene(said, Reply(text="3"), mode=mode) as stage:
+            turn = replace(CALL.turn(), builtins=builtins)
+            first = stage.ask(turn)
+            second = stage.ask(answered(turn, first, "{}"))
+            assert [len(answer.ends[0].used) for answer in (first, second)] == [1, 0]
+
+
+class _Meddling(KeptRegister):
+    def __init__(self, schema: dict[str, Any]) -> None:
+        super().__init__()
+        self._schema = schema
+
+    async def planned(self, thing: VendorObject) -> None:
+        await super().planned(thing)
+        self._schema["properties"]["smuggled"] = {"type": "string"}
+
+
+def test_what_was_permitted_is_sent_whoever_changes_it_meanwhile() -> None:
+    loop = asyncio.new_event_loop()
+    turn = copy.deepcopy(CALL.turn())
+    register = _Meddling(turn.tools[0].parameters)
+    with AssistantsServer(CALLS) as server:
+        entry = BackendEntry(
+            name="b",
+            adapter="openai-assistants",
+            provider="p",
+            region="EU",
+            model="m",
+            config={"base_url": server.base_url},
+        )
+        backend = open_backend(entry, context=backend_context(register=register))
+        stage = Stage(backend=backend, name="b", sent=lambda: 0)
+        loop.run_until_complete(infer(stage, permit_for(stage, turn), turn))
+        sent = str([item.body for item in server.received if item.path == "/v1/assistants"])
+        loop.run_until_complete(backend.dispose())
+    loop.close()
+    assert "lookup_order" in sent
+    assert "smuggled" not in sent
 
 
 class _FullLedger(KeptRegister):

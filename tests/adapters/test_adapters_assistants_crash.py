@@ -19,6 +19,7 @@ import pytest
 from remit.host.clock import SystemClock
 from remit.host.vendor_objects import find_leftovers, sweep
 from remit.testing.assistants_server import AssistantsServer, CutConnectionError
+from remit.testing.clock import FixedClock
 from remit.testing.loopback import Reply, SaidCall
 from remit_adapters.sqlite_store import open_store
 
@@ -88,8 +89,11 @@ def child(store: Path, server: AssistantsServer, kill_at: int = 0) -> subprocess
 
 
 def swept(folder: Path) -> Sweep:
+    """Sweep an hour later, when no request of the killed process can be under way any more."""
+    later = FixedClock(SystemClock().now())
+    later.advance(3600)
     with open_store(folder) as store:
-        return asyncio.run(sweep(store, SystemClock(), folder=None))
+        return asyncio.run(sweep(store, later, folder=None))
 
 
 def left(server: AssistantsServer) -> dict[str, tuple[str, ...]]:

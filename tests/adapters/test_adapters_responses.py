@@ -362,3 +362,38 @@ def test_whatever_a_server_streams_is_an_answer_or_an_adapter_error(events: list
     except AdapterError:
         return
     assert isinstance(ended[-1], TurnEnd)
+
+
+def test_a_turn_is_offered_its_own_files_and_never_those_of_an_earlier_one(tmp_path: Path) -> None:
+    files: list[BuiltinFile] = []
+    for name in ("health.csv", "rates.csv"):
+        (tmp_path / name).write_bytes(name.encode())
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        files.append(BuiltinFile(path=name, sha256=digest, classification=name))
+    register = KeptRegister()
+
+    async def ask(server: AssistantsServer) -> list[tuple[str, ...]]:
+        entry = BackendEntry(
+            name="b",
+            adapter="openai-responses",
+            provider="p",
+            region="EU",
+            model="m",
+            config={"max_retries": 0, "base_url": server.base_url},
+        )
+        backend = open_backend(entry, context=backend_context(folder=tmp_path, register=register))
+        stage = Stage(backend=backend, name="b", sent=lambda: 0)
+        there: list[tuple[str, ...]] = []
+        for file in (files[0], files[1], files[1]):
+            turn = with_builtins(builtin("code_interpreter", file))
+            await infer(stage, permit_for(stage, turn), turn)
+            there.append(server.objects["files"])
+        await backend.dispose()
+        return there
+
+    with AssistantsServer(Reply(text="x")) as server:
+        first, second, third = asyncio.run(ask(server))
+        assert server.objects["files"] == ()
+    assert len(first) == len(second) == 1
+    assert first != second == third
+    assert register.left == ()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from remit.document.model import BackendEntry
-from remit.host.clock import SystemClock
 from remit.host.vendor_objects import LedgerRegister
 from remit.ports import VendorObject
 from remit.testing.assistants_server import AssistantsServer
+from remit.testing.clock import FixedClock
 from remit.testing.loopback import Reply
 from remit_adapters.sqlite_store import open_store
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ANA = ("--as", "ana", "--attr", "jurisdiction=EU")
 CONTRACT = """
 from contextlib import contextmanager
+
+import pytest
 
 from remit.document.model import BackendEntry
 from remit.host.backends import backend_context, open_backend
@@ -49,6 +51,14 @@ class Deaf(Good):
 
 class Unfinished(BackendContract):
     pass
+
+
+class Hostile(BackendContract):
+    @contextmanager
+    def stage(self, scene):
+        if scene.name == "length":
+            pytest.skip("as pytest does it")
+        raise SystemExit(0)
 """
 
 
@@ -84,6 +94,21 @@ def test_a_comparison_prints_a_table_and_ends_with_its_verdict(
     assert (value.code, value.json["equal"], len(value.json["backends"])) == (1, False, 1)
 
 
+def test_back_ends_that_cannot_be_reached_are_no_equal_traces(
+    remit: Any, project: Callable[..., Path]
+) -> None:
+    folder = project()
+    agent = folder / "agent.yaml"
+    for name in ("one", "two"):
+        entry = f"  - {{name: {name}, adapter: openai-chat, provider: p, region: EU, model: m, "
+        config = 'config: {base_url: "http://127.0.0.1:9/v1", max_retries: 0}}\n'
+        agent.write_text(agent.read_text(encoding="utf-8") + entry + config, encoding="utf-8")
+    only = ("--backend", "one", "--backend", "two")
+    done = remit("backends", "compare", "desk", "--input", "x", *ANA, "--live", *only, "--json")
+    assert (done.code, done.json["equal"]) == (1, False)
+    assert [item["how"] for item in done.json["backends"]] == ["failed", "failed"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -112,7 +137,7 @@ def left_behind(folder: Path, base_url: str, *things: VendorObject) -> None:
         config={"base_url": base_url, "max_retries": 0},
     )
     with open_store(folder) as store:
-        register = LedgerRegister(store, SystemClock(), agent="sha256:" + "a" * 64, run="run-x", entry=entry)
+        register = LedgerRegister(store, FixedClock(), agent="sha256:" + "a" * 64, run="run-x", entry=entry)
         for thing in things:
             asyncio.run(register.planned(thing))
 
@@ -158,10 +183,13 @@ def test_a_contract_is_run_without_a_test_runner(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "my_contract.py").write_text(CONTRACT, encoding="utf-8")
+    (tmp_path / "broken_contract.py").write_text("def (", encoding="utf-8")
     good = remit("backends", "conform", "my_contract:Good", "--json")
     assert (good.code, good.json["broken"]) == (0, 0)
     assert good.json["kept"] > 10
     assert good.json["exempt"] == 5
+    hostile = remit("backends", "conform", "my_contract:Hostile", "--json")
+    assert (hostile.code, hostile.json["kept"], hostile.json["exempt"]) == (1, 0, 1)
     deaf = remit("backends", "conform", "my_contract:Deaf")
     assert (deaf.code, "broken" in deaf.stdout) == (1, True)
     for name, message in (
@@ -169,6 +197,8 @@ def test_a_contract_is_run_without_a_test_runner(
         ("absent:X", "cannot be imported"),
         ("my_contract:Nothing", "is no subclass"),
         ("my_contract:Unfinished", "lacks `stage`"),
+        (".x:Y", "is no name of a module"),
+        ("broken_contract:X", "cannot be imported"),
     ):
         refused = remit("backends", "conform", name)
         assert (refused.code, message in refused.stderr) == (2, True)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from host_support import ANN, agent, backend, call, fields, runtime, say
+import pytest
+from host_support import ANN, RISK, agent, backend, call, fields, runtime, say
 
 from remit.document.revision import genesis
 from remit.host import events as seen
-from remit.testing.loopback import LoopbackServer, Reply, SaidCall
+from remit.testing.assistants_server import AssistantsServer
+from remit.testing.loopback import LoopbackServer, Reply, SaidCall, SaidUse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -217,3 +223,194 @@ def test_traces_name_the_context_by_a_digest_that_measurements_do_not_change(tmp
     assert first.steps == second.steps
     assert all(step.context.startswith("sha256:") for step in first.steps)
     assert {step.principal for step in first.steps} == {'Remit::Caller::"ann"', "Remit::Agent"}
+
+
+def test_another_declaration_under_the_same_name_is_given_nothing_that_was_carried(tmp_path: Path) -> None:
+    asks = Reply(
+        reasoning="sealed thoughts",
+        calls=(SaidCall(name="order_status", raw='{"order":1}'),),
+        finish="tool_calls",
+    )
+    with LoopbackServer(asks) as first, LoopbackServer(Reply(text="paid")) as second:
+        document = agent(
+            backends=[over_responses("main", first)],
+            rules=[{"id": "amending", "effect": "permit", "on": ["amend"]}],
+        )
+        with runtime(document, tmp_path) as opened:
+            moved = dict(document.capabilities.value)
+            moved["backends"] = [over_responses("main", second)]
+
+            def amend(event: RunEvent) -> None:
+                if isinstance(event, seen.ToolFinished):
+                    assert opened.amend(by=ANN, reason="another vendor", capabilities=moved).allowed
+
+            result = opened.run("hello", caller=ANN, on_event=amend)
+        assert (result.status, result.text) == ("completed", "paid")
+        assert "sealed thoughts" not in str(second.received[0].body)
+
+
+def test_approvals_of_built_ins_are_remembered_and_show_what_they_are_for(tmp_path: Path) -> None:
+    rules = [
+        {"id": "models", "because": "models may be used"},
+        {
+            "id": "built-ins-approved",
+            "effect": "forbid",
+            "when": "context.input.messages == 1 && !context.input.builtins.isEmpty()",
+            "because": "a person allows built-ins",
+            "obligations": [{"approve": {"by": "risk-officer"}}],
+        },
+    ]
+    document = with_builtins(
+        [{"name": "web_search"}, {"name": "code_interpreter"}], say("done"), dispatch=rules
+    )
+    shown: list[Any] = []
+    with runtime(document, tmp_path) as opened:
+        result = opened.run("hello", caller=ANN)
+        while result.status == "awaiting_approval":
+            assert result.pending is not None
+            shown.append((result.pending.resource, result.pending.arguments["builtins"]))
+            opened.approve(result.pending.id, by=RISK, reason="checked")
+            result = opened.resume_run(result.run)
+    assert result.status == "completed"
+    assert shown == [
+        ('Remit::Backend::"script"', ["web_search"]),
+        ('Remit::Backend::"script"', ["code_interpreter"]),
+        ('Remit::Backend::"script"', ["code_interpreter", "web_search"]),
+    ]
+
+
+def test_a_required_built_in_that_was_denied_is_not_asked_for_again(tmp_path: Path) -> None:
+    rules = [
+        {"id": "models", "because": "models may be used"},
+        {
+            "id": "no-web",
+            "effect": "forbid",
+            "when": 'resource.name == "first" && context.input.builtins.contains("web_search")',
+            "because": "not there",
+        },
+    ]
+    document = with_builtins(
+        [{"name": "web_search", "required": True}],
+        backends=[
+            backend(say("x"), name="first"),
+            backend(call("order_status", order=1), say("paid"), name="second"),
+        ],
+        dispatch=rules,
+    )
+    result, _, records = played(document, tmp_path)
+    assert (result.status, result.usage["denials"]) == ("completed", 1)
+    assert [item["verdict"] for item in dispatches(records)].count("deny") == 1
+
+
+def test_an_answer_made_with_a_built_in_that_nobody_allowed_does_not_count(tmp_path: Path) -> None:
+    searched = Reply(text="found", used=(SaidUse(name="web_search", detail={"queries": ["Ann"]}),))
+    with LoopbackServer(searched) as vendor:
+        document = agent(backends=[over_responses("vendor", vendor), backend(say("plain"), name="second")])
+        result, events, records = played(document, tmp_path)
+    assert (result.text, result.backend) == ("plain", "second")
+    assert not [event for event in events if isinstance(event, seen.BuiltinUsed)]
+    failed = next(item for item in records if item["record"] == "outcome" and item["status"] == "failed")
+    assert "`web_search`, which was not offered" in failed["detail"]
+    assert result.usage["tokens"] > 18  # what the answer cost counts all the same
+
+
+@pytest.mark.parametrize("adapter", ["openai-chat", "openai-responses"])
+def test_text_that_no_encoding_holds_is_mended_and_the_run_ends_as_any_other(
+    adapter: str, tmp_path: Path
+) -> None:
+    broken = Reply(
+        text="half a \ud800 pair",
+        calls=(SaidCall(name="order_\ud800", raw='{"order": "\ud800"}'),),
+        finish="tool_calls",
+    )
+    with LoopbackServer(broken, Reply(text="done")) as server:
+        document = agent(backends=[{**over_responses("a", server), "adapter": adapter}])
+        result, _, records = played(document, tmp_path)
+    assert (result.status, result.text) == ("completed", "done")
+    ends = [item["status"] for item in records if item["record"] == "run"]
+    assert ends[-1] == "completed"
+
+
+class _Endless(BaseHTTPRequestHandler):
+    """Answers creating requests, fails every run, and drips the answer to everything else without end."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        size = int(self.headers.get("content-length", "0"))
+        self.rfile.read(size)
+        status, body = 200, b'{"id":"x_1","object":"x"}'
+        if self.path.endswith("/runs"):
+            status, body = 400, b'{"error":{"message":"no"}}'
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_DELETE(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", "100000")
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b" ")
+                self.wfile.flush()
+                time.sleep(0.05)
+
+    do_GET = do_DELETE  # noqa: N815  # the standard library's name
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the standard library's name
+        """Say nothing."""
+
+
+def test_a_vendor_that_never_lets_go_does_not_hold_up_the_run_and_is_left_to_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remit.host.dispatching.DISPOSAL_S", 1.0)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Endless)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    config = {
+        "base_url": f"http://127.0.0.1:{server.server_address[1]}/v1",
+        "max_retries": 0,
+        "timeout_s": 30,
+    }
+    assistant = {**backend(name="first"), "adapter": "openai-assistants", "config": config}
+    document = agent(backends=[assistant, backend(say("hello"), name="second")])
+    began = time.monotonic()
+    with runtime(document, tmp_path) as opened:
+        result = opened.run("hello", caller=ANN)
+        left = opened.leftovers(run=result.run)
+    server.shutdown()
+    server.server_close()
+    assert (result.status, result.backend) == ("completed", "second")
+    assert time.monotonic() - began < 20
+    assert {item.thing.kind for item in left} == {"assistant", "thread"}
+
+
+def test_what_a_dry_run_makes_at_a_vendor_is_noted_in_the_real_store(tmp_path: Path) -> None:
+    with AssistantsServer(Reply(text="hello")) as server:
+        config = {"base_url": server.base_url, "max_retries": 0}
+        assistant = {**backend(name="main"), "adapter": "openai-assistants", "config": config}
+        with runtime(agent(backends=[assistant]), tmp_path) as opened:
+            result = opened.run("hello", caller=ANN, dry_run=True)
+            notes = [
+                record.value["body"]["step"]
+                for record in opened.store.records()
+                if record.value["kind"] == "object"
+            ]
+        assert {kind: ids for kind, ids in server.objects.items() if ids} == {}
+    assert (result.status, result.dry_run) == ("completed", True)
+    assert notes == ["planned", "made", "planned", "made", "gone", "gone"]
+
+
+def test_what_a_failed_vendor_run_used_up_is_counted(tmp_path: Path) -> None:
+    failed = Reply(text="", finish="server_error", input_tokens=90_000, output_tokens=9_000)
+    with AssistantsServer(failed) as server:
+        config = {"base_url": server.base_url, "max_retries": 0, "input_microusd_per_mtok": 1_000_000}
+        assistant = {**backend(name="main"), "adapter": "openai-assistants", "config": config}
+        result, _, _ = played(agent(backends=[assistant]), tmp_path)
+    assert result.status == "failed"
+    assert (result.usage["tokens"], result.usage["cost_microusd"]) == (99_000, 90_000)

@@ -109,8 +109,8 @@ def _show(session: Session, found: Comparison) -> None:
     session.console.print(_table(found, list(letters.values())))
     session.say()
     for item in found.backends:
-        style = "" if item.compared else "yellow"
-        wire = f", {item.requests} requests" if item.requests else ""
+        style = "" if item.compared else "red" if item.how == "failed" else "yellow"
+        wire = f", {item.requests} request{'s'[: item.requests > 1]}" if item.requests else ""
         session.parts(
             (f"{letters.get(item.name, '-')}  {item.name:<16}", "bold"),
             (f"{item.adapter} ({item.how}{wire}): {item.status}", style),
@@ -126,6 +126,8 @@ def _show(session: Session, found: Comparison) -> None:
         session.say(f"✓ {said}; only the back-end's name differs", style="green")
     else:
         said = "the decision traces differ" if len(letters) > 1 else "fewer than two back-ends were compared"
+        if any(item.how == "failed" for item in found.backends):
+            said = "a back-end failed, so that its trace says nothing"
         session.say(f"✗ {said}", style="red")
 
 
@@ -141,7 +143,13 @@ def _letters(found: Comparison) -> dict[str, str]:
 def _table(found: Comparison, letters: list[str]) -> Table:
     table = Table(show_edge=False, pad_edge=False, box=None, header_style="bold")
     for heading in ("", "principal", "action", "resource", "context", "decision", "rules"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("", "context", "decision"))
+        # Headings stay whole in a narrow terminal; what stands beneath is folded.
+        table.add_column(
+            heading,
+            overflow="fold",
+            no_wrap=heading in ("", "context", "decision"),
+            min_width=len(heading),
+        )
     for letter in letters:
         table.add_column(letter, justify="center", no_wrap=True, min_width=1)
     for number, line in enumerate(found.lines(), start=1):

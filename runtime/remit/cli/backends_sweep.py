@@ -57,6 +57,10 @@ def command(
     target = read_target(agent) if agent else None
     place = existing_store(store) if target is None else target.store(store)
     wanted = "" if target is None else target.document.identity.agent
+    if settle is not None and only_list:
+        raise bad_input("`--list` and `--settle` are two questions", "use one of them")
+    if settle is None and reason:
+        raise bad_input("`--reason` belongs to `--settle TAG`", "`--list` shows the tags")
     if settle is not None and not reason.strip():
         raise bad_input("`--settle` needs a reason", 'say what was found with `--reason "…"`')
     opened = open_auditable(place, read_only=only_list)

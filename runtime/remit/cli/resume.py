@@ -79,6 +79,7 @@ def _resume_run(
         timeline = Timeline(session)
         with Runtime.open(document, store=opened, folder=tools, backend=backend) as runtime:
             result = runtime.resume_run(run, on_event=timeline.show, backend=backend)
+            left = runtime.leftovers(run=run)
     finally:
         opened.close()
     if session.json:
@@ -88,4 +89,5 @@ def _resume_run(
         options = attribute_options(caller, schema=document.governance.caller_schema)
         where = ("--folder", folder) if folder is not None else ()
         timeline.finish(result, settle=("--store", place.as_posix(), *where, *options))
+        timeline.leftovers(left, store=place.as_posix())
     return code_of_status(result.status)

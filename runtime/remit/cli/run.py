@@ -81,6 +81,7 @@ def command(
             on_event=timeline.show,
             dry_run=dry_run,
         )
+        left = runtime.leftovers(run=result.run)
     if session.json:
         session.emit(result.to_json())
     else:
@@ -88,6 +89,7 @@ def command(
         timeline.finish(
             result, settle=settle, hint=caller_hint(caller, result.reason, schema=governance.caller_schema)
         )
+        timeline.leftovers(left, store=folder.as_posix())
     return code_of_status(result.status)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from remit.host.results import RunResult
+    from remit.host.vendor_objects import Leftover
 
 _WORD = 8
 """Columns of a verdict; a longer one pushes the rest of its line to the right."""
@@ -155,6 +156,13 @@ class Timeline:
                 *settle,
             )
             session.say(f"  approve   {line}")
+
+    def leftovers(self, left: Sequence[Leftover], *, store: str) -> None:
+        """Say what a run may have left at vendors, and how to delete it; nothing where nothing is left."""
+        if left:
+            what = ", ".join(f"{item.thing.kind} {item.thing.id or item.thing.tag}" for item in left)
+            self._session.say(f"  left      {what} at the vendor", style="yellow")
+            self._session.say(f"  delete    {command_line('remit', 'backends', 'sweep', '--store', store)}")
 
 
 def _plain(resource: str) -> str:

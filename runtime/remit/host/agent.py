@@ -54,6 +54,8 @@ class Surroundings:
         servers: MCP servers in this process by name.
         folder: where modules and relative paths are found, or None.
         stand_ins: by back-end name, what answers in its place in a rehearsal; never set outside of one.
+        notes_objects: whether what back-ends make at vendors is noted in a store that stays; where it is not,
+            they may make nothing.
     """
 
     clock: Clock
@@ -63,6 +65,7 @@ class Surroundings:
     servers: Mapping[str, object]
     folder: Path | None
     stand_ins: Mapping[str, BackendEntry] = field(default_factory=dict[str, "BackendEntry"])
+    notes_objects: bool = True
 
 
 _IMAGES: OrderedDict[str, Compiled] = OrderedDict()
@@ -102,9 +105,17 @@ class Agent:
     """One agent in one store."""
 
     def __init__(
-        self, document: Document, store: Store, surroundings: Surroundings, *, owns_store: bool
+        self,
+        document: Document,
+        store: Store,
+        surroundings: Surroundings,
+        *,
+        owns_store: bool,
+        noted_in: Store | None = None,
     ) -> None:
         self.store = store
+        # What is made at vendors outlives a rehearsal's own store, so it is noted in the real one.
+        self.noted_in = noted_in or store
         self.surroundings = surroundings
         self._owns_store = owns_store
         self._document = document

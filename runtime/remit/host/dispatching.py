@@ -6,9 +6,13 @@ Rules
    The next one is asked with `context.input.switched_from`, so that a switch is a decision of its own.
 3. An answer counts once it is complete: proposals of a broken stream are dropped.
 4. A back-end that was opened is disposed of, whatever happens; one that is denied later, at once.
+   That has `DISPOSAL_S`; what is left then is noted in the ledger, and a sweep looks after it.
 5. A back-end that lacks a required built-in is refused before it is asked for or opened.
-   Each built-in is asked for once a run and back-end, before it is offered.
-6. What a back-end asked to have carried goes back to that back-end alone.
+   Each built-in is asked for once a run and back-end, before it is offered; an answer that reports the use of
+   another one does not count.
+6. What a back-end asked to have carried goes back to that back-end alone. Another declaration under the same
+   name is another back-end.
+7. Text that no encoding holds (lone surrogates) is mended before anybody sees it.
 """
 
 from __future__ import annotations
@@ -19,12 +23,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from remit.errors import AdapterError, GovernanceError
-from remit.gate.answers import AwaitingApproval, Denial, Granted
-from remit.host.backends import backend_context, offered_builtins, open_backend
+from remit.gate.answers import Denial, Granted
+from remit.host.backends import backend_context, open_backend
+from remit.host.builtin_offers import (
+    BuiltinOffers,
+    Unfit,
+    Waits,
+    ask_dispatch,
+    check_uses,
+    encodes,
+    mended,
+    with_builtins,
+)
 from remit.host.events import BackendOpened, BackendSkipped, BuiltinUsed, Dispatched, TextArrived
-from remit.host.memory_operations import record_refusal
 from remit.host.observer import ObserverError
-from remit.host.requests import backend_entity, declared
+from remit.host.requests import declared
 from remit.host.session import reasons
 from remit.host.surveillance import Stopped, TimeIsUp, watch
 from remit.host.vendor_objects import LedgerRegister
@@ -34,8 +47,6 @@ from remit.messages import (
     TextDelta,
     ToolCall,
     TurnEnd,
-    builtin_value,
-    content_digest,
 )
 
 if TYPE_CHECKING:
@@ -48,11 +59,16 @@ if TYPE_CHECKING:
     from remit.ports import Backend
 
 
+DISPOSAL_S = 15.0
+"""Longest time that the clean-up of one back-end may hold up a run."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """A complete answer."""
+    """A complete answer; `declaration` is the digest of the back-end's declaration."""
 
     backend: str
+    declaration: str
     text: str
     calls: tuple[ToolCall, ...]
     end: TurnEnd
@@ -71,14 +87,6 @@ class Exhausted:
     denial: Denial | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Unfit:
-    """A back-end cannot be used in this run: what it lacks, or the denial of what it must have."""
-
-    reason: str
-    denial: Denial | None = None
-
-
 class Dispatcher:
     """The back-ends of one run.
 
@@ -94,11 +102,11 @@ class Dispatcher:
         self._open: dict[str, Backend] = {}
         self._entries: dict[str, BackendEntry] = {}
         self._failed: dict[str, str] = {}
-        self._unfit: dict[str, str] = {}
+        self._offers = BuiltinOffers(run, memo)
 
     async def infer(
         self, turn: Turn, classifications: list[str], *, approvals: tuple[ApprovalGrant, ...]
-    ) -> Answered | Exhausted | AwaitingApproval:
+    ) -> Answered | Exhausted | Waits:
         """Send `turn` to the first back-end that is allowed and answers."""
         run = self._run
         denial: Denial | None = None
@@ -107,15 +115,16 @@ class Dispatcher:
         for entry in run.document.capabilities.backends:
             if self._memo.backend and entry.name != self._memo.backend:
                 continue
-            if entry.name in self._failed:
-                failed, reason = True, self._failed[entry.name]
+            key = declared(run.document, "backends", entry.name)
+            if key in self._failed:
+                failed, reason = True, self._failed[key]
                 continue
             given = self._given(entry, turn, classifications)
             self._tried = entry.name
             answer = await self._leave(entry, turn, given, approvals)
-            if isinstance(answer, AwaitingApproval):
+            if isinstance(answer, Waits):
                 return answer
-            if isinstance(answer, _Unfit):
+            if isinstance(answer, Unfit):
                 denial, failed, reason = answer.denial, failed or answer.denial is None, answer.reason
                 await self._let_go(entry, reason)
                 if denial is not None and denial.kind in ("stopped", "unavailable"):
@@ -125,7 +134,8 @@ class Dispatcher:
                 return await self._send(entry, *answer)
             except AdapterError as error:
                 failed, reason = True, str(error)
-                self._failed[entry.name] = reason
+                self._failed[key] = reason
+                run.usage = run.usage.plus(tokens=error.tokens, cost_microusd=error.cost_microusd)
                 await self._let_go(entry, reason)
         return Exhausted(reason=reason, denial=None if failed else denial)
 
@@ -134,7 +144,7 @@ class Dispatcher:
         failures: list[Exception] = []
         for backend in self._open.values():
             try:
-                await backend.dispose()
+                await _disposed(backend)
             except Exception as error:  # noqa: BLE001  # every one must be closed
                 failures.append(error)
         self._open.clear()
@@ -143,16 +153,19 @@ class Dispatcher:
 
     async def _leave(
         self, entry: BackendEntry, turn: Turn, given: JsonObject, approvals: tuple[ApprovalGrant, ...]
-    ) -> tuple[Turn, Granted] | _Unfit | AwaitingApproval:
+    ) -> tuple[Turn, Granted] | Unfit | Waits:
         """Return the turn that `entry` may be sent and the leave to do so."""
-        builtins = await self._builtins(entry, given, approvals)
-        if isinstance(builtins, (AwaitingApproval, _Unfit)):
+        builtins = await self._offers.of(entry, given, approvals)
+        if isinstance(builtins, (Waits, Unfit)):
             return builtins
-        own = _turn_for(entry, turn, builtins)
-        answer = await self._ask(entry, own, _with_builtins(given, builtins), approvals)
+        own = _turn_for(declared(self._run.document, "backends", entry.name), turn, builtins)
+        asked = with_builtins(given, builtins)
+        answer = await ask_dispatch(
+            self._run, entry, asked, content=own, effect="dispatch", approvals=approvals
+        )
         if isinstance(answer, Denial):
-            return _Unfit(reason=reasons(answer), denial=answer)
-        return answer if isinstance(answer, AwaitingApproval) else (own, answer)
+            return Unfit(reason=reasons(answer), denial=answer)
+        return answer if isinstance(answer, Waits) else (own, answer)
 
     async def _let_go(self, entry: BackendEntry, reason: str) -> None:
         """Pass over a back-end; what it holds on the vendor's side must not outlive the leave to use it."""
@@ -160,7 +173,7 @@ class Dispatcher:
         backend = self._open.pop(entry.name, None)
         if backend is not None:
             with suppress(Exception):
-                await backend.dispose()
+                await _disposed(backend)
 
     def _given(self, entry: BackendEntry, turn: Turn, classifications: list[str]) -> JsonObject:
         before = self._memo.answered_by or self._tried
@@ -172,83 +185,6 @@ class Dispatcher:
             "builtins": [],
             "switched_from": "" if before == entry.name else before,
         }
-
-    async def _builtins(
-        self, entry: BackendEntry, given: JsonObject, approvals: tuple[ApprovalGrant, ...]
-    ) -> tuple[Builtin, ...] | _Unfit | AwaitingApproval:
-        """Return the built-ins that may be offered to `entry` in this run (rule 5)."""
-        run = self._run
-        declared_ones = run.document.capabilities.builtins
-        if not declared_ones:
-            return ()
-        if entry.name in self._unfit:
-            return _Unfit(reason=self._unfit[entry.name])
-        try:
-            offered = offered_builtins(run.agent.surroundings.stand_ins.get(entry.name, entry))
-        except AdapterError as error:
-            return await self._unsupported(entry, str(error))
-        lacking = [item.name for item in declared_ones if item.required and item.name not in offered]
-        if lacking:
-            names = ", ".join(f"`{name}`" for name in lacking)
-            return await self._unsupported(
-                entry, f"adapter `{entry.adapter}` of back-end `{entry.name}` cannot offer {names}"
-            )
-        known = self._memo.builtins.get(entry.name)
-        if known is None:
-            asked = [item for item in declared_ones if item.name in offered]
-            answer = await self._ask_builtins(entry, asked, given, approvals)
-            if not isinstance(answer, tuple):
-                return answer
-            known = self._memo.builtins[entry.name] = answer
-        return tuple(item for item in declared_ones if item.name in known)
-
-    async def _unsupported(self, entry: BackendEntry, reason: str) -> _Unfit:
-        await record_refusal(self._run, "dispatch", str(backend_entity(entry).ref), "unsupported", reason)
-        self._unfit[entry.name] = reason
-        return _Unfit(reason=reason)
-
-    async def _ask_builtins(
-        self,
-        entry: BackendEntry,
-        asked: list[Builtin],
-        given: JsonObject,
-        approvals: tuple[ApprovalGrant, ...],
-    ) -> tuple[str, ...] | _Unfit | AwaitingApproval:
-        allowed: list[str] = []
-        for item in asked:
-            answer = await self._run.ask(
-                "dispatch",
-                resource=backend_entity(entry),
-                given=_with_builtins(given, (item,)),
-                content=content_digest(builtin_value(item)),
-                approvals=approvals,
-                basis=declared(self._run.document, "backends", entry.name),
-            )
-            if isinstance(answer, AwaitingApproval):
-                return answer
-            if isinstance(answer, Granted):
-                allowed.append(item.name)
-            elif item.required or answer.kind in ("stopped", "unavailable"):
-                return _Unfit(reason=f"built-in `{item.name}`: {reasons(answer)}", denial=answer)
-        return tuple(allowed)
-
-    async def _ask(
-        self,
-        entry: BackendEntry,
-        turn: Turn,
-        given: JsonObject,
-        approvals: tuple[ApprovalGrant, ...],
-    ) -> Granted | Denial | AwaitingApproval:
-        return await self._run.ask(
-            "dispatch",
-            resource=backend_entity(entry),
-            given=given,
-            content=turn,
-            effect="dispatch",
-            target=entry.name,
-            approvals=approvals,
-            basis=declared(self._run.document, "backends", entry.name),
-        )
 
     async def _send(self, entry: BackendEntry, turn: Turn, granted: Granted) -> Answered:
         """Run one granted inference and record what became of it.
@@ -316,12 +252,20 @@ class Dispatcher:
         try:
             async for event in events:
                 if isinstance(event, TextDelta):
-                    texts.append(event.text)
-                    self._run.emit(TextArrived(turn=self._run.turn, text=event.text))
+                    text = mended(event.text)
+                    texts.append(text)
+                    self._run.emit(TextArrived(turn=self._run.turn, text=text))
                 elif isinstance(event, CallProposed):
-                    calls.append(event.call)
+                    calls.append(_mended_call(event.call))
                 else:
-                    return Answered(backend=entry.name, text="".join(texts), calls=tuple(calls), end=event)
+                    check_uses(entry, turn, event)
+                    return Answered(
+                        backend=entry.name,
+                        declaration=declared(self._run.document, "backends", entry.name),
+                        text="".join(texts),
+                        calls=tuple(calls),
+                        end=replace(event, carried=mended(event.carried)),
+                    )
         finally:
             closing = getattr(events, "aclose", None)
             if closing is not None:
@@ -335,12 +279,14 @@ class Dispatcher:
             # Amended during the run: what is open is another back-end than was decided upon.
             del self._open[entry.name]
             with suppress(Exception):
-                await backend.dispose()
+                await _disposed(backend)
             backend = None
         if backend is None:
             agent = self._run.agent
-            register = LedgerRegister(
-                agent.store, agent.clock, agent=agent.id, run=self._run.run, entry=entry
+            register = (
+                LedgerRegister(agent.noted_in, agent.clock, agent=agent.id, run=self._run.run, entry=entry)
+                if agent.surroundings.notes_objects
+                else None
             )
             context = backend_context(folder=agent.surroundings.folder, register=register)
             opened = agent.surroundings.stand_ins.get(entry.name, entry)
@@ -365,22 +311,24 @@ def _unforeseen(entry: BackendEntry, error: BaseException) -> AdapterError:
     return AdapterError(f"back-end `{entry.name}` raised {type(error).__name__}: {error}")
 
 
-def _with_builtins(given: JsonObject, builtins: tuple[Builtin, ...]) -> JsonObject:
-    """Return the input of `dispatch` with what `builtins` would show to the vendor."""
-    known = given["classifications"]
-    shown = {str(name) for name in known} if isinstance(known, list) else set[str]()
-    shown.update(file.classification for item in builtins for file in item.files)
-    names: list[JsonValue] = [*sorted(item.name for item in builtins)]
-    listed: list[JsonValue] = [*sorted(shown)]
-    return {**given, "builtins": names, "classifications": listed}
-
-
-def _turn_for(entry: BackendEntry, turn: Turn, builtins: tuple[Builtin, ...]) -> Turn:
-    """Return `turn` as `entry` would receive it (rule 6)."""
+def _turn_for(declaration: str, turn: Turn, builtins: tuple[Builtin, ...]) -> Turn:
+    """Return `turn` as the back-end of that declaration would receive it (rule 6)."""
     messages = tuple(
         replace(message, carried="", carried_by="")
-        if message.carried and message.carried_by != entry.name
+        if message.carried and message.carried_by != declaration
         else message
         for message in turn.messages
     )
     return replace(turn, messages=messages, builtins=builtins)
+
+
+async def _disposed(backend: Backend) -> None:
+    async with asyncio.timeout(DISPOSAL_S):
+        await backend.dispose()
+
+
+def _mended_call(call: ToolCall) -> ToolCall:
+    """Return `call` with lone surrogates replaced; such arguments are text and nothing more."""
+    if all(encodes(text) for text in (call.id, call.name, call.raw)):
+        return call
+    return ToolCall(id=mended(call.id), name=mended(call.name), arguments=None, raw=mended(call.raw))

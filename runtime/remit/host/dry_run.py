@@ -9,6 +9,7 @@ Rules
 3. Back-ends do infer, because without the model's proposals there is nothing to evaluate; `dispatch` is
    decided first.
 4. Memory changes go into the temporary store and are thrown away.
+5. What a back-end makes at its vendor is noted in the real store, so that a crash leaves nothing unnoticed.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def rehearsal(agent: Agent) -> Generator[tuple[Agent, DryTools]]:
         try:
             store.submit(Batch(records=(), create=document)).result()
             _copy_orders(agent.store.control, store.control, document)
-            shadow = Agent(document, store, agent.surroundings, owns_store=False)
+            shadow = Agent(document, store, agent.surroundings, owns_store=False, noted_in=agent.noted_in)
             yield shadow, DryTools(examples_of(document))
         finally:
             store.close()

@@ -32,6 +32,7 @@ from remit.gate.obligations import REDACTED, mask, mask_error
 from remit.gate.usage import Usage
 from remit.host import memory_tools
 from remit.host.approvals import grants_of
+from remit.host.builtin_offers import Waits
 from remit.host.dispatching import Dispatcher, Exhausted
 from remit.host.events import (
     ApprovalRequested,
@@ -604,9 +605,9 @@ class Run(Session):
         if self._dispatcher is None:
             self._dispatcher = Dispatcher(self, self.memo)
         answer = await self._dispatcher.infer(turn, classifications, approvals=self._grants)
-        if isinstance(answer, AwaitingApproval):
+        if isinstance(answer, Waits):
             self.turn -= 1
-            raise _Waiting(answer, "Remit::Backend", {"messages": len(turn.messages)})
+            raise _Waiting(answer.answer, answer.resource, answer.given)
         if isinstance(answer, Exhausted):
             if answer.denial is not None:
                 await self._settled_answer(answer.denial, resource="", arguments={})
@@ -633,7 +634,7 @@ class Run(Session):
                 text=text,
                 tool_calls=calls,
                 carried=end.carried,
-                carried_by=answer.backend if end.carried else "",
+                carried_by=answer.declaration if end.carried else "",
             )
         )
         self.memo.queue = list(calls)

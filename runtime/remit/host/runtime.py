@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from remit.host.events import RunEvent, UnknownReported
     from remit.host.results import Answer, RunResult
     from remit.host.stores import Store
+    from remit.host.vendor_objects import Leftover, Sweep
     from remit.ports import Clock, Signer
 
 _T = TypeVar("_T")
@@ -358,6 +359,25 @@ class Runtime:
         from remit.host.recovery import find_unknown
 
         return find_unknown(self._agent)
+
+    def leftovers(self, *, run: str = "") -> tuple[Leftover, ...]:
+        """Return what back-ends made at vendors and is not known to be gone, oldest first.
+
+        Args:
+            run: of this run alone; else of every run of the agent that does not live any more.
+        """
+        from remit.host.vendor_objects import find_leftovers
+
+        return find_leftovers(self._agent.store, agent=self._agent.id, run=run)
+
+    def sweep(self) -> Sweep:
+        """Delete what crashed runs left at vendors; see `remit.host.vendor_objects`."""
+        from remit.host.vendor_objects import sweep
+
+        agent = self._agent
+        return _blocking(
+            lambda: sweep(agent.store, agent.clock, folder=agent.surroundings.folder, agent=agent.id)
+        )
 
     def close(self) -> None:
         """Close a store that `open` opened; idempotent."""

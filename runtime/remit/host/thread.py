@@ -43,7 +43,8 @@ class RunMemo:
         classifications: of memory that the thread holds.
         pending: what it waits for.
         answered_by: name of the back-end that answered last.
-        builtins: by back-end, the built-ins that `dispatch` allowed it in this run.
+        builtins: what `dispatch` said about each built-in in this run: allow or deny, by the digest of the
+            declarations of back-end and built-in.
         answer: the model's last text.
     """
 
@@ -65,7 +66,7 @@ class RunMemo:
     pending: tuple[Pending, ...] = ()
     answered_by: str = ""
     answer: str = ""
-    builtins: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    builtins: dict[str, str] = field(default_factory=dict[str, str])
 
     def to_json(self) -> JsonObject:
         """Return the memo as JSON."""
@@ -96,7 +97,7 @@ class RunMemo:
             "pending": [item.to_json() for item in self.pending],
             "answered_by": self.answered_by,
             "answer": self.answer,
-            "builtins": {name: [*allowed] for name, allowed in self.builtins.items()},
+            "builtins": {**self.builtins},
             "process": process_identity(),
         }
 
@@ -142,10 +143,7 @@ def _read(value: JsonObject) -> RunMemo:
         pending=tuple(_pending(_object(item)) for item in _list(value["pending"])),
         answered_by=_text(value["answered_by"]),
         answer=_text(value["answer"]),
-        builtins={
-            name: tuple(_text(item) for item in _list(allowed))
-            for name, allowed in _object(value["builtins"]).items()
-        },
+        builtins={name: _text(verdict) for name, verdict in _object(value["builtins"]).items()},
     )
 
 

@@ -7,12 +7,14 @@ Rules
 3. A sweep opens the back-end as it was declared then: each record holds the declaration, which holds no
    secret.
 4. What cannot be found again is said, one sentence each; it is never counted as gone.
+5. An object whose making began less than `UNDER_WAY_S` ago may still appear: absence proves nothing yet.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from remit.document.model import BackendEntry
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from remit.host.stores import Store
     from remit.ports import Backend, Clock
     from remit.records import Receipt
+
+
+UNDER_WAY_S = 600.0
+"""Longest time for which a request that nobody answered may still be carried out at a vendor."""
 
 
 class LedgerRegister:
@@ -218,13 +224,21 @@ async def sweep(store: Store, clock: Clock, *, folder: Path | None, agent: str =
         register = LedgerRegister(store, clock, agent=owner, run=run, entry=entry)
         try:
             backend = open_backend(entry, context=backend_context(folder=folder, register=register))
-            unsaid += await _swept(backend, entry, [item.thing for item in items])
+            now = clock.now()
+            unsaid += await _swept(
+                backend, entry, [replace(item.thing, recent=_recent(item.at, now)) for item in items]
+            )
         except AdapterError as error:
             unsaid.append(str(error))
     still = {(item.run, item.thing.tag) for item in find_leftovers(store, agent=agent)}
     gone = tuple(item for item in found if (item.run, item.thing.tag) not in still)
     left = tuple(item for item in found if (item.run, item.thing.tag) in still)
     return Sweep(gone=gone, left=left, unsaid=tuple(unsaid))
+
+
+def _recent(at: str, now: str) -> bool:
+    passed = datetime.fromisoformat(now) - datetime.fromisoformat(at)
+    return passed < timedelta(seconds=UNDER_WAY_S)
 
 
 def settle_leftovers(store: Store, clock: Clock, *, tag: str, by: str, reason: str) -> bool:

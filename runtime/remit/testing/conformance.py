@@ -52,10 +52,13 @@ def find_contract(name: str) -> type[BackendContract]:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise EvaluationError(f"`{module_name}` is no name of a module")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise EvaluationError(f"module `{module_name}` cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
+        cause = str(error) or type(error).__name__
+        raise EvaluationError(f"module `{module_name}` cannot be imported: {cause}") from error
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, BackendContract)):
         raise EvaluationError(f"`{class_name}` in `{module_name}` is no subclass of `BackendContract`")
@@ -78,14 +81,19 @@ def run_contract(
     for name in dict.fromkeys(name for kind in reversed(contract.__mro__) for name in vars(kind)):
         if not name.startswith("test_"):
             continue
-        method = cast("Callable[[], object]", getattr(contract(), name))
         promise = name.removeprefix("test_").replace("_", " ")
         try:
-            method()
-        except SkipTest as reason:
-            outcome = Outcome(promise=promise, verdict="exempt", detail=str(reason))
-        except Exception as error:  # noqa: BLE001  # whatever escapes breaks the promise
-            outcome = Outcome(promise=promise, verdict="broken", detail=_why(error))
+            cast("Callable[[], object]", getattr(contract(), name))()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever escapes breaks the promise, an exit included
+            # A test runner's own way to skip is not derived from `Exception`.
+            skipped = isinstance(error, SkipTest) or type(error).__name__ == "Skipped"
+            outcome = Outcome(
+                promise=promise,
+                verdict="exempt" if skipped else "broken",
+                detail=str(error) if skipped else _why(error),
+            )
         else:
             outcome = Outcome(promise=promise, verdict="kept")
         outcomes.append(outcome)
@@ -93,7 +101,7 @@ def run_contract(
     return tuple(outcomes)
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1]
     said = " ".join(str(error).split()) or type(error).__name__
     line = f" ({last.line})" if last.line and isinstance(error, AssertionError) else ""

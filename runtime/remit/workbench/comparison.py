@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from remit.errors import EvaluationError, GovernanceError
 from remit.host.agent import Agent
 from remit.host.clock import SystemClock
+from remit.host.events import BackendSkipped
 from remit.host.loop import run_once
 from remit.host.opening import known_backend, open_agent
 from remit.testing.assistants_server import AssistantsServer
@@ -30,14 +31,18 @@ if TYPE_CHECKING:
 
     from remit.document.model import BackendEntry, Document
     from remit.document.values import JsonObject, JsonValue
+    from remit.host.agent import Surroundings
     from remit.host.caller import Caller
     from remit.host.events import RunEvent
     from remit.host.results import RunResult, Step
 
-How = Literal["lead", "live", "loopback", "transcript", "not compared"]
+How = Literal["lead", "live", "loopback", "transcript", "failed", "not compared"]
 _FINISH = {"end": "stop", "tool_calls": "tool_calls", "length": "length", "refused": "content_filter"}
 _NOT_OURS = ("base_url", "api_key_env", "api_version", "tool_mode", "calls_per_tool")
 _FAST = {"max_retries": 0}
+_LOOPBACK = ("openai-chat", "openai-responses", "anthropic", "google")
+SPOKEN = (*_LOOPBACK, "openai-assistants", "scripted")
+"""Adapters whose wire can be spoken to them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,7 @@ class Compared:
     Args:
         name: the document's name of it.
         adapter: its adapter.
-        how: where its words came from.
+        how: where its words came from; `failed` where the back-end did, so that its trace says nothing.
         status: how its run ended; the reason where it was not compared.
         steps: its decision trace.
         violations: where its wire left the vendor's description; empty where that was not checked.
@@ -65,7 +70,7 @@ class Compared:
     @property
     def compared(self) -> bool:
         """Whether there is a trace to compare."""
-        return self.how != "not compared"
+        return self.how not in ("failed", "not compared")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +96,12 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether at least two traces were compared and all lines of all of them are equal."""
+        """Whether no back-end failed, and at least two traces were compared and are equal, line by line."""
         compared = [item for item in self.backends if item.compared]
-        return len(compared) > 1 and all(len(set(line)) == 1 for line in self.lines())
+        failed = any(item.how == "failed" for item in self.backends)
+        ends = {item.status for item in compared}
+        alike = len(ends) == 1 and all(len(set(line)) == 1 for line in self.lines())
+        return len(compared) > 1 and alike and not failed
 
     def to_json(self) -> JsonObject:
         """Return it as a JSON object with stable keys."""
@@ -204,7 +212,8 @@ async def _compared(
     done: dict[str, Compared] = {}
     first = sorted(entries, key=lambda entry: entry.name != plan.lead)
     for entry in first:
-        progress(entry.name)
+        if entry.adapter in SPOKEN or entry.name == plan.lead or plan.live:
+            progress(entry.name)
         if entry.name == plan.lead or plan.live:
             how: How = "lead" if entry.name == plan.lead else "live"
             done[entry.name], own = await _run(plan, agent, entry, how)
@@ -247,7 +256,7 @@ def _server(adapter: str, said: tuple[Said, ...], *, truth: bool) -> LoopbackSer
         )
         for turn in said
     ]
-    if adapter in ("openai-chat", "openai-responses", "anthropic", "google"):
+    if adapter in _LOOPBACK:
         return LoopbackServer(*replies, truth=truth)
     if adapter == "openai-assistants":
         return AssistantsServer(*replies, truth=truth)
@@ -255,12 +264,18 @@ def _server(adapter: str, said: tuple[Said, ...], *, truth: bool) -> LoopbackSer
 
 
 def _with(agent: Agent, stand_in: BackendEntry) -> Agent:
-    surroundings = replace(agent.surroundings, stand_ins={stand_in.name: stand_in})
+    return _around(agent, replace(agent.surroundings, stand_ins={stand_in.name: stand_in}))
+
+
+def _around(agent: Agent, surroundings: Surroundings) -> Agent:
     return Agent(agent.document, agent.store, surroundings, owns_store=False)
 
 
 async def _run(plan: Plan, agent: Agent, entry: BackendEntry, how: How) -> tuple[Compared, tuple[Said, ...]]:
     events: list[RunEvent] = []
+    if how in ("lead", "live"):
+        # The store of a comparison goes with it; what a real vendor made would be left there unnoticed.
+        agent = _around(agent, replace(agent.surroundings, notes_objects=False))
     try:
         result: RunResult = await run_once(
             agent,
@@ -272,8 +287,10 @@ async def _run(plan: Plan, agent: Agent, entry: BackendEntry, how: How) -> tuple
             backend=entry.name,
         )
     except GovernanceError as error:
-        failed = Compared(name=entry.name, adapter=entry.adapter, how=how, status=f"failed: {error}")
+        failed = Compared(name=entry.name, adapter=entry.adapter, how="failed", status=str(error))
         return failed, heard(events)
     status = result.status if not result.reason else f"{result.status}: {result.reason}"
+    if result.status == "failed" and any(isinstance(event, BackendSkipped) for event in events):
+        return Compared(name=entry.name, adapter=entry.adapter, how="failed", status=result.reason), ()
     compared = Compared(name=entry.name, adapter=entry.adapter, how=how, status=status, steps=result.steps)
     return compared, heard(events)

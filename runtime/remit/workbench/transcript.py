@@ -87,7 +87,9 @@ def _said(parsed: Parsed, pointer: str, step: JsonValue) -> Said:
             continue
         plural = member.endswith("s")
         value = step[member]
-        items = value if plural and isinstance(value, list) else [value]
+        if plural and not isinstance(value, list):
+            raise DocumentError(_fault(parsed, f"{pointer}/{member}", f"`{member}` is not a list"))
+        items = value if isinstance(value, list) else [value]
         for index, item in enumerate(items):
             place = f"{pointer}/{member}" + (f"/{index}" if plural else "")
             calls.append(_call(parsed, place, item, raw=member.startswith("raw")))
