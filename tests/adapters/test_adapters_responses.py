@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remit.document.model import BackendEntry, Builtin, BuiltinFile
@@ -338,6 +338,8 @@ _TYPES = st.sampled_from(
 )
 
 
+# Building nested values is slow on a machine that is busy with other tests; that says nothing about the wire.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -94,6 +94,47 @@ def test_a_comparison_prints_a_table_and_ends_with_its_verdict(
     assert (value.code, value.json["equal"], len(value.json["backends"])) == (1, False, 1)
 
 
+def test_a_caller_who_may_not_start_the_agent_compares_nothing(
+    remit: Any, project: Callable[..., Path]
+) -> None:
+    folder = project()
+    agent = folder / "agent.yaml"
+    more = (
+        "  - {name: two, adapter: scripted, provider: p, region: EU, model: m, config: {path: script.yaml}}\n"
+    )
+    agent.write_text(agent.read_text(encoding="utf-8") + more, encoding="utf-8")
+    said = ("--input", "x", "--transcript", "desk/script.yaml")
+    done = remit("backends", "compare", "desk", *said, "--as", "ana", "--attr", "jurisdiction=US")
+    assert done.code == 1
+    assert "every run ended before any back-end was asked for" in done.stdout
+
+
+def test_an_auditor_sees_built_ins_switches_and_vendor_objects_without_json(
+    remit: Any, project: Callable[..., Path]
+) -> None:
+    folder = project()
+    agent = folder / "agent.yaml"
+    text = agent.read_text(encoding="utf-8")
+    text = text.replace("backends:\n", "builtins:\n  - {name: web_search}\nbackends:\n")
+    text = text.replace(
+        "backends:\n",
+        "backends:\n  - {name: first, adapter: openai-chat, provider: p, region: EU, model: m, "
+        'config: {base_url: "http://127.0.0.1:9/v1", max_retries: 0}}\n',
+    )
+    agent.write_text(text, encoding="utf-8")
+    shown = remit("inspect", "desk")
+    assert "built-in: web_search (optional)" in shown.stdout
+    assert remit("inspect", "desk", "--json").json["capabilities"]["builtins"][0]["name"] == "web_search"
+    assert remit("run", "desk", "hello", *ANA).code == 0
+    left_behind(folder / ".remit", "http://127.0.0.1:9/v1", VendorObject(kind="thread", tag="b" * 32))
+    rows = remit("ledger", "show", "--store", "desk/.remit").stdout
+    assert "for ana  built-ins web_search" in rows
+    assert "switched from first" in rows
+    assert f"planned  thread  {'b' * 32}  assistant" in rows
+    assert "[think]" in rows  # the rule that allowed
+    assert "run-" in rows
+
+
 def test_back_ends_that_cannot_be_reached_are_no_equal_traces(
     remit: Any, project: Callable[..., Path]
 ) -> None:
@@ -189,7 +230,7 @@ def test_a_contract_is_run_without_a_test_runner(
     assert good.json["kept"] > 10
     assert good.json["exempt"] == 5
     hostile = remit("backends", "conform", "my_contract:Hostile", "--json")
-    assert (hostile.code, hostile.json["kept"], hostile.json["exempt"]) == (1, 0, 1)
+    assert (hostile.code, hostile.json["kept"], hostile.json["exempt"]) == (1, 1, 1)
     deaf = remit("backends", "conform", "my_contract:Deaf")
     assert (deaf.code, "broken" in deaf.stdout) == (1, True)
     for name, message in (

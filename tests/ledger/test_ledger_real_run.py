@@ -67,7 +67,10 @@ class Desk:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     folder = tmp_path_factory.mktemp("desk")
     store = folder / "store"
-    run = ["run", str(DESK), "--backend", "scripted", "--as", "ana:clerk", "--attr", "jurisdiction=EU"]
+    # A copy: its tools write beside them, and the checkout stays as it is.
+    project = folder / "refund-desk"
+    shutil.copytree(DESK, project, ignore=shutil.ignore_patterns("*.sqlite3*", ".remit*", "__pycache__"))
+    run = ["run", str(project), "--backend", "scripted", "--as", "ana:clerk", "--attr", "jurisdiction=EU"]
     done = CliRunner().invoke(
         cli, [*run, "--input", "Refund 40 euros for order A-1001.", "--store", str(store), "--json"]
     )

@@ -48,7 +48,7 @@ def list_backends(session: Session, *, agent: str) -> int:
         return ExitCode.FINE
     for row in rows:
         head = str(row.get("name", row["adapter"]))
-        rest = [str(row[key]) for key in ("adapter", "model", "region") if key in row and row[key] != head]
+        rest = [str(row[key]) for key in ("adapter", "model", "region") if key in row and agent]
         builtins = row.get("builtins")
         if isinstance(builtins, list) and builtins:
             rest.append("built-ins: " + ", ".join(str(item) for item in builtins))

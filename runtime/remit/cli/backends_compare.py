@@ -106,13 +106,14 @@ def _progress(session: Session, name: str) -> None:
 
 def _show(session: Session, found: Comparison) -> None:
     letters = _letters(found)
-    session.console.print(_table(found, list(letters.values())))
+    console = session.console
+    console.print(_table(found, list(letters.values()), narrow=console.width < _NARROW))
     session.say()
     for item in found.backends:
         style = "" if item.compared else "red" if item.how == "failed" else "yellow"
         wire = f", {item.requests} request{'s'[: item.requests > 1]}" if item.requests else ""
         session.parts(
-            (f"{letters.get(item.name, '-')}  {item.name:<16}", "bold"),
+            (f"{letters.get(item.name, '-')}  {item.name:<16} ", "bold"),
             (f"{item.adapter} ({item.how}{wire}): {item.status}", style),
         )
         for violation in item.violations:
@@ -128,6 +129,8 @@ def _show(session: Session, found: Comparison) -> None:
         said = "the decision traces differ" if len(letters) > 1 else "fewer than two back-ends were compared"
         if any(item.how == "failed" for item in found.backends):
             said = "a back-end failed, so that its trace says nothing"
+        elif letters and not found.asked:
+            said = "every run ended before any back-end was asked for; who acts, and may they?"
         session.say(f"✗ {said}", style="red")
 
 
@@ -140,31 +143,28 @@ def _letters(found: Comparison) -> dict[str, str]:
     }
 
 
-def _table(found: Comparison, letters: list[str]) -> Table:
+def _table(found: Comparison, letters: list[str], *, narrow: bool) -> Table:
     table = Table(show_edge=False, pad_edge=False, box=None, header_style="bold")
-    for heading in ("", "principal", "action", "resource", "context", "decision", "rules"):
-        # Headings stay whole in a narrow terminal; what stands beneath is folded.
-        table.add_column(
-            heading,
-            overflow="fold",
-            no_wrap=heading in ("", "context", "decision"),
-            min_width=len(heading),
-        )
+    headings = ["", "principal", "action", "resource", "context", "decision", "rules"]
+    if narrow:
+        headings = ["", "action", "decision", "rules"]
+    for heading in headings:
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("", "context", "decision"))
     for letter in letters:
         table.add_column(letter, justify="center", no_wrap=True, min_width=1)
     for number, line in enumerate(found.lines(), start=1):
         first = next(step for step in line if step is not None)
-        cells = [
-            str(number),
-            _plain(first.principal),
-            first.action,
-            _plain(first.resource),
-            short(first.context) or "-",
-            first.verdict.replace("_", " "),
-            ", ".join(first.rules) or first.kind.replace("_", " "),
-        ]
+        cells = {
+            "": str(number),
+            "principal": _plain(first.principal),
+            "action": first.action,
+            "resource": _plain(first.resource),
+            "context": short(first.context) or "-",
+            "decision": first.verdict.replace("_", " "),
+            "rules": ", ".join(first.rules) or first.kind.replace("_", " "),
+        }
         marks = [Text("=", style="green") if step == first else Text("≠", style="bold red") for step in line]
-        table.add_row(*(printable(cell) for cell in cells), *marks)
+        table.add_row(*(printable(cells[heading]) for heading in headings), *marks)
     return table
 
 
@@ -181,6 +181,10 @@ def _said(step: Step | None) -> str:
     rules = ", ".join(step.rules) or step.kind
     context = short(step.context)
     return f"{step.action} {_plain(step.resource)} {context} {step.verdict} [{rules}] {step.because}"
+
+
+_NARROW = 100
+"""Columns below which the table leaves out what every line repeats."""
 
 
 def _plain(reference: str) -> str:

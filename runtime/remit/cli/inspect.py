@@ -53,8 +53,26 @@ def _value(target: Target, image: PolicyImage) -> JsonObject:
         "capabilities": {
             "instructions_bytes": len(document.capabilities.instructions.encode()),
             "tools": [{"name": tool.name, "effect": tool.effect} for tool in document.capabilities.tools],
+            "builtins": [
+                {
+                    "name": item.name,
+                    "required": item.required,
+                    "files": [
+                        {"path": file.path, "sha256": file.sha256, "classification": file.classification}
+                        for file in item.files
+                    ],
+                    "config": item.config,
+                }
+                for item in document.capabilities.builtins
+            ],
             "backends": [
-                {"name": entry.name, "adapter": entry.adapter, "region": entry.region, "model": entry.model}
+                {
+                    "name": entry.name,
+                    "adapter": entry.adapter,
+                    "provider": entry.provider,
+                    "region": entry.region,
+                    "model": entry.model,
+                }
                 for entry in document.capabilities.backends
             ],
         },
@@ -74,8 +92,13 @@ def _show(session: Session, document: Document, image: PolicyImage) -> None:
     _row(session, "governance", f"{attributes}; {len(image.rules)} rules")
     tools = ", ".join(f"{tool.name} ({tool.effect})" for tool in document.capabilities.tools)
     _row(session, "capabilities", f"tools: {tools or 'none'}")
+    for item in document.capabilities.builtins:
+        files = ", ".join(f"{file.path} ({file.classification})" for file in item.files)
+        required = "required" if item.required else "optional"
+        _row(session, "", f"built-in: {item.name} ({required}){'; files: ' + files if files else ''}")
     backends = ", ".join(
-        f"{entry.name} ({entry.adapter}, {entry.region})" for entry in document.capabilities.backends
+        f"{entry.name} ({entry.adapter}, {entry.provider}, {entry.region})"
+        for entry in document.capabilities.backends
     )
     _row(session, "", f"back-ends: {backends}")
     usage = ", ".join(f"{key} {count}" for key, count in state.usage.items() if count)

@@ -192,6 +192,11 @@ def _record_value(record: Record) -> JsonObject:
 _SUMMARY = (
     "verdict",
     "status",
+    "step",
+    "object",
+    "id",
+    "tag",
+    "backend",
     "action",
     "operation",
     "resource",
@@ -205,11 +210,36 @@ _SUMMARY = (
 
 def _summary(record: Record) -> str:
     body = _body(record)
-    words = [_word(body[name]) for name in _SUMMARY if name in body and body[name] not in ("", None)]
-    rules = body.get("rules", body.get("reasons"))
+    words = [
+        _word(body[name])
+        for name in _SUMMARY
+        # A number is the step within the run, which the order of the lines shows.
+        if name in body and body[name] not in ("", None) and not isinstance(body[name], int)
+    ]
+    words += _asked(record)
+    rules = body.get("rules") or body.get("reasons")
     if isinstance(rules, list) and rules:
         words.append(f"[{', '.join(str(rule) for rule in rules)}]")
-    return "  ".join(words)
+    run = _of(record, "run")
+    return "  ".join([*words, run] if run else words)
+
+
+def _asked(record: Record) -> list[str]:
+    """Return on whose behalf a decision was asked for, and what tells questions about back-ends apart."""
+    content = record.content if isinstance(record.content, dict) else {}
+    context = content.get("context")
+    members = context if isinstance(context, dict) else {}
+    words: list[str] = []
+    caller, given = members.get("caller"), members.get("input")
+    if isinstance(caller, dict):
+        words.append(f"for {caller.get('id')}")
+    if isinstance(given, dict) and _body(record).get("action") == "dispatch":
+        builtins, before = given.get("builtins"), given.get("switched_from")
+        if isinstance(builtins, list) and builtins:
+            words.append(f"built-ins {', '.join(str(name) for name in builtins)}")
+        if before:
+            words.append(f"switched from {before}")
+    return words
 
 
 def _word(value: JsonValue) -> str:

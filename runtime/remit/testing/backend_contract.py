@@ -200,6 +200,28 @@ SLOW = Scene(
 )
 
 
+SCENES = frozenset(
+    scene.name
+    for scene in (
+        TEXT,
+        CALL,
+        PARALLEL,
+        MALFORMED,
+        UNKNOWN_TOOL,
+        LENGTH,
+        REFUSED,
+        BROKEN,
+        OVERLOADED,
+        FAILING,
+        SILENT,
+        PARTIAL,
+        AFTER_ERROR,
+        SLOW,
+    )
+)
+"""Names of all scenes; an exemption under another name is a mistake."""
+
+
 class BackendContract(ABC):
     """Subclass it, give it a `stage`, and let pytest find it."""
 
@@ -399,7 +421,7 @@ class BackendContract(ABC):
 
     def _fails_retryably(self, scene: Scene) -> None:
         answer = self._answer(scene)
-        assert isinstance(answer.error, AdapterError)
+        assert isinstance(answer.error, AdapterError), f"instead of a failure came {answer.events}"
         assert answer.error.retryable
         assert answer.events == []
 
@@ -412,6 +434,10 @@ class BackendContract(ABC):
 
         self._run(scene, ask)
         return found[0]
+
+    def test_every_exemption_names_a_scene(self) -> None:
+        """Every exemption names a scene."""
+        assert sorted(set(self.exempt) - SCENES) == []
 
     def _run(self, scene: Scene, act: Callable[[Stage], object]) -> None:
         if scene.name in self.exempt:

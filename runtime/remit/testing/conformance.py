@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from unittest import SkipTest
 
 from remit.errors import EvaluationError
-from remit.testing.backend_contract import BackendContract
+from remit.testing.backend_contract import SCENES, BackendContract
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,10 +62,19 @@ def find_contract(name: str) -> type[BackendContract]:
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, BackendContract)):
         raise EvaluationError(f"`{class_name}` in `{module_name}` is no subclass of `BackendContract`")
+    strangers = unknown_exemptions(found)
+    if strangers:
+        known = ", ".join(f"`{name}`" for name in sorted(SCENES))
+        raise EvaluationError(f"`{class_name}` exempts `{strangers[0]}`, which is no scene; scenes: {known}")
     missing: frozenset[str] = getattr(found, "__abstractmethods__", frozenset[str]())
     if missing:
         raise EvaluationError(f"`{class_name}` lacks {', '.join(f'`{item}`' for item in sorted(missing))}")
     return found
+
+
+def unknown_exemptions(contract: type[BackendContract]) -> tuple[str, ...]:
+    """Return the names under `exempt` that no scene has: a mistake, or an exemption that outlived it."""
+    return tuple(sorted(set(contract.exempt) - SCENES))
 
 
 def run_contract(

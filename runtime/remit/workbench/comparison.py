@@ -101,7 +101,12 @@ class Comparison:
         failed = any(item.how == "failed" for item in self.backends)
         ends = {item.status for item in compared}
         alike = len(ends) == 1 and all(len(set(line)) == 1 for line in self.lines())
-        return len(compared) > 1 and alike and not failed
+        return len(compared) > 1 and alike and self.asked and not failed
+
+    @property
+    def asked(self) -> bool:
+        """Whether any back-end was asked for at all; a run that was denied before that compares nothing."""
+        return any(step.action == "dispatch" for item in self.backends for step in item.steps)
 
     def to_json(self) -> JsonObject:
         """Return it as a JSON object with stable keys."""
@@ -230,6 +235,10 @@ async def _stood_in(plan: Plan, agent: Agent, entry: BackendEntry, said: tuple[S
         return (
             await _run(plan, _with(agent, replace(entry, config={"script": script})), entry, "transcript")
         )[0]
+    with_files = [item.name for item in plan.document.capabilities.builtins if item.files]
+    if with_files and entry.adapter == "openai-responses":
+        reason = f"the server on loopback keeps no files, which `{with_files[0]}` needs; run it with `--live`"
+        return Compared(name=entry.name, adapter=entry.adapter, how="not compared", status=reason)
     with ExitStack() as stack:
         server = _server(entry.adapter, said, truth=plan.truth)
         if server is None:

@@ -110,7 +110,11 @@ class _Handler(BaseHTTPRequestHandler):
         length = headers.get("content-length", "0")
         if "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
             raise WireFault(411, "A body needs a Content-Length.")
-        return self.rfile.read(int(length))
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            # The client died on the way: that is no request, and nobody is there to be answered.
+            raise CutConnectionError
+        return body
 
     def _inspect(self, path: str) -> None:
         try:
