@@ -34,7 +34,7 @@ check: setup                  ## style, types, layers, documents
 	$(BIN)/python -m pytest -q -p no:randomly tests/docs
 
 bench: setup                  ## measure; nothing here fails on time
-	$(BIN)/python -m pytest -q -p no:randomly -o testpaths=benchmarks benchmarks
+	$(BIN)/python -m pytest -q -s -p no:randomly -o python_files='bench_*.py' -o testpaths=benchmarks benchmarks
 
 docs: setup                   ## execute every code block of the documentation
 	$(BIN)/python -m pytest -q -p no:randomly tests/docs
