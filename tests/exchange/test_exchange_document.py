@@ -158,6 +158,42 @@ def test_memory_follows_as_one_child_revision_and_the_agent_id_stays() -> None:
     assert parse_document(serialize_document(document)).identity == document.identity
 
 
+def test_every_entry_has_a_time_of_its_own_in_the_order_of_the_file_and_none_lies_ahead() -> None:
+    blocks = tuple(
+        ForeignBlock(
+            name=name,
+            description="",
+            schema={},
+            entries=tuple(ForeignEntry(key=f"{name}{number}", value=number) for number in range(12)),
+        )
+        for name in ("b", "a")
+    )
+    made = import_agents((agent(blocks=blocks),), b"x")[0]
+    document = with_memory(made, at=AT, salt=lambda: "00" * 16)
+    written = sorted((entry.at, entry.key) for entry in document.memory.tree)
+    assert [key for _, key in written] == [entry.key for block in blocks for entry in block.entries]
+    assert len({at for at, _ in written}) == 24
+    assert (written[0][0], written[-1][0]) == ("2026-01-02T03:04:04.983Z", AT)
+    assert parse_document(serialize_document(document)) == document
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"])
+def test_times_of_entries_stay_within_what_a_document_can_say(at: str) -> None:
+    entries = tuple(ForeignEntry(key=f"k{number}", value=number) for number in range(3))
+    block = ForeignBlock(name="notes", description="", schema={}, entries=entries)
+    document = with_memory(import_agents((agent(blocks=(block,)),), b"x")[0], at=at, salt=lambda: "00" * 16)
+    assert [entry.key for entry in sorted(document.memory.tree, key=lambda entry: entry.at)] == [
+        "k0",
+        "k1",
+        "k2",
+    ]
+
+
+def test_a_time_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(DocumentError, match=r"`2026-02-30T00:00:00\.000Z` is not a time"):
+        with_memory(imported(), at="2026-02-30T00:00:00.000Z", salt=lambda: "00" * 16)
+
+
 def test_an_agent_without_memory_stays_at_its_genesis() -> None:
     made = import_agents((agent(),), b"x")[0]
     assert with_memory(made, at=AT, salt=lambda: "00" * 16) is made.document

@@ -173,6 +173,40 @@ def test_an_exported_assistant_is_a_request_that_the_api_description_accepts() -
     }
 
 
+SCRIPT = {
+    "name": "script",
+    "adapter": "scripted",
+    "provider": "local",
+    "region": "EU",
+    "model": "transcript",
+    "config": {"script": []},
+}
+
+
+@pytest.mark.parametrize("format_name", ["agent-spec", "openai-assistant"])
+def test_a_transcript_is_no_model_to_export_while_there_is_another(format_name: str) -> None:
+    real = desk().capabilities.value["backends"]
+    both = desk(backends=[SCRIPT, *real])  # type: ignore[misc]
+    text = json.dumps(writer(format_name)(subject(both)).value)
+    assert ('"gpt-4o"' in text, "transcript" in text) == (True, False)
+    assert "back-end `script`" in "\n".join(writer(format_name)(subject(both)).lost)
+    assert "transcript" in json.dumps(writer(format_name)(subject(desk(backends=[SCRIPT]))).value)
+
+
+@pytest.mark.parametrize("format_name", ["agent-spec", "openai-assistant"])
+def test_the_back_end_whose_model_is_written_can_be_named(format_name: str) -> None:
+    exported = writer(format_name)(subject(backend="local"))
+    assert '"qwen"' in json.dumps(exported.value)
+    assert any(what.startswith("back-end `responses`") for what in exported.lost)
+    with pytest.raises(DocumentError, match="no back-end `locl`; it has `responses`, `local`"):
+        writer(format_name)(subject(backend="locl"))
+
+
+def test_a_card_names_no_model_so_a_back_end_cannot_be_named_for_it() -> None:
+    with pytest.raises(DocumentError, match="an agent card names no model; leave `--backend` out"):
+        writer("a2a")(subject(backend="local"))
+
+
 def test_the_description_would_notice_a_wrong_request() -> None:
     value = writer("openai-assistant")(subject()).value
     assert assistant_faults({**value, "colour": "blue"})
@@ -333,6 +367,12 @@ def test_an_assistant_comes_back_from_an_export_as_it_was(
     assert value["metadata"]["remit_agent"] == first.identity.agent
 
 
+def test_the_command_line_names_the_back_end_to_export(remit: Remit, assistant: object) -> None:
+    remit("import", "assistant.json", "--output", "in.agent.json")
+    done = remit("export", "in.agent.json", "--to", "openai-assistant", "--backend", "openai")
+    assert (done.code, done.json["model"]) == (0, "gpt-4o")
+
+
 def test_export_writes_to_standard_output_and_its_losses_to_the_other(
     remit: Remit, assistant: object
 ) -> None:
@@ -350,6 +390,7 @@ def test_export_writes_to_standard_output_and_its_losses_to_the_other(
     [
         (("--to", "crew"), "`crew` is no format that can be written"),
         (("--to", "a2a"), "give `--url https://…`"),
+        (("--to", "openai-assistant", "--backend", "opnai"), "the agent has no back-end `opnai`"),
         (("--to", "a2a", "--url", "x y"), "is no address that a card could name"),
         (("--to", "openai-assistant", "--output", "in.agent.json"), "`in.agent.json` exists"),
         ((), "missing option"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,7 @@ agents:
   root: {model: openai/gpt-4o, instruction: Lead., sub_agents: [helper]}
   helper: {model: openai/gpt-4o, instruction: Help.}
 """
+WORDY = TEAM.replace("instruction: Help.", f"instruction: {'x' * 9000}")
 
 
 def test_import_writes_a_draft_and_says_what_became_of_everything(
@@ -60,6 +61,41 @@ def test_json_has_every_remark_with_its_place(remit: Remit, assistant: object) -
     } in agent["lost"]
     assert agent["carried"]
     assert agent["decide"]
+
+
+def test_many_remarks_alike_are_shown_as_a_few_and_a_count(
+    remit: Remit, assistant: dict[str, Any], tmp_path: Path
+) -> None:
+    function = assistant["assistant"]["tools"][0]["function"]
+    tools = [{"type": "function", "function": {**function, "name": f"tool{n}"}} for n in range(128)]
+    value = {"assistant": {**assistant["assistant"], "tools": tools}}
+    (tmp_path / "many.json").write_text(json.dumps(value, indent=1))
+    done = remit("import", "many.json")
+    lines = done.stdout.splitlines()
+    alike = [number for number, line in enumerate(lines) if "is a tool; the embedder supplies" in line]
+    assert len(alike) == 3
+    assert lines[alike[2] + 1] == "  … and 125 more of this kind; `--json` lists them all"
+    assert [line for line in lines if line.startswith("carried (")] == ["carried (131)"]
+    (made,) = remit("import", "many.json", "--json").json["agents"]
+    assert sum("is a tool" in remark["what"] for remark in made["carried"]) == 128
+    kept = parse_document((tmp_path / DOCUMENT).read_bytes()).extensions["x-import"]
+    assert sum("is a tool" in remark["what"] for remark in kept["remarks"]) == 128  # type: ignore[index, call-overload, union-attr]
+
+
+def test_ten_remarks_alike_are_all_shown(remit: Remit, assistant: dict[str, Any], tmp_path: Path) -> None:
+    function = assistant["assistant"]["tools"][0]["function"]
+    tools = [{"type": "function", "function": {**function, "name": f"tool{n}"}} for n in range(10)]
+    (tmp_path / "ten.json").write_text(json.dumps({"assistant": {**assistant["assistant"], "tools": tools}}))
+    assert remit("import", "ten.json").stdout.count("is a tool; the embedder supplies") == 10
+
+
+def test_nothing_is_written_where_one_of_several_documents_could_not_be_read_again(
+    remit: Remit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "team.yaml").write_text(WORDY)
+    monkeypatch.setattr("remit.project.build.MAX_BYTES", 9000)
+    assert remit("import", "team.yaml").code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["team.yaml"]
 
 
 def test_importing_twice_gives_one_agent_and_renaming_the_file_changes_nothing(

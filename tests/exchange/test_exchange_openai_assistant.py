@@ -8,6 +8,7 @@ from exchange_hostility import broken, documents, is_read_or_refused, read_value
 from hypothesis import HealthCheck, given, settings
 
 from remit.errors import DocumentError
+from remit.exchange.registry import read_agents, reader
 
 NAME = "openai-assistant"
 FUNCTION = {
@@ -155,7 +156,7 @@ def test_messages_become_memory_oldest_first_with_times_and_files() -> None:
     assert "2 messages of the threads `thread_1`" in said(agent, "carried")
     assert "`run_id`" in said(agent, "lost")
     assert "goes on in another page" in said(agent, "lost")
-    assert "1 vector stores" in said(agent, "lost")
+    assert "vector store `vs_1` of `file_search`" in said(agent, "decide")
     assert "`file-1` (`prices.csv`)" in said(agent, "decide")
 
 
@@ -248,6 +249,111 @@ def test_a_schema_that_a_document_may_not_hold_gives_way_and_a_person_decides() 
         {"type": "object", "properties": {}},
     ]
     assert said(agent, "decide").count("declare them anew") == 2
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"object": "list", "data": [ASSISTANT, ASSISTANT], "has_more": True, "colour": "blue"},
+        {"data": [ASSISTANT], "has_more": True, "colour": "blue"},
+        {"assistants": {"object": "list", "data": [ASSISTANT], "has_more": True, "colour": "blue"}},
+    ],
+)
+def test_a_list_of_assistants_that_goes_on_elsewhere_is_said_of_each(shape: object) -> None:
+    for agent in read_value(NAME, shape):
+        assert said(agent, "lost").count("the list goes on in another page, which is not here") == 1
+        assert said(agent, "lost").count("`colour` is not known") == 1
+
+
+@pytest.mark.parametrize("member", ["files", "vector_stores", "messages", "threads"])
+def test_any_list_page_that_goes_on_elsewhere_is_said(member: str) -> None:
+    page = {"object": "list", "data": [], "has_more": True}
+    (agent,) = read_value(NAME, {"assistant": ASSISTANT, member: page})
+    assert "the list goes on in another page" in said(agent, "lost")
+
+
+def test_every_file_and_vector_store_of_a_bundle_is_named_once_whether_it_is_used_or_not() -> None:
+    files = [
+        {"id": "file-1", "filename": "prices.csv", "bytes": 7},
+        {"id": "file-2", "filename": "old.csv", "purpose": "assistants"},
+        {"filename": "nameless.csv"},
+        {},
+    ]
+    stores = [{"id": "vs_1"}, {"id": "vs_2", "name": "Handbook", "file_counts": {"total": 2}}]
+    note = message(1, "user", "Hi", attachments=[{"file_id": "file-1"}, {"file_id": "file-8"}])
+    image = message(2, "user", "", content=[{"type": "image_file", "image_file": {"file_id": "file-9"}}])
+    shape = {
+        "assistant": ASSISTANT,
+        "messages": [note, note, image],
+        "files": files,
+        "vector_stores": {"object": "list", "data": stores},
+    }
+    (agent,) = read_value(NAME, shape)
+    lines = [line for line in said(agent, "decide").splitlines() if " at the vendor" in line]
+    assert sorted(line.split(" is at the vendor")[0] for line in lines) == [
+        "file `file-1` (`prices.csv`) of `code_interpreter`, 2 messages",
+        "file `file-2` (`old.csv`) of the export",
+        "file `file-8` of 2 messages",
+        "file `file-9` of 1 message",
+        "file `nameless.csv` of the export",
+        "file without an id of the export",
+        "vector store `vs_1` of `file_search`",
+        "vector store `vs_2` (`Handbook`) of the export",
+    ]
+    assert "of the files, `bytes`, `purpose`: has no counterpart" in said(agent, "lost")
+    assert "of the vector stores, `file_counts`: has no counterpart" in said(agent, "lost")
+
+
+def test_what_an_attachment_or_a_picture_says_beyond_its_file_is_named_as_lost() -> None:
+    content = [
+        {"type": "text", "text": {"value": "see", "colour": "blue"}, "cache": 1},
+        {"type": "image_file", "image_file": {"file_id": "file-7", "detail": "high"}},
+        {"type": "image_url", "image_url": {"url": "https://x.example/i.png", "zoom": 2}},
+    ]
+    attachments = [{"file_id": "file-1", "tools": [{"type": "file_search"}]}]
+    shape = {
+        "assistant": ASSISTANT,
+        "messages": [message(1, "user", "", content=content, attachments=attachments)],
+    }
+    (agent,) = read_value(NAME, shape)
+    assert "of the attachments, `tools`: has no counterpart" in said(agent, "lost")
+    assert "of the parts of messages, `colour`, `cache`, `detail`, `zoom`: has no counterpart" in said(
+        agent, "lost"
+    )
+
+
+def test_an_assistant_of_the_first_version_keeps_its_search_and_names_its_files() -> None:
+    first = {
+        "id": "asst_old",
+        "object": "assistant",
+        "model": "gpt-4",
+        "tools": [{"type": "retrieval"}, {"type": "code_interpreter"}],
+        "file_ids": ["file-1", "file-2"],
+    }
+    talk = {"id": "m1", "role": "user", "content": "Hi", "file_ids": ["file-3"]}
+    (agent,) = read_value(NAME, {"assistant": first, "messages": [talk], "files": [{"id": "file-1"}]})
+    assert [builtin["name"] for builtin in agent.builtins] == ["file_search", "code_interpreter"]
+    assert "`retrieval` of the first version is `file_search`" in said(agent, "carried")
+    for name in ("file `file-1` of the assistant", "file `file-2` of the assistant", "file `file-3` of 1 "):
+        assert said(agent, "decide").count(name) == 1
+    assert agent.blocks[0].entries[0].value["attachments"] == [{"file_id": "file-3"}]  # type: ignore[index, call-overload]
+    assert agent.extensions["assistant"]["file_ids"] == ["file-1", "file-2"]  # type: ignore[index, call-overload]
+    body = {"model": "gpt-4", "instructions": "x", "file_ids": ["file-1"]}
+    assert reader(NAME).detects(body)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False},
+        {"assistants": []},
+        {"assistants": {"object": "list", "data": []}},
+        {"assistants": [], "threads": [], "files": []},
+    ],
+)
+def test_an_empty_list_is_refused_for_what_it_is(shape: object) -> None:
+    with pytest.raises(DocumentError, match=r"a\.json:1:1: the list holds no assistant; export it again"):
+        read_agents(json.dumps(shape).encode(), file="a.json")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,9 @@ import pytest
 
 from remit import Caller, Runtime
 from remit.document.parse import parse_document
+from remit.document.revision import revise
+from remit.errors import DocumentError
+from remit.project.build import build_project, write_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
 
     from remit.document.model import Document
 
+AT = "2026-01-02T03:04:05.006Z"
+CALLER = 'Remit::Caller::"ana"'
+DECISION = "sha256:" + "0" * 64
 TEAM = """\
 agents:
   root:
@@ -31,6 +37,27 @@ permissions: {deny: ["shell:cmd=/*"], allow: [find]}
 
 def document_at(path: Path) -> Document:
     return parse_document(path.read_bytes(), file=path.name)
+
+
+def decided(folder: Path, script: str) -> None:
+    """Decide everything that an import leaves open, as an owner would, with a transcript for a model."""
+    agent = folder / "agent.yaml"
+    text = (
+        agent.read_text().replace('"undecided"', '"EU"').replace('lifecycle: "draft"', 'lifecycle: "ready"')
+    )
+    backends = (
+        "backends:\n"
+        "  - {name: script, adapter: scripted, provider: local, region: EU, model: transcript,\n"
+        f"     config: {{script: {script}}}}}\n"
+    )
+    agent.write_text(text[: text.index("backends:")] + backends + text[text.index("x-import:") :])
+    (folder / "rules" / "undecided.yaml").unlink()
+    (folder / "proposed" / "rules.yaml").rename(folder / "rules" / "agreed.yaml")
+
+
+def refund(amount: int, note: str = "") -> str:
+    """Refund an order."""
+    return f"refunded {amount}{note}"
 
 
 @pytest.fixture
@@ -150,6 +177,128 @@ def test_of_many_entries_that_do_not_fit_a_few_are_named_and_the_rest_counted(
     assert "22 more memory entries of the parent do not fit" in done.stderr
 
 
+def test_a_child_with_memory_is_not_replaced_by_a_build_without_its_parent(
+    remit: Remit, imported: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "desk" / "desk.agent.json"
+    assert remit("build", "desk", "--from", "in.agent.json").code == 0
+    kept = path.read_bytes()
+    done = remit("build", "desk")
+    assert (done.code, done.stdout) == (2, "")
+    assert "`desk/desk.agent.json` names a parent that what would be written lacks" in done.stderr
+    assert "use `--from FILE` again, or overwrite it with `--force`" in done.stderr
+    assert path.read_bytes() == kept
+    assert remit("build", "desk", "--from", "in.agent.json").code == 0
+    assert path.read_bytes() == kept
+    assert remit("build", "desk", "--force").code == 0
+    assert len(document_at(path).memory.tree) == 0
+
+
+def test_building_the_child_again_after_its_rules_changed_needs_no_force(
+    remit: Remit, imported: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "desk" / "desk.agent.json"
+    assert remit("build", "desk", "--from", "in.agent.json").code == 0
+    before = document_at(path)
+    (tmp_path / "desk" / "rules" / "more.yaml").write_text(
+        "- {id: thirsty, place: 'tool:refund', because: x}\n"
+    )
+    done = remit("build", "desk", "--from", "in.agent.json")
+    assert done.code == 0, done.stderr
+    after = document_at(path)
+    assert after.identity.agent != before.identity.agent
+    assert [*after.memory.tree] == [*before.memory.tree]
+
+
+def test_memory_of_another_agent_without_a_parent_is_not_overwritten(
+    remit: Remit, imported: dict[str, Any], tmp_path: Path
+) -> None:
+    kept = (tmp_path / "in.agent.json").read_bytes()
+    done = remit("build", "desk", "-o", "in.agent.json")
+    assert (done.code, "2 memory entries" in done.stderr) == (2, True)
+    assert "--force" in done.stderr
+    done = remit("build", "desk", "--from", "in.agent.json", "-o", "in.agent.json")
+    assert (done.code, "write elsewhere with `--output`, or overwrite it" in done.stderr) == (2, True)
+    assert (tmp_path / "in.agent.json").read_bytes() == kept
+    assert remit("build", "desk", "-o", "in.agent.json", "--force").code == 0
+
+
+def test_history_of_another_agent_is_not_overwritten(
+    remit: Remit, imported: dict[str, Any], tmp_path: Path
+) -> None:
+    plain = build_project(tmp_path / "desk").document
+    active = {**plain.execution_state.value, "lifecycle": "ready"}
+    later = revise(plain, operation="amend", actor=CALLER, at=AT, decision=DECISION, execution_state=active)
+    write_document(later, tmp_path / "desk" / "desk.agent.json")
+    agent = tmp_path / "desk" / "agent.yaml"
+    agent.write_text(agent.read_text().replace('"undecided"', '"EU"', 1))
+    done = remit("build", "desk")
+    assert done.code == 2
+    assert "`desk/desk.agent.json` holds revision 2 of another agent" in done.stderr
+
+
+def test_a_plain_document_is_built_anew_after_its_rules_changed(
+    remit: Remit, imported: dict[str, Any], tmp_path: Path
+) -> None:
+    assert remit("build", "desk").code == 0
+    (tmp_path / "desk" / "rules" / "more.yaml").write_text("- {id: more, place: activation, because: x}\n")
+    assert remit("build", "desk").code == 0
+
+
+def test_a_long_conversation_is_recalled_in_the_order_of_the_file(
+    remit: Remit, assistant: dict[str, Any], tmp_path: Path
+) -> None:
+    messages = [{"id": f"m{n}", "role": "user", "content": f"{n}", "created_at": 7} for n in range(30)]
+    value = {"assistant": assistant["assistant"], "messages": messages}
+    (tmp_path / "long.json").write_text(json.dumps(value))
+    assert remit("import", "long.json", "--project", "desk", "--output", "in.agent.json").code == 0
+    decided(tmp_path / "desk", "[{say: done}]")
+    assert remit("build", "desk", "--from", "in.agent.json", "-o", "out.agent.json").code == 0
+    ann = Caller(id="ann")
+    with Runtime.open(tmp_path / "out.agent.json", store=tmp_path / "store", tools=[refund]) as runtime:
+        recalled = runtime.recall("thread", by=ann)
+    texts = [entry["value"]["text"] for entry in recalled.value]  # type: ignore[union-attr, index, call-overload]
+    assert texts == [f"{n}" for n in range(30)]
+
+
+def test_the_readme_says_how_tools_of_the_embedder_come_to_run_and_what_to_name_from_then_on(
+    imported: dict[str, Any], tmp_path: Path
+) -> None:
+    decide = (tmp_path / "desk" / "README.md").read_text().split("## Decide")[1].split("## Then")[0]
+    assert "`refund`" in decide
+    assert 'python: "tools:refund"' in decide
+    assert "`remit run` has no functions to pass in" in decide
+    then = (tmp_path / "desk" / "README.md").read_text().split("## Then")[1]
+    assert "From then on name that document and not the folder" in " ".join(then.split())
+
+
+def test_equal_lines_of_the_readme_are_one_line_that_names_every_place(
+    remit: Remit, assistant: dict[str, Any], tmp_path: Path
+) -> None:
+    tools = [{"type": "audio"}] * 12
+    value = {"assistant": {**assistant["assistant"], "tools": tools}}
+    (tmp_path / "a.json").write_text(json.dumps(value, indent=1))
+    (tmp_path / "b.json").write_text(json.dumps(value))
+    assert remit("import", "a.json", "--project", "a", "--output", "a.agent.json").code == 0
+    assert remit("import", "b.json", "--project", "b", "--output", "b.agent.json").code == 0
+    what = "tools of type `audio` have no counterpart"
+    several, flat = ((tmp_path / name / "README.md").read_text() for name in "ab")
+    assert several.count(what) == flat.count(what) == 1
+    assert f"- lines 10, 13, 16 and 9 more: {what}" in several
+    assert f"- `/assistant/tools/0`, `/assistant/tools/1`, `/assistant/tools/2` and 9 more: {what}" in flat
+    assert "line 1" not in flat
+    assert "- `/assistant/temperature`: `temperature` does not" in flat
+
+
+def test_a_document_that_could_not_be_read_again_is_not_written(
+    imported: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remit.project.build.MAX_BYTES", 1000)
+    with pytest.raises(DocumentError, match="more than the 0 MiB that can be read again"):
+        write_document(document_at(tmp_path / "in.agent.json"), tmp_path / "new.agent.json")
+    assert not (tmp_path / "new.agent.json").exists()
+
+
 def test_a_document_that_does_not_verify_is_no_parent(
     remit: Remit, imported: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -185,22 +334,7 @@ def test_a_project_gives_all_that_a_tool_of_the_embedder_needs(remit: Remit, tmp
 def test_an_imported_agent_runs_once_its_owner_has_decided(
     remit: Remit, imported: dict[str, Any], tmp_path: Path
 ) -> None:
-    folder = tmp_path / "desk"
-    agent = folder / "agent.yaml"
-    text = (
-        agent.read_text().replace('"undecided"', '"EU"').replace('lifecycle: "draft"', 'lifecycle: "ready"')
-    )
-    start = text.index("backends:")
-    end = text.index("x-import:")
-    script = "[{call: {name: refund, arguments: {amount: 7}}}, {say: done}]"
-    backends = (
-        "backends:\n"
-        "  - {name: script, adapter: scripted, provider: local, region: EU, model: transcript,\n"
-        f"     config: {{script: {script}}}}}\n"
-    )
-    agent.write_text(text[:start] + backends + text[end:])
-    (folder / "rules" / "undecided.yaml").unlink()
-    (folder / "proposed" / "rules.yaml").rename(folder / "rules" / "agreed.yaml")
+    decided(tmp_path / "desk", "[{call: {name: refund, arguments: {amount: 7}}}, {say: done}]")
     done = remit("build", "desk", "--from", "in.agent.json", "-o", "out.agent.json")
     assert done.code == 0, done.stderr
     seen: list[int] = []

@@ -65,11 +65,16 @@ def test_a_hostile_file_is_refused_with_one_clear_reason(name: str) -> None:
     assert all(fault.line and fault.column for fault in caught.value.faults)
 
 
-def test_a_file_beyond_the_bound_is_refused_before_it_is_read() -> None:
-    with pytest.raises(DocumentError, match=f"more than the {MAX_BYTES} allowed"):
-        read_foreign(b"[" + b" " * MAX_BYTES)
-    with pytest.raises(DocumentError, match="more than the 8388608 allowed"):
+def test_a_file_beyond_the_bound_is_refused_before_it_is_read_and_the_message_helps() -> None:
+    with pytest.raises(DocumentError) as caught:
+        read_foreign(b"[" + b" " * MAX_BYTES, file="a.json")
+    assert str(caught.value) == (
+        "a.json: the file has 64.1 MiB, and JSON may have 64 MiB; split it, a bundle by its threads"
+    )
+    with pytest.raises(DocumentError, match=r"has 8\.1 MiB, and YAML may have 8 MiB; split it, or write"):
         read_foreign(b"#" * (8 * 1024 * 1024 + 1))
+    with pytest.raises(DocumentError, match=r"JSON may have 64 MiB"):
+        read_foreign(b'"' + b" " * MAX_BYTES + b'"')
 
 
 @given(JSON)

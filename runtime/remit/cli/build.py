@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     help="A document to descend from: it is named as the parent, and its memory comes along.",
 )
 @click.option("--fetch-tools", is_flag=True, help="Ask MCP servers for descriptions that agent.yaml lacks.")
-@click.option("--force", is_flag=True, help="Overwrite a later revision or a file of another kind.")
+@click.option("--force", is_flag=True, help="Overwrite a document and lose its history, parents and memory.")
 @common
 def command(
     session: Session,

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 )
 @click.option("--description", default=None, help="What it is said to do. Default: as imported.")
 @click.option("--url", default="", help="Where the agent is reached; an agent card needs it.")
+@click.option(
+    "--backend",
+    default="",
+    metavar="NAME",
+    help="The back-end whose model is written. Default: the first that is not `scripted`.",
+)
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @common
 def command(
@@ -46,6 +52,7 @@ def command(
     name: str | None,
     description: str | None,
     url: str,
+    backend: str,
     force: bool,
 ) -> int:
     """Write AGENT for another framework, and say what that framework's file cannot hold.
@@ -59,6 +66,7 @@ def command(
         name=name or known_name or _stem(agent),
         description=known_description if description is None else description,
         url=url,
+        backend=backend,
     )
     exported = writer(target)(subject)
     text = json.dumps(exported.value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"

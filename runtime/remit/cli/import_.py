@@ -22,8 +22,9 @@ from remit.errors import DocumentError, Fault
 from remit.exchange.document import Imported, import_agents, with_memory
 from remit.exchange.project_folder import project_files
 from remit.exchange.registry import READERS, read_agents
+from remit.exchange.remark_groups import few_of_each_kind
 from remit.host.clock import SystemClock
-from remit.project.build import SUFFIX, write_document, write_whole
+from remit.project.build import SUFFIX, document_bytes, write_whole
 from remit.project.source import listing, nearest
 
 if TYPE_CHECKING:
@@ -99,8 +100,12 @@ def command(
             _refuse_other(item.document, item.output)
         if item.project is not None:
             _refuse_filled(item.project)
-    for item in made:
-        write_document(item.document, item.output, format=format_of(item.output.name), force=force)
+    contents = [
+        document_bytes(item.document, item.output, format=format_of(item.output.name), force=force)
+        for item in made
+    ]
+    for item, content in zip(made, contents, strict=True):
+        write_whole(item.output, content)
         if item.project is not None:
             _write_folder(item.project, project_files(item.imported, file=Path(file).name))
     if session.json:
@@ -158,7 +163,7 @@ def _file_name(name: str, taken: set[str]) -> str:
 
 
 def _refuse_other(document: Document, path: Path) -> None:
-    """Refuse to overwrite another agent; `write_document` sees to later revisions of this one."""
+    """Refuse to overwrite another agent; `document_bytes` sees to later revisions of this one."""
     if not path.exists():
         return
     with suppress(DocumentError):
@@ -242,7 +247,9 @@ def _show(session: Session, item: _Made, file: str) -> None:
         remarks = [remark for remark in imported.remarks if remark.fate == fate]
         if remarks:
             session.say(f"{_HEADINGS[fate]} ({len(remarks)})", style=style)
-        for remark in remarks:
+        for remark, more in few_of_each_kind(remarks):
             place = f"{file}:{remark.line}:{remark.column}: " if remark.line else ""
             session.note(f"{place}{one_line(remark.what, limit=400)}", indent=2)
+            if more:
+                session.note(f"… and {more} more of this kind; `--json` lists them all", indent=2)
     session.say()

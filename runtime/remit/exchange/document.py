@@ -6,7 +6,9 @@ Rules
 2. No permit rule stands anywhere. What the file allows is listed in `x-import` as a proposal; what it denies,
    and what it wants a person to confirm, is in force as forbids.
 3. Jurisdiction, risk tier and owner are `undecided`, and one rule forbids activation until somebody decides.
-4. Memory follows as one child revision: entries carry random salts and the time, so the agent id stays.
+4. Memory follows as one child revision: entries carry random salts and times, so the agent id stays.
+   Each entry has a time of its own, in the order of the file and up to the time of the import, for memory is
+   recalled by time, and an entry of the future would be recalled after what a run right away remembers.
 5. The rules in force compile.
 """
 
@@ -14,15 +16,20 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from remit.document.entries import remember
+from remit.document.faults import SHAPES, TIME
+from remit.document.json_text import printable
 from remit.document.memory import Payload
 from remit.document.revision import genesis, revise
 from remit.document.values import JsonObject, JsonValue, tagged_sha256
+from remit.errors import DocumentError, Fault
 from remit.exchange.bounds import bounded
 from remit.exchange.foreign import ForeignAgent, ForeignRule, Remark
 from remit.exchange.names import fit_name
+from remit.exchange.remnants import listed
 from remit.policy.compile import compile_governance
 
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ REVIEWER = "reviewer"
 GUARD = "undecided"
 """Id of the rule that forbids activation until somebody decides."""
 
+_MILLISECOND = timedelta(milliseconds=1)
 OPERATOR = 'Remit::Caller::"operator"'
 _ATTRIBUTES = ("jurisdiction", "risk_tier", "owner")
 
@@ -152,6 +160,14 @@ def _undecided(agent: ForeignAgent) -> Iterator[Remark]:
         yield Remark(fate="decide", what=f"`{name}` is undecided: no foreign file says it for you")
     if not agent.backends:
         yield Remark(fate="decide", what="no back-end came along: declare one before the agent can run")
+    supplied = [tool.name for tool in agent.tools if tool.source is None]
+    if supplied:
+        yield Remark(
+            fate="decide",
+            what="`remit run` has no functions to pass in: a tool that is to run from the command line needs "
+            f'a source, such as `python: "tools:{supplied[0]}"`, in place of `embedder: true`: '
+            f"{listed(supplied, most=len(supplied))}",
+        )
     if any(block.entries for block in agent.blocks):
         yield Remark(
             fate="decide",
@@ -277,26 +293,40 @@ def with_memory(imported: Imported, *, at: str, salt: Callable[[], str]) -> Docu
 
     Args:
         imported: the agent.
-        at: RFC 3339 UTC time with milliseconds.
+        at: when the import happens, as RFC 3339 UTC time with milliseconds; the last entry's time.
         salt: gives 16 fresh random bytes as hex at each call.
 
     Raises:
-        DocumentError: an entry does not fit its block.
+        DocumentError: an entry does not fit its block, or `at` is no time.
     """
     document = imported.document
     memory = document.memory
-    for block in imported.agent.blocks:
-        for entry in block.entries:
-            memory, _ = remember(
-                memory,
-                block=block.name,
-                key=entry.key,
-                payload=Payload(value=entry.value),
-                author="operator",
-                operation="remember",
-                at=at,
-                salt=salt(),
-            )
-    if memory is document.memory:
+    entries = [(block.name, entry) for block in imported.agent.blocks for entry in block.entries]
+    if not entries:
         return document
+    for (block, entry), moment in zip(entries, _times(at, len(entries)), strict=True):
+        memory, _ = remember(
+            memory,
+            block=block,
+            key=entry.key,
+            payload=Payload(value=entry.value),
+            author="operator",
+            operation="remember",
+            at=moment,
+            salt=salt(),
+        )
     return revise(document, operation="remember", actor=OPERATOR, at=at, decision="", memory=memory)
+
+
+def _times(at: str, count: int) -> Iterator[str]:
+    """Yield times a millisecond apart that end with `at`; later where no earlier time can be written."""
+    try:
+        last = datetime.fromisoformat(at) if TIME.fullmatch(at) else None
+    except ValueError:
+        last = None  # such as 30 February
+    if last is None:
+        raise DocumentError(Fault(message=f"`{printable(at)}` is not {SHAPES[TIME]}"))
+    before = min(count - 1, (last - datetime.min.replace(tzinfo=UTC)) // _MILLISECOND)
+    for number in range(count):
+        moment = last + (number - before) * _MILLISECOND
+        yield moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

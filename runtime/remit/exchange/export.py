@@ -22,7 +22,7 @@ from remit.policy.rule_text import places
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from remit.document.model import Document, Tool
+    from remit.document.model import BackendEntry, Document, Tool
     from remit.document.values import JsonObject
 
 WRITERS = {
@@ -31,6 +31,9 @@ WRITERS = {
     "openai-assistant": "export_openai_assistant",
 }
 """Name of each format and the module of its writer, which exposes `write`."""
+
+
+_SCRIPTED = "scripted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +45,14 @@ class Subject:
         name: what it is called there; a document holds no name.
         description: what it is said to do; may be empty.
         url: where it is reached; empty where nobody said so.
+        backend: name of the back-end whose model is written; empty for the first that has one.
     """
 
     document: Document
     name: str
     description: str = ""
     url: str = ""
+    backend: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +107,37 @@ def imported_as(document: Document) -> tuple[str, str, JsonObject]:
         description if isinstance(description, str) else "",
         kept if isinstance(kept, dict) else {},
     )
+
+
+def chosen_backend(subject: Subject, what: str) -> tuple[BackendEntry, tuple[BackendEntry, ...]]:
+    """Return the back-end whose model is written, and the other ones.
+
+    Without a name it is the first that is no transcript, for what somebody wrote down is no model.
+
+    Args:
+        subject: the agent.
+        what: what the format calls an agent, for the fault.
+
+    Raises:
+        DocumentError: there is no back-end, or none of that name.
+    """
+    entries = subject.document.capabilities.backends
+    if not entries:
+        raise DocumentError(
+            Fault(message=f"the agent has no back-end, and {what} has a model", hint="declare one first")
+        )
+    if subject.backend:
+        chosen = next((entry for entry in entries if entry.name == subject.backend), None)
+        if chosen is None:
+            raise DocumentError(
+                Fault(
+                    message=f"the agent has no back-end `{printable(subject.backend)}`",
+                    hint=f"it has {listed(entry.name for entry in entries)}",
+                )
+            )
+    else:
+        chosen = next((entry for entry in entries if entry.adapter != _SCRIPTED), entries[0])
+    return chosen, tuple(entry for entry in entries if entry is not chosen)
 
 
 def asks_first(tool: Tool) -> bool:

@@ -28,6 +28,8 @@ def write(subject: Subject) -> Exported:
         raise DocumentError(
             Fault(message="an agent card names where the agent is reached", hint="give `--url https://…`")
         )
+    if subject.backend:
+        raise DocumentError(Fault(message="an agent card names no model", hint="leave `--backend` out"))
     address, _ = clean_address(subject.url)
     if address != subject.url.strip():
         raise DocumentError(

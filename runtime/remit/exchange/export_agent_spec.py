@@ -10,8 +10,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from remit.document.json_text import printable
-from remit.errors import DocumentError, Fault
-from remit.exchange.export import Exported, Subject, asks_first, losses
+from remit.exchange.export import Exported, Subject, asks_first, chosen_backend, losses
 
 if TYPE_CHECKING:
     from remit.document.model import BackendEntry, Tool
@@ -38,13 +37,7 @@ class _Writing:
     def export(self) -> Exported:
         """Write it."""
         subject, capabilities = self._subject, self._subject.document.capabilities
-        if not capabilities.backends:
-            raise DocumentError(
-                Fault(
-                    message="the agent has no back-end, and an agent of Agent Spec has a model",
-                    hint="declare one first",
-                )
-            )
+        backend, others = chosen_backend(subject, "an agent of Agent Spec")
         names = dict.fromkeys(_PLACEHOLDER.findall(capabilities.instructions))
         inputs: list[JsonValue] = [{"title": name, "type": "string"} for name in names]
         self._lost.extend(f"`{{{{{name}}}}}` in the instructions is an input there" for name in names)
@@ -54,12 +47,12 @@ class _Writing:
             "metadata": {"remit_revision": subject.document.identity.revision},
             "inputs": inputs,
             "outputs": [],
-            "llm_config": self._model(capabilities.backends[0]),
+            "llm_config": self._model(backend),
             "system_prompt": capabilities.instructions,
             "tools": tools,
         }
         agent["agentspec_version"] = self._version
-        self._lost.extend(f"back-end `{entry.name}`" for entry in capabilities.backends[1:])
+        self._lost.extend(f"back-end `{entry.name}`" for entry in others)
         self._lost.extend(f"built-in `{builtin.name}`" for builtin in capabilities.builtins)
         return Exported(value=agent, lost=(*losses(subject.document), *self._lost))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from remit.document.json_text import printable
 from remit.errors import DocumentError, Fault
-from remit.exchange.export import Exported, Subject, clipped, imported_as, losses
+from remit.exchange.export import Exported, Subject, chosen_backend, clipped, imported_as, losses
 
 if TYPE_CHECKING:
     from remit.document.model import Builtin, Document, Tool
@@ -31,11 +31,7 @@ _RANKER = re.compile(r"auto|default_[0-9_]+")
 def write(subject: Subject) -> Exported:
     """Write an agent; see `remit.exchange.export.Writer`."""
     document = subject.document
-    backends = document.capabilities.backends
-    if not backends:
-        raise DocumentError(
-            Fault(message="the agent has no back-end, and an assistant has a model", hint="declare one first")
-        )
+    backend, others = chosen_backend(subject, "an assistant")
     lost: list[str] = []
     tools = [*_builtins(document, lost), *(_function(tool, lost) for tool in document.capabilities.tools)]
     if len(tools) > MAX_TOOLS:
@@ -43,7 +39,7 @@ def write(subject: Subject) -> Exported:
             Fault(message=f"the agent has {len(tools)} tools, and an assistant at most {MAX_TOOLS}")
         )
     value: JsonObject = {
-        "model": backends[0].model,
+        "model": backend.model,
         "name": clipped(subject.name, MAX_NAME, "the name", lost),
         "instructions": clipped(
             document.capabilities.instructions, MAX_INSTRUCTIONS, "the instructions", lost
@@ -54,9 +50,8 @@ def write(subject: Subject) -> Exported:
     }
     if subject.description:
         value["description"] = clipped(subject.description, MAX_DESCRIPTION, "the description", lost)
-    first = backends[0]
-    lost.append(f"provider `{printable(first.provider)}`, region `{printable(first.region)}` and adapter")
-    lost.extend(f"back-end `{entry.name}` (`{printable(entry.model)}`)" for entry in backends[1:])
+    lost.append(f"provider `{printable(backend.provider)}`, region `{printable(backend.region)}` and adapter")
+    lost.extend(f"back-end `{entry.name}` (`{printable(entry.model)}`)" for entry in others)
     return Exported(value=value, lost=(*losses(document), *lost))
 
 

@@ -10,14 +10,17 @@ Rules
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_right
 
-from remit.document.json_text import parse_json
+from remit.document.json_text import MAX_BYTES, parse_json
 from remit.document.places import Lines, Parsed
+from remit.document.yaml_text import MAX_YAML_BYTES
 from remit.errors import DocumentError, Fault
 from remit.exchange.foreign_yaml import parse_foreign_yaml
 
+MEBIBYTE = 1024 * 1024
 MAX_WRAPPINGS = 2
 """How often JSON may stand inside a JSON string: one double encoding, and one mistake more."""
 
@@ -38,12 +41,28 @@ def read_foreign(data: bytes, *, file: str = "") -> tuple[Parsed, ...]:
     plain = data.removeprefix(_MARK)
     start = plain.lstrip()[:1]
     if start in (b"{", b"["):
+        _refuse_large(plain, MAX_BYTES, "JSON", "a bundle by its threads", file)
         return (parse_json(plain, file=file),)
     if start == b'"':
+        _refuse_large(plain, MAX_BYTES, "JSON", "a bundle by its threads", file)
         parsed = _wrapped(plain, file)
         if parsed is not None:
             return (parsed,)
+    _refuse_large(plain, MAX_YAML_BYTES, "YAML", "or write it as JSON", file)
     return parse_foreign_yaml(plain, file=file)
+
+
+def _refuse_large(data: bytes, bound: int, kind: str, way: str, file: str) -> None:
+    """Refuse by size in words for people who have an export, not a document, before them."""
+    if len(data) > bound:
+        size = math.ceil(len(data) * 10 / MEBIBYTE) / 10
+        raise DocumentError(
+            Fault(
+                message=f"the file has {size:g} MiB, and {kind} may have {bound // MEBIBYTE} MiB",
+                file=file,
+                hint=f"split it, {way}",
+            )
+        )
 
 
 def _wrapped(data: bytes, file: str) -> Parsed | None:

@@ -51,6 +51,10 @@ class Findings:
         line, column = self.parsed.place(pointer)
         self._remarks.append(Remark(fate=fate, what=what, pointer=pointer, line=line, column=column))
 
+    def repeat(self, remarks: Iterable[Remark]) -> None:
+        """Say again what was said of the file around an agent."""
+        self._remarks.extend(remarks)
+
     def fault(self, pointer: str, message: str, hint: str = "") -> None:
         """Note a fault at a pointer: the file cannot be read."""
         self.log.add(pointer, message, hint=hint)

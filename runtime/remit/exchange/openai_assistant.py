@@ -14,7 +14,9 @@ from remit.document.json_text import printable
 from remit.exchange.foreign import ForeignAgent, ForeignBlock, ForeignTool
 from remit.exchange.members import Findings, ForeignObject, without_nulls
 from remit.exchange.names import fit_tool_name
-from remit.exchange.openai_threads import MESSAGE_SCHEMA, Messages, elements, read_page, read_thread
+from remit.exchange.openai_files import VendorFiles
+from remit.exchange.openai_pages import elements, read_page
+from remit.exchange.openai_threads import MESSAGE_SCHEMA, Messages, read_thread
 from remit.exchange.remnants import beside, listed, lose_together
 from remit.exchange.schemas import fit_parameters
 
@@ -27,12 +29,15 @@ BASE_URL = "https://api.openai.com/v1"
 KEY_VARIABLE = "OPENAI_API_KEY"
 BLOCK = "thread"
 BUILTINS = ("code_interpreter", "file_search")
+_FIRST_VERSION = {"retrieval": "file_search"}
+"""Built-ins of the service's first version and what they are called in the second."""
+
 RESULTS = "max_num_results"
 """The one setting of a built-in that back-ends here know, too."""
 
 _READ = ("id", "object", "name", "description", "model", "instructions", "tools", "tool_resources")
 _SETTINGS = ("temperature", "top_p", "response_format", "reasoning_effort")
-_KNOWN = frozenset((*_READ, *_SETTINGS, "metadata", "created_at"))
+_KNOWN = frozenset((*_READ, *_SETTINGS, "metadata", "created_at", "file_ids"))
 _BUNDLE = ("assistant", "assistants", "threads", "messages", "files", "vector_stores")
 _ID = re.compile(r"asst_[A-Za-z0-9]+")
 
@@ -51,19 +56,20 @@ class _Reader:
         if _is_assistant(value) or _is_assistant(value.get("assistant")):
             return True
         several = _listed(value.get("assistants", value))
-        return bool(several) and all(_is_assistant(item) for item in several)
+        return all(_is_assistant(item) for item in several) if several else _is_empty_list(value)
 
     def read(self, parsed: Parsed) -> tuple[ForeignAgent, ...]:
         """Read the assistants of an export; see `remit.exchange.registry.Reader`."""
         findings = Findings(parsed)
         around, assistants = _assistants(findings)
         if not assistants and not findings.log.faults:
-            findings.fault("", "the file holds no assistant")
+            findings.fault("", "the list holds no assistant", "export it again, every page of it")
         several = len(assistants) > 1
-        agents = [
-            _Assistant(pointer, value, around, beside(findings), several=several).agent()
-            for pointer, value in assistants
-        ]
+        agents: list[ForeignAgent] = []
+        for pointer, value in assistants:
+            own = beside(findings)
+            own.repeat(findings.remarks)
+            agents.append(_Assistant(pointer, value, around, own, several=several).agent())
         findings.refuse()
         return tuple(agents)
 
@@ -87,6 +93,14 @@ def _listed(value: JsonValue) -> list[JsonValue]:
     return value if isinstance(value, list) else []
 
 
+def _is_empty_list(value: JsonObject) -> bool:
+    """Whether this is what the service, or a bundle, says where there is no assistant."""
+    around = value.get("assistants", value)
+    if isinstance(around, dict):
+        return around.get("object") == "list" and around.get("data") == []
+    return around == []
+
+
 def _assistants(findings: Findings) -> tuple[JsonObject, list[tuple[str, JsonValue]]]:
     """Return what stands around the assistants, and each assistant with its pointer."""
     value = findings.parsed.value
@@ -96,9 +110,11 @@ def _assistants(findings: Findings) -> tuple[JsonObject, list[tuple[str, JsonVal
     if root.has("assistant") or root.has("assistants"):
         single = [("/assistant", root.value["assistant"])] if root.has("assistant") else []
         return root.value, [*single, *((item.pointer, item.value) for item in elements(root, "assistants"))]
-    if root.value.get("object") == "list" and root.has("data"):
+    if root.value.get("object", "list") == "list" and root.has("data"):
         read_page(root)
-        return {}, root.items("data")
+        found = root.items("data")
+        root.close()
+        return {}, found
     return {}, [("", value)] if root.is_object else []
 
 
@@ -131,15 +147,20 @@ class _Assistant:
         instructions = own.text("instructions")
         if instructions:
             findings.carried(own.at("instructions"), "`instructions` are the agent's instructions")
-        files = {file.text("id"): file.text("filename") for file in elements(self._bundle, "files")}
+        files = VendorFiles(findings)
+        files.list("file", self._bundle, "files", label="filename")
+        files.list("vector store", self._bundle, "vector_stores", label="name")
         tools, builtins = _tools(own, findings)
-        _resources(own, files, findings)
+        _resources(own, files)
         blocks = self._blocks(name, files)
         extensions = self._settings()
         backends = self._backends()
         description = own.text("description")
+        files.close()
         own.close()
-        self._close_bundle()
+        for member in _BUNDLE:
+            self._bundle.any(member)
+        self._bundle.close()
         return ForeignAgent(
             format=NAME,
             name=name,
@@ -178,7 +199,7 @@ class _Assistant:
     def _settings(self) -> JsonObject:
         """Return the assistant's own configuration, to be kept beside the document's fields."""
         own = self._own
-        names = ("id", "model", *_SETTINGS, "metadata", "tool_resources", "created_at")
+        names = ("id", "model", *_SETTINGS, "metadata", "tool_resources", "file_ids", "created_at")
         for name in _SETTINGS:
             if own.has(name):
                 self._findings.lost(own.at(name), f"`{name}` does not reach the model: `x-import` keeps it")
@@ -187,7 +208,7 @@ class _Assistant:
             self._findings.carried(metadata.pointer, "`metadata` is kept in `x-import`")
         return {"assistant": without_nulls({name: own.any(name) for name in names})}
 
-    def _blocks(self, name: str, files: dict[str, str]) -> tuple[ForeignBlock, ...]:
+    def _blocks(self, name: str, files: VendorFiles) -> tuple[ForeignBlock, ...]:
         """Return the messages of the export as a memory block."""
         bundle = self._bundle
         place = bundle.at("threads" if bundle.has("threads") else "messages")
@@ -216,17 +237,6 @@ class _Assistant:
         )
         return (block,)
 
-    def _close_bundle(self) -> None:
-        stores = elements(self._bundle, "vector_stores")
-        if stores:
-            self._findings.lost(
-                self._bundle.at("vector_stores"),
-                f"{len(stores)} vector stores: what they hold is at the vendor",
-            )
-        for member in _BUNDLE:
-            self._bundle.any(member)
-        self._bundle.close()
-
 
 def _tools(
     assistant: ForeignObject, findings: Findings
@@ -234,7 +244,10 @@ def _tools(
     tools: list[ForeignTool] = []
     builtins: list[JsonObject] = []
     for item in assistant.objects("tools"):
-        kind = item.text("type", required=True)
+        written = item.text("type", required=True)
+        kind = _FIRST_VERSION.get(written, written)
+        if kind != written:
+            findings.carried(item.pointer, f"`{written}` of the first version is `{kind}`")
         if kind == "function":
             tool = _function(item, {tool.name for tool in tools}, findings)
             if tool is not None:
@@ -299,21 +312,24 @@ def _builtin(item: ForeignObject, kind: str, findings: Findings) -> JsonObject:
     return builtin
 
 
-def _resources(assistant: ForeignObject, files: dict[str, str], findings: Findings) -> None:
-    """Remark on every file and vector store: the vendor's ids lead nowhere once the vendor forgot them."""
+def _resources(assistant: ForeignObject, files: VendorFiles) -> None:
+    """Note every file and vector store that the assistant's own members name."""
+    for pointer, name in assistant.texts("file_ids"):
+        files.use("file", name, pointer, "the assistant")
     resources = assistant.object("tool_resources")
     if resources is None:
         return
-    for kind, member in (("code_interpreter", "file_ids"), ("file_search", "vector_store_ids")):
-        resource = resources.object(kind)
-        if resource is None:
-            continue
-        for pointer, name in resource.texts(member):
-            shown = f"`{printable(name)}`" + (f" (`{printable(files[name])}`)" if files.get(name) else "")
-            what = "file" if member == "file_ids" else "vector store"
-            findings.decide(
-                pointer,
-                f"{what} {shown} of `{kind}` is at the vendor: put the file into the project and name it",
-            )
-        resource.close()
+    interpreter, search = resources.object("code_interpreter"), resources.object("file_search")
+    if interpreter is not None:
+        for pointer, name in interpreter.texts("file_ids"):
+            files.use("file", name, pointer, "`code_interpreter`")
+        interpreter.close()
+    if search is not None:
+        for pointer, name in search.texts("vector_store_ids"):
+            files.use("vector store", name, pointer, "`file_search`")
+        for store in search.objects("vector_stores"):
+            for pointer, name in store.texts("file_ids"):
+                files.use("file", name, pointer, "`file_search`")
+            store.close()
+        search.close()
     resources.close()

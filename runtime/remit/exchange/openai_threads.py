@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from remit.document.json_text import printable
 from remit.exchange.foreign import ForeignEntry
 from remit.exchange.names import fit_key
+from remit.exchange.openai_files import MESSAGE
+from remit.exchange.openai_pages import elements
 from remit.exchange.remnants import Remnants, lose_together
 
 if TYPE_CHECKING:
-    from remit.document.values import JsonObject, JsonValue
+    from remit.document.values import JsonObject
     from remit.exchange.members import Findings, ForeignObject
+    from remit.exchange.openai_files import VendorFiles
 
 MESSAGE_SCHEMA: JsonObject = {
     "type": "object",
@@ -26,45 +29,26 @@ MESSAGE_SCHEMA: JsonObject = {
     "required": ["thread", "role", "text"],
     "additionalProperties": False,
 }
-_MESSAGE = ("id", "object", "thread_id", "created_at", "role", "content", "attachments")
+_MESSAGE = ("id", "object", "thread_id", "created_at", "role", "content", "attachments", "file_ids")
 _LAST_SECOND = 253402300799
 """31 December 9999, the last day that a time of the document format can name."""
-
-
-def read_page(page: ForeignObject) -> None:
-    """Make the members of a list page known; more of the list may lie elsewhere."""
-    for name in ("object", "first_id", "last_id"):
-        page.any(name)
-    if page.boolean("has_more"):
-        page.findings.lost(page.at("has_more"), "the list goes on in another page, which is not here")
-
-
-def elements(owner: ForeignObject, name: str) -> list[ForeignObject]:
-    """Return the objects of a member that is a list or a list page."""
-    if isinstance(owner.value.get(name), dict):
-        page = owner.object(name)
-        if page is None:
-            return []
-        read_page(page)
-        found = page.objects("data")
-        page.close()
-        return found
-    return owner.objects(name)
 
 
 class Messages:
     """The messages of all threads, as they become memory entries.
 
     Args:
-        files: names of the vendor's files by id.
+        files: the vendor's files, which messages may use.
         findings: where faults and remarks go.
         pointer: the place that stands for all messages.
     """
 
-    def __init__(self, files: dict[str, str], findings: Findings, pointer: str) -> None:
+    def __init__(self, files: VendorFiles, findings: Findings, pointer: str) -> None:
         self._files = files
         self._findings = findings
         self._remnants = Remnants(findings, pointer, "messages")
+        self._attachments = Remnants(findings, pointer, "attachments")
+        self._parts = Remnants(findings, pointer, "parts of messages")
         self._pointer = pointer
         self._keys: set[str] = set()
         self._lost: set[str] = set()
@@ -90,15 +74,21 @@ class Messages:
             value["at"] = moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
         for item in message.objects("attachments"):
             attachments.append(self._file(item.text("file_id")))
+            self._attachments.add(item, ("file_id",))
+        # The first version of the service had ids where the second has attachments.
+        attachments.extend(self._file(name) for _, name in message.texts("file_ids"))
         if attachments:
-            value["attachments"] = attachments
+            value["attachments"] = list(attachments)
+        used = dict.fromkeys(str(item["file_id"]) for item in attachments if "file_id" in item)
+        for name in used:
+            self._files.use("file", name, message.pointer, MESSAGE)
         return value
 
-    def _content(self, message: ForeignObject) -> tuple[str, list[JsonValue]]:
+    def _content(self, message: ForeignObject) -> tuple[str, list[JsonObject]]:
         if isinstance(message.value.get("content"), str):
             return message.text("content"), []
         texts: list[str] = []
-        attachments: list[JsonValue] = []
+        attachments: list[JsonObject] = []
         for part in message.objects("content"):
             kind = part.text("type", required=True)
             if kind == "text":
@@ -106,14 +96,21 @@ class Messages:
             elif kind == "refusal":
                 texts.append(part.text("refusal"))
             elif kind == "image_file":
-                image = part.object("image_file")
-                attachments.append(self._file(image.text("file_id") if image is not None else ""))
+                attachments.append(self._file(self._picture(part, kind, "file_id")))
             elif kind == "image_url":
-                image = part.object("image_url")
-                attachments.append({"url": image.text("url") if image is not None else ""})
+                attachments.append({"url": self._picture(part, kind, "url")})
             elif kind:
                 self._lost.add(f"content of type `{printable(kind)}`")
+                continue
+            self._parts.add(part, ("type", kind))
         return "\n".join(texts), attachments
+
+    def _picture(self, part: ForeignObject, kind: str, member: str) -> str:
+        image = part.object(kind)
+        if image is None:
+            return ""
+        self._parts.add(image, (member,))
+        return image.text(member)
 
     def _text(self, part: ForeignObject) -> str:
         if isinstance(part.value.get("text"), str):
@@ -123,17 +120,19 @@ class Messages:
             return ""
         if text.items("annotations"):
             self._lost.add("annotations, which point into files at the vendor")
+        self._parts.add(text, ("value", "annotations"))
         return text.text("value")
 
     def _file(self, name: str) -> JsonObject:
-        filename = self._files.get(name)
+        filename = self._files.label(name)
         return {"file_id": name, **({"filename": filename} if filename else {})}
 
     def close(self) -> None:
         """Remark on what was not read of the messages."""
         for what in sorted(self._lost):
             self._findings.lost(self._pointer, f"the messages had {what}")
-        self._remnants.close()
+        for remnants in (self._remnants, self._attachments, self._parts):
+            remnants.close()
 
 
 def _oldest_first(messages: list[ForeignObject]) -> list[ForeignObject]:

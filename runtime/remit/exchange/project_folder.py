@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from remit.document.values import SPEC, JsonObject, JsonValue
 from remit.document.yaml_text import write_yaml
 from remit.exchange.document import EXTENSION, GUARD, UNDECIDED, Imported, rule_value
+from remit.exchange.remark_groups import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,9 @@ _STEPS = """\
 2. Move what you agree with from `proposed/` into `rules/`, and narrow it.
 3. Remove `rules/undecided.yaml`, and set `lifecycle: ready` in `agent.yaml`.
 4. Write cases into `cases/`, and run `remit check`.
-5. `remit build . --from IMPORTED.agent.json` names the imported agent as the parent and takes its memory."""
+5. `remit build . --from IMPORTED.agent.json` names the imported agent as the parent and takes its memory.
+   From then on name that document and not the folder: a folder is built without a parent, and that is another
+   agent without this memory."""
 
 
 def project_files(imported: Imported, *, file: str) -> dict[str, bytes]:
@@ -137,10 +140,6 @@ def _readme(imported: Imported, file: str) -> str:
 
 
 def _list(remarks: Sequence[Remark], fate: str) -> str:
-    lines = [f"- {_placed(remark)}" for remark in remarks if remark.fate == fate]
-    return "\n".join(lines) or "Nothing."
-
-
-def _placed(remark: Remark) -> str:
-    place = f"line {remark.line}: " if remark.line else ""
-    return place + " ".join(remark.what.split())
+    flat = all(remark.line <= 1 for remark in remarks)
+    lines = lines_of([remark for remark in remarks if remark.fate == fate], flat=flat)
+    return "\n".join(f"- {line}" for line in lines) or "Nothing."

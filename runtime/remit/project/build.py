@@ -3,7 +3,8 @@
 Rules
 1. The same folder gives the same document, byte for byte: the nonce lies in agent.yaml, no clock enters.
 2. Every fault of every file is reported at once, at the author's line.
-3. A document is written whole or not at all; a later revision of the agent is never overwritten unasked.
+3. A document is written whole or not at all, and only where it can be read again.
+   A history, parents or memory entries that the new document lacks are never overwritten unasked.
 4. A document may descend from another one: it names that revision as its parent and takes its memory along,
    every entry of it, checked against the blocks that the folder declares. Rules do not come along.
 """
@@ -11,6 +12,7 @@ Rules
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import tempfile
@@ -21,8 +23,10 @@ from typing import TYPE_CHECKING, cast
 
 from remit.document.carriers import Format, format_of
 from remit.document.entries import entry_value
+from remit.document.json_text import MAX_BYTES
 from remit.document.parse import parse_document, serialize_document
 from remit.document.revision import genesis
+from remit.document.yaml_text import MAX_YAML_BYTES
 from remit.errors import DocumentError, Fault
 from remit.policy.origins import Origin
 from remit.project.agent_file import AgentParts, read_agent
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 AGENT_FILE = "agent.yaml"
 SUFFIX = ".agent.json"
 _ENTRIES = "/memory/entries/"
+_MEBIBYTE = 1024 * 1024
 _MOST_UNFIT = 8
 """How many entries of a parent are named that do not fit the blocks of the folder."""
 
@@ -198,14 +203,34 @@ def write_document(document: Document, path: Path, *, format: Format = "json", f
         document: what to write.
         path: where; its folder must exist.
         format: json, yaml or cbor.
-        force: overwrite another agent's document, or a later revision of this one.
+        force: overwrite whatever is there.
 
     Raises:
         DocumentError: the file holds something that must not be lost, or cannot be written.
     """
+    write_whole(path, document_bytes(document, path, format=format, force=force))
+
+
+def document_bytes(document: Document, path: Path, *, format: Format = "json", force: bool = False) -> bytes:  # noqa: A002  # the carriers' own word
+    """Return what `write_document` would write, or refuse as it would; nothing is written.
+
+    Raises:
+        DocumentError: the file holds something that must not be lost, or the document is too large to read.
+    """
     if not force:
         _refuse_loss(document, path)
-    write_whole(path, serialize_document(document, format=format))
+    data = serialize_document(document, format=format)
+    bound = MAX_YAML_BYTES if format == "yaml" else MAX_BYTES
+    if len(data) > bound:
+        raise DocumentError(
+            Fault(
+                message=f"the document would have {math.ceil(len(data) * 10 / _MEBIBYTE) / 10:g} MiB, "
+                f"more than the {bound // _MEBIBYTE} MiB that can be read again",
+                file=path.as_posix(),
+                hint="keep large data outside of the document, or split the memory among several agents",
+            )
+        )
+    return data
 
 
 def _refuse_loss(document: Document, path: Path) -> None:
@@ -221,7 +246,8 @@ def _refuse_loss(document: Document, path: Path) -> None:
             )
         ) from error
     size = len(existing.lineage.operations)
-    if existing.identity.agent == document.identity.agent and size > len(document.lineage.operations):
+    same = existing.identity.agent == document.identity.agent
+    if same and size > len(document.lineage.operations):
         raise DocumentError(
             Fault(
                 message=f"`{path.as_posix()}` holds revision {size} of this very agent, "
@@ -229,6 +255,35 @@ def _refuse_loss(document: Document, path: Path) -> None:
                 hint="amend the running agent instead, write elsewhere with `--output`, or use `--force`",
             )
         )
+    lost = _lost_of_another(existing, document) if not same else ""
+    if lost:
+        raise DocumentError(
+            Fault(
+                message=f"`{path.as_posix()}` {lost}",
+                hint=("write elsewhere with `--output`" if size > 1 else "use `--from FILE` again")
+                + ", or overwrite it with `--force`",
+            )
+        )
+
+
+def _lost_of_another(existing: Document, document: Document) -> str:
+    """Return what overwriting the document of another agent would lose, in words that follow its file's name.
+
+    A document of rules alone is made anew from its folder, so nothing of it is lost.
+    """
+    parents = existing.lineage.parents
+    count = len(existing.memory.tree)
+    if not {*parents} <= {*document.lineage.parents}:
+        memory = f", and {count} memory entries" if count else ""
+        return f"names a parent that what would be written lacks{memory}"
+    size = len(existing.lineage.operations)
+    kept = {entry.id: entry.commitment for entry in document.memory.tree}
+    missing = sum(kept.get(entry.id) != entry.commitment for entry in existing.memory.tree)
+    if missing:
+        return f"holds {missing} memory entries that what would be written lacks"
+    if size > 1:
+        return f"holds revision {size} of another agent, whose history would be thrown away"
+    return ""
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
