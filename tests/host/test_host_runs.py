@@ -450,3 +450,13 @@ def test_several_calls_of_one_turn_run_in_the_order_of_the_proposal(tmp_path: Pa
     rt.run("x", caller=ANN, on_event=sent.append)
     assert tool_results(sent) == [("refund", "ok"), ("order_status", "ok")]
     rt.store.close()
+
+
+def test_the_compiled_engine_decides_a_run_as_the_reference_does(tmp_path: Path) -> None:
+    document = agent(call("order_status", order=1), call("refund", order=1, amount=900), say("done"))
+    traces = []
+    for engine in ("cedar", "compiled"):
+        with runtime(document, tmp_path / engine, engine=engine) as opened:
+            traces.append(opened.run("hello", caller=ANN).steps)
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 5

@@ -12,7 +12,7 @@ import asyncio
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from remit.errors import LedgerError
 from remit.messages import content_digest
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from remit.document.memory import Entry
     from remit.document.model import BackendEntry, Document
     from remit.document.values import JsonObject, JsonValue
+    from remit.engine.checked import Divergence
     from remit.engine.image import PolicyImage
     from remit.engine.port import Engine
     from remit.host.stores import Store
@@ -56,6 +57,7 @@ class Surroundings:
         stand_ins: by back-end name, what answers in its place in a rehearsal; never set outside of one.
         notes_objects: whether what back-ends make at vendors is noted in a store that stays; where it is not,
             they may make nothing.
+        engine: what decides.
     """
 
     clock: Clock
@@ -66,19 +68,29 @@ class Surroundings:
     folder: Path | None
     stand_ins: Mapping[str, BackendEntry] = field(default_factory=dict[str, "BackendEntry"])
     notes_objects: bool = True
+    engine: EngineName = "cedar"
 
 
 _IMAGES: OrderedDict[str, Compiled] = OrderedDict()
 _IMAGES_LOCK = threading.Lock()
 
 
-def compile_document(document: Document) -> Compiled:
+EngineName = Literal["cedar", "compiled"]
+SAMPLE = 1000
+"""Every so many decisions of the compiled engine are decided again by the reference."""
+
+
+def compile_document(document: Document, *, engine: EngineName = "cedar") -> Compiled:
     """Compile governance, or return what was compiled from the same content before.
+
+    Args:
+        document: whose governance.
+        engine: `cedar` is the reference; `compiled` is faster, and is checked against it at load and in
+            service.
 
     Raises:
         PolicyError: it does not compile.
     """
-    from remit.engine.cedar import CedarEngine
     from remit.policy.compile import compile_governance
 
     source: JsonObject = {
@@ -86,19 +98,36 @@ def compile_document(document: Document) -> Compiled:
         "capabilities": document.capabilities.value,
         "blocks": document.memory.value.get("blocks", []),
     }
-    key = content_digest(source)
+    key = f"{engine} {content_digest(source)}"
     with _IMAGES_LOCK:
         known = _IMAGES.get(key)
         if known is not None:
             _IMAGES.move_to_end(key)
             return known
     image = compile_governance(document)
-    compiled = Compiled(image=image, engine=CedarEngine(image))
+    compiled = Compiled(image=image, engine=_engine(image, engine))
     with _IMAGES_LOCK:
         _IMAGES[key] = compiled
         while len(_IMAGES) > _KEPT_IMAGES:
             _IMAGES.popitem(last=False)
     return compiled
+
+
+def _engine(image: PolicyImage, name: EngineName) -> Engine:
+    if name == "cedar":
+        from remit.engine.cedar import CedarEngine
+
+        return CedarEngine(image)
+    from remit.engine.checked import CheckedEngine
+
+    return CheckedEngine(image, sample=SAMPLE, on_divergence=_diverged)
+
+
+def _diverged(difference: Divergence) -> None:
+    """Say that an image runs on the reference engine from now on; the decision itself was denied."""
+    import structlog
+
+    structlog.get_logger().error("engine_diverged", when=difference.when, action=difference.request.action)
 
 
 class Agent:
@@ -119,7 +148,7 @@ class Agent:
         self.surroundings = surroundings
         self._owns_store = owns_store
         self._document = document
-        self._compiled = compile_document(document)
+        self._compiled = compile_document(document, engine=surroundings.engine)
         self._lock = threading.Lock()
 
     @property
@@ -174,7 +203,7 @@ class Agent:
                 and document.memory.blocks is known.memory.blocks
             )
             if not same:
-                self._compiled = compile_document(document)
+                self._compiled = compile_document(document, engine=self.surroundings.engine)
             self._document = document
 
     async def submit(self, *records: Draft, run_state: RunState | None = None) -> tuple[Receipt, ...]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from remit.document.values import JsonValue
+    from remit.host.agent import EngineName
     from remit.ports import Clock, Signer
 
 MAX_DOCUMENT_BYTES = 1 << 30
@@ -52,6 +53,7 @@ def open_agent(
     folder: Path | None,
     signer: Signer | None,
     mcp_servers: Mapping[str, object],
+    engine: EngineName = "cedar",
 ) -> Agent:
     """Open an agent; see `Runtime.open`.
 
@@ -65,7 +67,7 @@ def open_agent(
     else:
         document = read_document(Path(source))
         folder = folder or Path(source).resolve().parent
-    compile_document(document)
+    compile_document(document, engine=engine)
     functions = supplied_functions(document, tools)
     surroundings = Surroundings(
         clock=clock or SystemClock(),
@@ -74,6 +76,7 @@ def open_agent(
         functions=functions,
         servers=mcp_servers,
         folder=folder,
+        engine=engine,
     )
     if isinstance(store, (str, Path)):
         opened = open_store(Path(store), signer=signer, clock=clock)

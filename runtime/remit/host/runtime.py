@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from remit.document.model import Document
     from remit.document.values import JsonObject, JsonValue
-    from remit.host.agent import Agent
+    from remit.host.agent import Agent, EngineName
     from remit.host.caller import Caller
     from remit.host.events import RunEvent, UnknownReported
     from remit.host.results import Answer, RunResult
@@ -78,6 +78,7 @@ class Runtime:
         folder: str | Path | None = None,
         signer: Signer | None = None,
         mcp_servers: Mapping[str, object] | None = None,
+        engine: EngineName = "cedar",
     ) -> Runtime:
         """Load, verify and compile an agent, and make sure that the store has it.
 
@@ -92,6 +93,8 @@ class Runtime:
             folder: where `python` sources and relative paths are found; the document's own folder where None.
             signer: signs checkpoints where the store is a folder; a key kept in that folder where None.
             mcp_servers: servers in this process by name, for sources `{"mcp": {"server": name}}`.
+            engine: what decides: `cedar`, the reference, or `compiled`, which is faster, and is checked
+                against the reference at load and in service.
 
         Raises:
             DocumentError: the document cannot be accepted.
@@ -110,6 +113,7 @@ class Runtime:
             folder=None if folder is None else Path(folder),
             signer=signer,
             mcp_servers=dict(mcp_servers or {}),
+            engine=engine,
         )
         return cls(agent)
 

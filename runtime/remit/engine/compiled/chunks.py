@@ -1,0 +1,143 @@
+"""Conditions written into functions, and functions made of source."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, replace
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING
+
+from remit.engine.compiled import extensions, values
+from remit.engine.compiled.entities import gather, is_unicode
+from remit.engine.compiled.lifting import READERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from remit.engine.compiled.code import Code
+
+_BUILTINS = {kind.__name__: kind for kind in (bool, dict, float, frozenset, int, list, set, str, tuple, type)}
+_FUNCTIONS = (
+    *(values.added, values.attribute, values.contains, values.contains_all, values.contains_any),
+    *(values.equal, values.extension, values.fails, values.greater, values.greater_eq, values.has_attribute),
+    *(values.has_tag, values.is_empty, values.is_of_type, values.is_within, values.key, values.less),
+    *(values.less_eq, values.multiplied, values.negated, values.ranged, values.subtracted, values.text),
+    *(values.truth, extensions.duration_since, extensions.is_in_range, extensions.is_loopback),
+    *(extensions.is_multicast, extensions.offset, extensions.parse_datetime, extensions.parse_decimal),
+    *(extensions.parse_duration, extensions.parse_ip, extensions.to_date, extensions.to_time),
+    *(extensions.whole_units, gather, is_unicode, len, bisect_left, bisect_right),
+    *(extensions.Decimal, extensions.Datetime, extensions.Duration, extensions.Ip),
+)
+NAMESPACE: Mapping[str, object] = {
+    "__builtins__": {},
+    "M": values.MISSING,
+    "NONE": frozenset[object](),
+    "PolicyErrs": ValueError,
+    **_BUILTINS,
+    **{function.__name__: function for function in _FUNCTIONS},
+    **{f"read_{name}": reader for name, reader in READERS.items()},
+}
+"""All that generated code can name, beside its own constants; no built-in that reaches further."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A policy whose scope fits but for what `codes` say.
+
+    Args:
+        rule: its number in the image.
+        forbid: its effect.
+        codes: all of these hold where it applies, tested in this order.
+        variables: that they name.
+    """
+
+    rule: int
+    forbid: bool
+    codes: tuple[Code, ...]
+    variables: frozenset[str]
+
+    @property
+    def safe(self) -> bool:
+        """Whether it cannot err."""
+        return all(code.safe for code in self.codes)
+
+    def without(self, codes: tuple[Code, ...]) -> Condition:
+        """Return the condition with fewer codes."""
+        return replace(self, codes=codes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Statements that report what applies: pieces to `P` and `F`, policies that err to `E`.
+
+    Args:
+        lines: the statements, indented from 0.
+        variables: that they name.
+    """
+
+    lines: tuple[str, ...]
+    variables: frozenset[str]
+
+
+class FunctionMaker:
+    """Makes functions of source; equal source is compiled once."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, CodeType] = {}
+
+    def make(self, source: str, constants: Mapping[str, object]) -> Callable[..., object]:
+        """Return the one function that a source defines."""
+        code = self._codes.get(source)
+        if code is None:
+            module = compile(source, "<policies>", "exec", dont_inherit=True, optimize=1)
+            (code,) = (value for value in module.co_consts if isinstance(value, CodeType))
+            self._codes[source] = code
+        return FunctionType(code, {**NAMESPACE, **constants})
+
+
+def write_function(name: str, parameters: Sequence[str], body: Sequence[str]) -> str:
+    """Return the source of a function; the body is indented from 0."""
+    lines = "\n".join(f"    {line}" for line in body)
+    return f"def {name}({', '.join(parameters)}):\n{lines}\n"
+
+
+def single_block(condition: Condition, piece: int | None = None) -> Block:
+    """Return the statements that test one policy by itself.
+
+    Args:
+        condition: the policy.
+        piece: what to report; the policy's number if not given.
+    """
+    hits = "F" if condition.forbid else "P"
+    text = " and ".join(code.text for code in condition.codes) or "True"
+    test = f"if {text}: {hits}.append({condition.rule if piece is None else piece})"
+    guarded = ("try:", f"    {test}", f"except PolicyErrs: E.append({condition.rule})")
+    return Block(lines=(test,) if condition.safe else guarded, variables=condition.variables)
+
+
+class LazyFunctions:
+    """Functions that are made when they are first called."""
+
+    __slots__ = ("_functions", "_make")
+
+    def __init__(self, make: Callable[[], Sequence[Callable[..., object]]]) -> None:
+        self._make = make
+        self._functions: Sequence[Callable[..., object]] | None = None
+
+    def __call__(self, *arguments: object) -> None:
+        """Call all functions with the same arguments."""
+        functions = self._functions
+        if functions is None:
+            try:
+                functions = self._make()
+            except Exception:
+                # Not tried again for each request; see `CompiledEngine.run` for what an exception does.
+                self._functions = (_refuses,)
+                raise
+            self._functions = functions
+        for function in functions:
+            function(*arguments)
+
+
+def _refuses(*_: object) -> None:
+    raise RuntimeError("the policies could not be compiled")

@@ -1,0 +1,110 @@
+"""The entities of a request: checked, gathered into a table, and their ancestors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from remit.engine.compiled.values import Table, Uid
+    from remit.engine.request import Entity, Request
+
+
+class EntityKind(NamedTuple):
+    """What is known of one entity type.
+
+    Args:
+        full: its fully qualified name.
+        check: whether attributes are as declared; may raise instead of answering no.
+        exact: equal JSON is equal to Cedar; not so for decimals, where `0.0 == -0.0`.
+        parents: fully qualified types that may be a direct parent.
+    """
+
+    full: str
+    check: Callable[[object], bool | None]
+    exact: bool
+    parents: frozenset[str]
+
+
+Above = dict["Uid", frozenset["Uid"]]
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether text has a UTF-8 form."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def gather(request: Request, table: Table, kinds: Mapping[str, EntityKind], above: Above) -> Above | None:
+    """Check all entities and put them into the table.
+
+    Args:
+        request: what is asked.
+        table: gets the attributes of every entity.
+        kinds: by entity type without the namespace.
+        above: ancestors of the action.
+
+    Returns:
+        The ancestors of everything; nothing where the reference engine must look: a fault, a cycle, the
+        same entity given twice with what may be different content.
+    """
+    flat = True
+    for entity in (request.principal, request.resource, *request.entities):
+        ref = entity.ref
+        kind = kinds.get(ref.type)
+        name = ref.id
+        if kind is None or type(name) is not str or not (name.isascii() or is_unicode(name)):
+            return None
+        attributes = cast("dict[str, object]", entity.attributes)
+        if not kind.check(attributes):
+            return None
+        uid = (kind.full, name)
+        if uid not in table:
+            table[uid] = attributes
+        elif not _repeated(request, entity, kind):
+            return None
+        if entity.parents:
+            flat = False
+    return above if flat else _ancestors(request, kinds, above)
+
+
+def _repeated(request: Request, entity: Entity, kind: EntityKind) -> bool:
+    """Return whether an entity that was given before is the same again for certain."""
+    for first in (request.principal, request.resource, *request.entities):
+        if first.ref.type == entity.ref.type and first.ref.id == entity.ref.id:
+            if first is entity:
+                return True
+            alike = first.parents == entity.parents and first.attributes == entity.attributes
+            # The text of a float tells -0.0 from 0.0.
+            return alike and (kind.exact or repr(first.attributes) == repr(entity.attributes))
+    return False
+
+
+def _ancestors(request: Request, kinds: Mapping[str, EntityKind], above: Above) -> Above | None:
+    direct: dict[Uid, set[Uid]] = {}
+    for entity in (request.principal, request.resource, *request.entities):
+        kind = kinds[entity.ref.type]
+        parents = direct.setdefault((kind.full, entity.ref.id), set())
+        for parent in entity.parents:
+            full = kinds[parent.type].full
+            name = parent.id
+            if full not in kind.parents or type(name) is not str or not is_unicode(name):
+                return None
+            parents.add((full, name))
+    found = dict(above)
+    for uid, nearest in direct.items():
+        reached: set[Uid] = set()
+        ahead = list(nearest)
+        while ahead:
+            ancestor = ahead.pop()
+            if ancestor not in reached:
+                reached.add(ancestor)
+                ahead.extend(direct.get(ancestor, ()))
+        if uid in reached:
+            return None
+        found[uid] = frozenset(reached)
+    return found

@@ -1,0 +1,195 @@
+"""Conditions arranged so that the cost follows what applies, not how many there are.
+
+Rules
+1. Only conditions that cannot err are rearranged; what errs is tested by itself, in its own order.
+2. Conditions that are wholly the same are tested once.
+3. Conditions that are the same but for one bound on one path (`x > 10`, `x > 20`, …) are one search in the
+   sorted bounds. What they share is tested once, and before: it may be what makes the path readable.
+4. Conditions that compare one path with constants (`x == "a"`, `x == "b"`, …) are one look-up; the rest of
+   each is compiled when its constant is first met.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from remit.engine.compiled.chunks import Block, Condition, LazyFunctions, single_block, write_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from remit.engine.compiled.chunks import FunctionMaker
+    from remit.engine.compiled.code import Atom, Constants
+    from remit.engine.compiled.outcomes import Outcomes
+
+MIN_SAME = 2
+MIN_BOUNDS = 3
+"""Fewer bounds are compared one by one: a search costs as much as three comparisons."""
+
+MIN_LOOKUP = 4
+MAX_LEVELS = 3
+_REPORTS = ("P", "F", "E")
+
+
+class _Part(NamedTuple):
+    """A condition and which of its codes an index answers."""
+
+    condition: Condition
+    place: int
+
+    @property
+    def atom(self) -> Atom:
+        atom = self.condition.codes[self.place].atom
+        assert atom is not None
+        return atom
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """What is left to test, as text."""
+        codes = self.condition.codes
+        return tuple(code.text for number, code in enumerate(codes) if number != self.place)
+
+
+class Index:
+    """Arranges conditions; tests derive from it to inject the bugs that `remit.engine.checked` must find.
+
+    Args:
+        constants: gets the constants that the statements name.
+        outcomes: numbers groups.
+        maker: compiles what is met later.
+        lock: held while that happens.
+    """
+
+    SEARCHES = {">": "bisect_left", "<": "bisect_right"}  # noqa: RUF012  # a class attribute for tests to override
+    """How many bounds lie below a value: for `value > bound` those that are less, for `<` also its equals."""
+
+    def __init__(
+        self,
+        constants: Constants,
+        outcomes: Outcomes,
+        maker: FunctionMaker,
+        lock: AbstractContextManager[bool],
+    ) -> None:
+        self._constants = constants
+        self._outcomes = outcomes
+        self._maker = maker
+        self._lock = lock
+
+    def arranged(self, conditions: Sequence[Condition], levels: int = MAX_LEVELS) -> list[Block]:
+        """Return the statements that test all conditions.
+
+        Args:
+            conditions: in image order.
+            levels: how many look-ups may stand behind each other.
+        """
+        blocks = [single_block(condition) for condition in conditions if not condition.safe]
+        rest = [condition for condition in conditions if condition.safe]
+        rest = self._same(rest, blocks)
+        rest = self._bounds(rest, blocks)
+        while levels and len(rest) >= MIN_LOOKUP:
+            parts = _best_lookup(rest)
+            if len(parts) < MIN_LOOKUP:
+                break
+            blocks.append(self._lookup(parts, levels - 1))
+            rest = _without(rest, parts)
+        return blocks + [single_block(condition) for condition in rest]
+
+    def _same(self, conditions: Sequence[Condition], blocks: list[Block]) -> list[Condition]:
+        families: defaultdict[tuple[object, ...], list[Condition]] = defaultdict(list)
+        for condition in conditions:
+            families[condition.forbid, *(code.text for code in condition.codes)].append(condition)
+        rest: list[Condition] = []
+        for family in families.values():
+            if len(family) < MIN_SAME:
+                rest += family
+            else:
+                blocks.append(single_block(family[0], piece=self._group([c.rule for c in family])))
+        return rest
+
+    def _bounds(self, conditions: Sequence[Condition], blocks: list[Block]) -> list[Condition]:
+        families: defaultdict[tuple[object, ...], list[_Part]] = defaultdict(list)
+        for condition in conditions:
+            for place, code in enumerate(condition.codes):
+                if code.atom is not None and code.atom.order != "==":
+                    part = _Part(condition, place)
+                    families[condition.forbid, code.atom.slot, code.atom.order[0], *part.others].append(part)
+        taken: set[int] = set()
+        for family in sorted(families.values(), key=len, reverse=True):
+            parts = [part for part in family if part.condition.rule not in taken]
+            if len(parts) >= MIN_BOUNDS:
+                taken.update(part.condition.rule for part in parts)
+                blocks.append(self._search(parts))
+        return [condition for condition in conditions if condition.rule not in taken]
+
+    def _search(self, parts: Sequence[_Part]) -> Block:
+        first = parts[0]
+        order = first.atom.order[0]
+        # Sorted so that what a value satisfies comes first: low bounds for `>`, high ones for `<`.
+        ranked = sorted(parts, key=lambda part: _bound(part.atom), reverse=order == "<")
+        base = self._outcomes.group([part.condition.rule for part in ranked])
+        bounds = self._constants.add_object(sorted(_bound(part.atom) for part in parts))
+        count = f"{self.SEARCHES[order]}({bounds}, {first.atom.slot})"
+        if order == "<":
+            count = f"{len(parts)} - {count}"
+        lines = [f"n = {count}", f"if n: {_hits(first.condition)}.append({base - 1} + n)"]
+        if first.others:
+            lines = [f"if {' and '.join(first.others)}:", *(f"    {line}" for line in lines)]
+        return Block(lines=tuple(lines), variables=first.condition.variables)
+
+    def _lookup(self, parts: Sequence[_Part], levels: int) -> Block:
+        variables = frozenset[str]().union(*(part.condition.variables for part in parts))
+        parameters = sorted(variables)
+        found: defaultdict[object, list[Condition]] = defaultdict(list)
+        for part in parts:
+            codes = part.condition.codes
+            left = (*codes[: part.place], *codes[part.place + 1 :])
+            found[part.atom.constant].append(part.condition.without(left))
+        table: dict[object, object] = {}
+        for constant, conditions in found.items():
+            table[constant] = LazyFunctions(self._later(conditions, parameters, levels))
+        name = self._constants.add_object(table)
+        arguments = ", ".join((*_REPORTS, *parameters))
+        lines = (f"n = {name}.get({parts[0].atom.slot})", f"if n is not None: n({arguments})")
+        return Block(lines=lines, variables=variables)
+
+    def _later(
+        self, conditions: Sequence[Condition], parameters: Sequence[str], levels: int
+    ) -> Callable[[], Sequence[Callable[..., object]]]:
+        def make() -> Sequence[Callable[..., object]]:
+            with self._lock:
+                lines = [line for block in self.arranged(conditions, levels) for line in block.lines]
+                source = write_function("lookup", (*_REPORTS, *parameters), lines)
+                return (self._maker.make(source, self._constants.values),)
+
+        return make
+
+    def _group(self, rules: Sequence[int]) -> int:
+        return self._outcomes.group(rules) + len(rules) - 1
+
+
+def _bound(atom: Atom) -> int:
+    """Return the bound of `>` or `<` that `>=` or `<=` amounts to."""
+    bound = int(cast("int", atom.constant))
+    return {">": bound, "<": bound, ">=": bound - 1, "<=": bound + 1}[atom.order]
+
+
+def _hits(condition: Condition) -> str:
+    return "F" if condition.forbid else "P"
+
+
+def _best_lookup(conditions: Sequence[Condition]) -> list[_Part]:
+    """Return the parts of the path that most conditions compare with a constant."""
+    by_slot: defaultdict[str, dict[int, _Part]] = defaultdict(dict)
+    for condition in conditions:
+        for place, code in enumerate(condition.codes):
+            if code.atom is not None and code.atom.order == "==":
+                by_slot[code.atom.slot].setdefault(condition.rule, _Part(condition, place))
+    found: list[list[_Part]] = [list(parts.values()) for parts in by_slot.values()]
+    return max(found, key=len) if found else []
+
+
+def _without(conditions: Sequence[Condition], parts: Sequence[_Part]) -> list[Condition]:
+    taken = {part.condition.rule for part in parts}
+    return [condition for condition in conditions if condition.rule not in taken]

@@ -1,0 +1,316 @@
+"""One program: all that is generated for an action, a type of principal and a type of resource.
+
+A program checks a request, loads what its policies read into variables, and tests the policies whose scope
+can match: those of everybody, and those that name the id of the principal or the resource.
+
+INVARIANT (slicing): a policy is left out only where a constraint of its scope is false for the request, and
+a scope cannot err; so decision, reasons and errors are those of the whole set.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from cedarpy import pst
+
+from remit.engine.compiled.chunks import Block, Condition, FunctionMaker, LazyFunctions, write_function
+from remit.engine.compiled.code import Constants
+from remit.engine.compiled.emit import ACTION_TYPE, Emitter
+from remit.engine.compiled.ingress_code import IngressWriter
+from remit.engine.compiled.outcomes import Failed, Outcomes
+from remit.engine.compiled.slots import (
+    ABOVE,
+    CONTEXT,
+    PRINCIPAL,
+    RESOURCE,
+    TABLE,
+    SlotNames,
+    Slots,
+    needed_entities,
+)
+from remit.engine.ingress import read_tree
+from remit.engine.reads import Path
+from remit.engine.schema import EntityType, RecordType, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from remit.engine.compiled.entities import EntityKind
+    from remit.engine.compiled.index import Index
+    from remit.engine.compiled.values import Lifts
+    from remit.engine.request import Decision, Request
+    from remit.engine.schema import ActionType, SchemaTypes
+
+CHUNK = 100
+"""Blocks in one function: bounds what Python's compiler holds at once."""
+
+_REPORTS = ("P", "F", "E")
+
+
+Program = Callable[["Request"], "Decision | Failed | None"]
+"""From a request to an answer; `None` or an exception where the reference engine must look."""
+
+
+class Parts(NamedTuple):
+    """What all programs of an engine share."""
+
+    types: SchemaTypes
+    reads: Mapping[str, frozenset[Path]]
+    kinds: Mapping[str, EntityKind]
+    lifts: Lifts
+    names: SlotNames
+    maker: FunctionMaker
+    outcomes: Outcomes
+    emitter: type[Emitter]
+    arranger: type[Index]
+    lock: AbstractContextManager[bool]
+
+
+class Numbered(NamedTuple):
+    """A policy and its number in the image."""
+
+    rule: int
+    policy: pst.Template
+
+
+_Ids = tuple["str | None", "str | None"]
+"""Ids of principal and resource that a scope names."""
+
+
+class ProgramWriter:
+    """Writes one program.
+
+    Args:
+        parts: shared.
+        action: what is asked.
+        principal: fully qualified entity type.
+        resource: likewise.
+    """
+
+    def __init__(self, parts: Parts, action: ActionType, principal: str, resource: str) -> None:
+        self._parts = parts
+        self._action = action
+        self._kinds = (principal, resource)
+        entities = parts.types.entities
+        self._records: Mapping[str, RecordType] = {
+            "principal": entities[principal],
+            "resource": entities[resource],
+            "context": action.context,
+        }
+        paths = parts.reads[action.name]
+        self._reads = {root: read_tree(paths, root) for root in self._records}
+        needed = [needed_entities(self._records[root], reads, (root,)) for root, reads in self._reads.items()]
+        self._needed = frozenset[Path]().union(*needed)
+        roots: Mapping[str, Type] = {
+            "principal": EntityType(principal),
+            "resource": EntityType(resource),
+            "context": action.context,
+        }
+        self._slots = Slots(entities, roots, self._needed, parts.names)
+
+    def write(self, policies: Iterable[Numbered]) -> Program:
+        """Return the function from a request to an answer.
+
+        Args:
+            policies: those whose action fits.
+        """
+        everybody: defaultdict[pst.ActionConstraint, list[Numbered]] = defaultdict(list)
+        named: defaultdict[_Ids, list[Numbered]] = defaultdict(list)
+        for numbered in policies:
+            policy = numbered.policy
+            if _fits(policy.principal, self._kinds[0]) and _fits(policy.resource, self._kinds[1]):
+                ids = (_named_id(policy.principal), _named_id(policy.resource))
+                if ids == (None, None):
+                    # Apart by action: what stands in all programs is the same source in all of them.
+                    everybody[policy.action].append(numbered)
+                else:
+                    named[ids].append(numbered)
+        ingress = IngressWriter(self._parts.names.of)
+        ingress.record(
+            CONTEXT,
+            self._action.context,
+            self._reads["context"],
+            ("context",),
+            whole=self._reads["context"].whole,
+        )
+        loaded = set(ingress.filled)
+        tests: list[str] = []
+        wanted: dict[Path, None] = {}
+        constants = Constants()
+        for policy_list in everybody.values():
+            for function, parameters in self._functions(policy_list, wanted):
+                arguments = ", ".join((*_REPORTS, *parameters))
+                tests.append(f"{constants.add_object(function)}({arguments})")
+        tests += self._dispatch(
+            named, sorted(self._parts.names.of(path) for path in loaded), constants, loaded
+        )
+        body = [
+            f"{TABLE} = {{}}",
+            f"{ABOVE} = gather(request, {TABLE}, KINDS, ACTION)",
+            f"if {ABOVE} is None: return None",
+            "pa = request.principal.attributes",
+            "ra = request.resource.attributes",
+            f"{PRINCIPAL} = ({self._kinds[0]!r}, request.principal.ref.id)",
+            f"{RESOURCE} = ({self._kinds[1]!r}, request.resource.ref.id)",
+            f"{CONTEXT} = request.context",
+            *ingress.lines,
+            *self._needed_lines(loaded),
+            *self._slots.loads(wanted, loaded),
+            "P = []; F = []; E = []",
+            *tests,
+            "if E: return Failed(F, E)",
+            "if F:",
+            "    hit = tuple(F)",
+            "    known = FORBIDDEN.get(hit)",
+            "    return known if known is not None else forbid(hit)",
+            "if P:",
+            "    hit = tuple(P)",
+            "    known = PERMITTED.get(hit)",
+            "    return known if known is not None else permit(hit)",
+            "return NOTHING",
+        ]
+        outcomes = self._parts.outcomes
+        names: dict[str, object] = {
+            "KINDS": self._parts.kinds,
+            "ACTION": {(ACTION_TYPE, self._action.name): _groups(self._action)},
+            "Failed": Failed,
+            "FORBIDDEN": outcomes.forbidden,
+            "PERMITTED": outcomes.permitted,
+            "NOTHING": outcomes.nothing,
+            "forbid": outcomes.forbid,
+            "permit": outcomes.permit,
+        }
+        source = write_function("program", ("request",), body)
+        return cast("Program", self._parts.maker.make(source, names | constants.values))
+
+    def _needed_lines(self, loaded: set[Path]) -> list[str]:
+        needed = sorted(path for path in self._needed if self._slots.get(path) is not None)
+        names = [self._parts.names.of(path) for path in needed]
+        return [
+            *self._slots.loads(needed, loaded),
+            *(f"if {name} is not M and {name} not in {TABLE}: return None" for name in names),
+        ]
+
+    def _dispatch(
+        self,
+        named: Mapping[_Ids, list[Numbered]],
+        filled: Sequence[str],
+        constants: Constants,
+        loaded: set[Path],
+    ) -> list[str]:
+        """Return the statements that test the policies that name ids; these are compiled when first met."""
+        parameters = (TABLE, ABOVE, PRINCIPAL, RESOURCE, "pa", "ra", CONTEXT, *filled)
+        arguments = ", ".join((*_REPORTS, *parameters))
+        lines: list[str] = []
+        keys = {
+            "both": f"({PRINCIPAL}[1], {RESOURCE}[1])",
+            "principal": f"{PRINCIPAL}[1]",
+            "resource": f"{RESOURCE}[1]",
+        }
+        tables: defaultdict[str, dict[object, object]] = defaultdict(dict)
+        for (principal, resource), policies in named.items():
+            bucket = LazyFunctions(partial(self._later, policies, parameters, frozenset(loaded)))
+            if principal is None:
+                tables["resource"][resource] = bucket
+            elif resource is None:
+                tables["principal"][principal] = bucket
+            else:
+                tables["both"][principal, resource] = bucket
+        for which, table in tables.items():
+            lines += [
+                f"named = {constants.add_object(table)}.get({keys[which]})",
+                f"if named is not None: named({arguments})",
+            ]
+        return lines
+
+    def _later(
+        self, policies: Sequence[Numbered], parameters: Sequence[str], loaded: frozenset[Path]
+    ) -> list[Callable[..., object]]:
+        with self._parts.lock:
+            wanted: dict[Path, None] = {}
+            blocks, constants = self._blocks(policies, wanted)
+            made: list[Callable[..., object]] = []
+            for start in range(0, len(blocks), CHUNK):
+                lines = [line for block in blocks[start : start + CHUNK] for line in block.lines]
+                loads = self._slots.loads(wanted, set(loaded))
+                source = write_function("bucket", (*_REPORTS, *parameters), [*loads, *lines])
+                made.append(self._parts.maker.make(source, constants.values))
+            return made
+
+    def _functions(
+        self, policies: Sequence[Numbered], wanted: dict[Path, None]
+    ) -> Iterator[tuple[Callable[..., object], Sequence[str]]]:
+        blocks, constants = self._blocks(policies, wanted)
+        for start in range(0, len(blocks), CHUNK):
+            chunk = blocks[start : start + CHUNK]
+            parameters = sorted(frozenset[str]().union(*(block.variables for block in chunk)))
+            source = write_function(
+                "chunk", (*_REPORTS, *parameters), [line for block in chunk for line in block.lines]
+            )
+            yield self._parts.maker.make(source, constants.values), parameters
+
+    def _blocks(
+        self, policies: Sequence[Numbered], wanted: dict[Path, None]
+    ) -> tuple[list[Block], Constants]:
+        constants = Constants({"LIFTS": self._parts.lifts})
+        emitter = self._parts.emitter(self._slots, self._action.name, constants)
+        conditions = [self._condition(emitter, numbered, wanted) for numbered in policies]
+        index = self._parts.arranger(constants, self._parts.outcomes, self._parts.maker, self._parts.lock)
+        return index.arranged(conditions), constants
+
+    def _condition(self, emitter: Emitter, numbered: Numbered, wanted: dict[Path, None]) -> Condition:
+        emitter.used.clear()
+        emitter.shared.clear()
+        policy = numbered.policy
+        scopes = (emitter.scope(policy.principal, "principal"), emitter.scope(policy.resource, "resource"))
+        codes = [code for code in scopes if code is not None]
+        facts: frozenset[Path] = frozenset()
+        for clause in policy.clauses:
+            code = emitter.clause(clause, facts)
+            facts |= code.facts
+            codes.extend(code.conjuncts or (code,))
+        slots = [self._slots.get(path) for path in emitter.used]
+        wanted |= dict.fromkeys(sorted(path for path in emitter.used if len(path) > 1))
+        return Condition(
+            rule=numbered.rule,
+            forbid=policy.effect == "forbid",
+            codes=tuple(codes),
+            variables=frozenset({slot.name for slot in slots if slot is not None} | emitter.shared),
+        )
+
+
+def action_fits(constraint: pst.ActionConstraint, action: ActionType) -> bool:
+    """Return whether a scope admits an action."""
+    match constraint:
+        case pst.ActionEq(entity):
+            return str(entity.type) == ACTION_TYPE and entity.id == action.name
+        case pst.ActionIn(entities):
+            return any(str(e.type) == ACTION_TYPE and e.id in action.ancestors for e in entities)
+        case _:
+            return True
+
+
+def _fits(constraint: pst.PrincipalOrResourceConstraint, kind: str) -> bool:
+    match constraint:
+        case pst.ScopeEq(pst.EntityUid(type=named)):
+            return str(named) == kind
+        case pst.ScopeIs(named) | pst.ScopeIsIn(entity_type=named):
+            return str(named) == kind
+        case _:
+            return True
+
+
+def _named_id(constraint: pst.PrincipalOrResourceConstraint) -> str | None:
+    match constraint:
+        case pst.ScopeEq(pst.EntityUid(id=name)):
+            return name
+        case _:
+            return None
+
+
+def _groups(action: ActionType) -> frozenset[tuple[str, str]]:
+    return frozenset((ACTION_TYPE, group) for group in action.ancestors - {action.name})
