@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo setup models test check bench docs lock clean
+.PHONY: demo setup models test check bench bench-peers budget fuzz-engine docs lock clean
 
 demo: setup models            ## run the refund desk on the embedded model and show what was decided
 	$(BIN)/remit demo
@@ -36,6 +36,15 @@ check: setup                  ## style, types, layers, documents
 bench: setup                  ## measure; nothing here fails on time
 	$(BIN)/python -m pytest -q -s -p no:randomly -o python_files='bench_*.py' -o testpaths=benchmarks benchmarks
 
+bench-peers: setup            ## measure the engines beside other libraries, each in an environment under .bench
+	PYTHONPATH=benchmarks $(BIN)/python -m peers --page docs/performance.md $(BENCH_OPTIONS)
+
+budget: setup                 ## count the interpreter instructions of a decision; fails when they grow by 10 %
+	$(BIN)/python benchmarks/check_budget.py
+
+fuzz-engine: setup            ## compiled policies against Cedar on random pairs; N=300000, REMIT_FUZZ_SEED repeats
+	$(BIN)/python tests/engine/engine_fuzz.py $(or $(N),300000)
+
 docs: setup                   ## execute every code block of the documentation
 	$(BIN)/python -m pytest -q -p no:randomly tests/docs
 
@@ -44,4 +53,4 @@ lock:                         ## renew requirements.lock (maintainers; needs uv)
 		--group dev --all-extras --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks .bench
