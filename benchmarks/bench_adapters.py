@@ -153,12 +153,15 @@ def recorded_answers() -> dict[str, dict[str, str]]:
             call_id = next(word for word in runs["body"].split('"') if word.startswith("call_"))
         outputs = {"tool_outputs": [{"tool_call_id": call_id, "output": "{}"}], "stream": True}
         done = ask(f"/threads/{numbers[1]}/runs/{run['id']}/submit_tool_outputs", outputs)
-    empty = {"type": "application/json", "body": '{"object":"list","data":[],"has_more":false,"deleted":true}'}
+    empty = {
+        "type": "application/json",
+        "body": '{"object":"list","data":[],"has_more":false,"deleted":true}',
+    }
     found["/submit_tool_outputs"] = done
     found["/assistants"] = made
     found["/v1/threads"] = thread
     found["/runs"] = runs
-    found[""] = empty
+    found[""] = {"type": "application/json", "body": empty}
     return found
 
 

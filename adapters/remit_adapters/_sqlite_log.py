@@ -20,11 +20,15 @@ from remit.records import Draft, Receipt
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from remit.ports import Signer
 
 CHUNK: Final = 512
+_ROWS_A_STATEMENT: Final = (64, 16, 4, 2, 1)
+"""Few sizes, so that the connection keeps the prepared statements."""
+
+_Cell = int | str | bytes
 
 
 def seal_drafts(drafts: Sequence[Draft]) -> tuple[Sealed, ...]:
@@ -33,7 +37,10 @@ def seal_drafts(drafts: Sequence[Draft]) -> tuple[Sealed, ...]:
     Raises:
         LedgerError: a draft that cannot be a record.
     """
-    return tuple(seal_draft(draft, salt=secrets.token_bytes(SALT_BYTES)) for draft in drafts)
+    return tuple(
+        seal_draft(draft, salt=b"" if draft.content is None else secrets.token_bytes(SALT_BYTES))
+        for draft in drafts
+    )
 
 
 class LogAppender:
@@ -78,47 +85,68 @@ class LogAppender:
         self.peaks = peaks
         return peaks
 
-    def append(self, peaks: Peaks, sealed: Sequence[Sealed]) -> tuple[Peaks, tuple[Receipt, ...]]:
-        """Write records and their nodes after `peaks`; the caller keeps the new state once it is safe."""
-        receipts: list[Receipt] = []
-        nodes: list[Node] = []
-        execute = self._connection.execute
-        for record in sealed:
-            index = peaks.size
-            leaf = record.leaf(index)
-            draft = record.draft
-            execute(
-                "INSERT INTO records (idx, leaf, kind, agent, run) VALUES (?, ?, ?, ?, ?)",
-                (index, leaf, draft.kind, draft.agent, draft.run),
-            )
-            if record.content:
-                execute(
-                    "INSERT INTO contents (idx, salt, content) VALUES (?, ?, ?)",
-                    (index, record.salt, record.content),
-                )
-            digest = leaf_digest(leaf)
-            if draft.kind == "intent":
-                execute("INSERT INTO open_intents (digest, idx) VALUES (?, ?)", (digest, index))
-            elif draft.kind == "outcome":
-                self._settle(draft)
-            peaks, made = peaks.append(leaf_hash(leaf))
-            nodes.extend(made)
-            receipts.append(Receipt(index=index, digest=digest))
-        self._connection.executemany(
-            "INSERT INTO nodes (level, idx, digest) VALUES (?, ?, ?)",
-            [(node.level, node.index, node.digest) for node in nodes],
-        )
-        return peaks, tuple(receipts)
+    def append(
+        self, peaks: Peaks, batches: Iterable[Sequence[Sealed]]
+    ) -> tuple[Peaks, list[tuple[Receipt, ...]]]:
+        """Write batches of records and their nodes; the caller keeps the new state once it is safe.
 
-    def _settle(self, draft: Draft) -> None:
-        intent = draft.body.get("intent")
-        if isinstance(intent, str):
-            self._connection.execute("DELETE FROM open_intents WHERE digest = ?", (intent,))
+        Many rows a statement: between two statements another thread may take the interpreter, and the writer
+        then waits for its turn while everybody waits for the writer.
+        """
+        answers: list[tuple[Receipt, ...]] = []
+        records: list[_Cell] = []
+        contents: list[_Cell] = []
+        intents: list[_Cell] = []
+        settled: list[str] = []
+        leaves: list[bytes] = []
+        index = peaks.size
+        for batch in batches:
+            receipts: list[Receipt] = []
+            for record in batch:
+                draft = record.draft
+                leaf = record.leaf(index)
+                digest = leaf_digest(leaf)
+                records += (index, leaf, draft.kind, draft.agent, draft.run)
+                if record.content:
+                    contents += (index, record.salt, record.content)
+                if draft.kind == "intent":
+                    intents += (digest, index)
+                elif draft.kind == "outcome":
+                    intent = draft.body.get("intent")
+                    if isinstance(intent, str):
+                        settled.append(intent)
+                leaves.append(leaf_hash(leaf))
+                receipts.append(Receipt(index=index, digest=digest))
+                index += 1
+            answers.append(tuple(receipts))
+        grown, nodes = peaks.extend(leaves)
+        self._insert("records (idx, leaf, kind, agent, run)", 5, records)
+        self._insert("contents (idx, salt, content)", 3, contents)
+        self._insert("open_intents (digest, idx)", 2, intents)
+        self._insert("nodes (level, idx, digest)", 3, nodes)
+        # After the intents: an outcome may settle one of the same transaction, never a later one, since an
+        # intent's digest covers its index.
+        if settled:
+            self._connection.executemany(
+                "DELETE FROM open_intents WHERE digest = ?", [(intent,) for intent in settled]
+            )
+        return grown, answers
+
+    def _insert(self, place: str, width: int, cells: Sequence[_Cell]) -> None:
+        """Insert rows that lie one after the other in `cells`; `place` is a constant of this module."""
+        row = f"({', '.join('?' * width)})"
+        start = 0
+        for rows in _ROWS_A_STATEMENT:
+            step = rows * width
+            while len(cells) - start >= step:
+                statement = f"INSERT INTO {place} VALUES {', '.join([row] * rows)}"  # noqa: S608  # constants of this module
+                self._connection.execute(statement, cells[start : start + step])
+                start += step
 
     def sign(self, peaks: Peaks) -> None:
         """Write the signed checkpoint of `peaks`."""
         note = sign_checkpoint(
-            Checkpoint(origin=self._origin, size=peaks.size, root=peaks.root()), self._signer
+            Checkpoint(origin=self._origin, size=peaks.size, root=peaks.root()), self._signer, key=self._key
         )
         self._connection.execute(
             "INSERT INTO checkpoints (number, size, note)"

@@ -1,7 +1,8 @@
-"""The writer: one thread a process, group commit, one savepoint a batch, one checkpoint a commit.
+"""The writer: one thread a process, group commit, one checkpoint a commit.
 
 Rules
-1. A batch that fails is rolled back to its savepoint and fails alone; its neighbours are committed.
+1. A batch that fails, fails alone; its neighbours are committed. Batches that only append records are written
+   together; where that fails, and for all others, each batch has a savepoint of its own.
 2. What breaks the transaction itself (a full disk, a lost lock, damage) fails every batch of the group.
 3. Futures resolve after COMMIT; after an erasure, when the erased bytes have also left the files.
 """
@@ -12,6 +13,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -50,9 +52,19 @@ class Job:
     erase: tuple[int, ...] = ()
 
     @property
+    def appends_only(self) -> bool:
+        """Whether it writes nothing but records: then only what breaks all can break it."""
+        batch = self.batch
+        return not (self.erase or batch.advance or batch.run_state or batch.create)
+
+    @property
     def erases(self) -> bool:
         """Whether bytes must leave the files."""
         return bool(self.erase) or (self.batch.advance is not None and bool(self.batch.advance.erased))
+
+
+_Answers = Sequence["tuple[Receipt, ...] | LedgerError"]
+_Write = Callable[["Peaks", list[Job]], tuple["Peaks", _Answers]]
 
 
 class Writer:
@@ -126,26 +138,13 @@ class Writer:
         self._connection.close()
 
     def _commit(self, group: list[Job]) -> None:
-        answers: list[tuple[Receipt, ...] | LedgerError] = []
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            peaks = first = self._log.refresh()
-            for job in group:
-                peaks, answer = self._apply(peaks, job)
-                answers.append(answer)
-            if peaks.size != first.size:
-                self._log.sign(peaks)
-            self._connection.execute("COMMIT")
-            self._log.peaks = peaks
-        except sqlite3.Error as error:
-            answers = [self._failed(error)] * len(group)
-        except LedgerError as error:
-            self._abandon()
-            answers = [error] * len(group)
-        except Exception as error:  # noqa: BLE001  # nobody may wait forever: whatever fails, fails the group
-            self._abandon()
-            unforeseen = LedgerError(f"cannot write to `{self._file}`: {type(error).__name__}: {error}")
-            answers = [unforeseen] * len(group)
+        together = all(job.appends_only for job in group)
+        answers: _Answers = ()
+        apart = not together
+        if together:
+            answers, apart = self._transact(group, self._append_together)
+        if apart:
+            answers, _ = self._transact(group, self._append_apart)
         if any(job.erases and not isinstance(a, LedgerError) for job, a in zip(group, answers, strict=True)):
             self._residue = True
         if self._residue:
@@ -155,6 +154,42 @@ class Writer:
                 job.future.set_exception(answer)
             else:
                 job.future.set_result(answer)
+
+    def _transact(self, group: list[Job], write: _Write) -> tuple[_Answers, bool]:
+        """Write a group in one transaction.
+
+        Returns:
+            The answers, and whether all failed, and left nothing behind, because of something that may lie
+            in one batch.
+        """
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            first = self._log.refresh()
+            peaks, answers = write(first, group)
+            if peaks.size != first.size:
+                self._log.sign(peaks)
+            self._connection.execute("COMMIT")
+            self._log.peaks = peaks
+        except sqlite3.Error as error:
+            return [self._failed(error)] * len(group), not _breaks_all(error)
+        except LedgerError as error:
+            self._abandon()
+            return [error] * len(group), False
+        except Exception as error:  # noqa: BLE001  # nobody may wait forever: whatever fails, fails the group
+            self._abandon()
+            unforeseen = LedgerError(f"cannot write to `{self._file}`: {type(error).__name__}: {error}")
+            return [unforeseen] * len(group), True
+        return answers, False
+
+    def _append_together(self, peaks: Peaks, group: list[Job]) -> tuple[Peaks, _Answers]:
+        return self._log.append(peaks, [job.sealed for job in group])
+
+    def _append_apart(self, peaks: Peaks, group: list[Job]) -> tuple[Peaks, _Answers]:
+        answers: list[tuple[Receipt, ...] | LedgerError] = []
+        for job in group:
+            peaks, answer = self._apply(peaks, job)
+            answers.append(answer)
+        return peaks, answers
 
     def _apply(self, peaks: Peaks, job: Job) -> tuple[Peaks, tuple[Receipt, ...] | LedgerError]:
         """Write one batch in a savepoint; an answer that is an error left nothing behind."""
@@ -188,7 +223,8 @@ class Writer:
             if not 0 <= index < peaks.size:
                 raise LedgerError(f"there is no record {index} whose content could be erased")
             self._connection.execute("DELETE FROM contents WHERE idx = ?", (index,))
-        return self._log.append(peaks, job.sealed)
+        peaks, answers = self._log.append(peaks, [job.sealed])
+        return peaks, answers[0]
 
     def _scrub(self) -> None:
         """Rewrite the file and truncate the write-ahead log, so that erased bytes are in neither.

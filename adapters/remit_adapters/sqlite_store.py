@@ -41,6 +41,7 @@ from remit.ledger.verification import verify_log
 from remit.ports import Batch, Clock, RunState, Signer
 from remit.records import Draft, Receipt, Record
 from remit_adapters._sqlite_agents import find_agents, load_agent
+from remit_adapters._sqlite_claims import find_first_claim, prepare_claims
 from remit_adapters._sqlite_control import SqliteControl
 from remit_adapters._sqlite_heads import head_findings
 from remit_adapters._sqlite_key import PUBLIC_FILE, load_signer, origin_of, publish_key
@@ -141,6 +142,7 @@ def open_store(
         undo.callback(connection.close)
         file.chmod(0o600)
         prepare_schema(connection, STORE_SCHEMA, application=APPLICATION)
+        prepare_claims(connection)
         meta = _begin_log(connection, key)
         if meta["verifier_key"] != str(verifier_key(key)):
             raise LedgerError(
@@ -273,6 +275,15 @@ class SqliteStore:
             if len(rows) < CHUNK:
                 return
             following = int(rows[-1][0]) + 1
+
+    def first_claim(self, agent: str, approval: str) -> int | None:
+        """Return the index of the first decision of `agent` that consumed the approval `approval`, or None.
+
+        Raises:
+            LedgerError: the log cannot be read.
+        """
+        with self._reading("look up a claim") as connection:
+            return find_first_claim(connection, agent, approval)
 
     def unfinished(self) -> tuple[Record, ...]:
         """Intent records without an outcome, of all runs, in log order.

@@ -125,6 +125,19 @@ class Ledger(Protocol):
 
 
 @runtime_checkable
+class ClaimIndex(Protocol):
+    """What a ledger may have besides: claims on approvals, found without reading the log from its start."""
+
+    def first_claim(self, agent: str, approval: str) -> int | None:
+        """The index of the first durable decision of `agent` that consumed `approval`, or None.
+
+        Raises:
+            LedgerError: the log cannot be read; callers deny.
+        """
+        ...
+
+
+@runtime_checkable
 class AgentStore(Protocol):
     """Current documents and resumable runs."""
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from remit.document.values import JsonObject, JsonValue
+from remit.document.values import Canonical, JsonObject, JsonValue
 
 RecordKind = Literal["decision", "intent", "outcome", "revision", "approval", "control", "run", "object"]
 LEDGER_SPEC = "remit/ledger/1"
@@ -36,7 +36,8 @@ class Draft:
         run: run id, or empty.
         at: RFC 3339 UTC time with milliseconds.
         body: canonical part; strings, integers, booleans, arrays and objects only.
-        content: erasable part, committed to by the leaf; None where there is none.
+        content: erasable part, committed to by the leaf; None where there is none. A `Canonical` is taken
+            as it is, so that what was encoded for a digest is not encoded again.
     """
 
     kind: RecordKind
@@ -44,7 +45,7 @@ class Draft:
     run: str
     at: str
     body: JsonObject
-    content: JsonValue = None
+    content: JsonValue | Canonical = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -255,3 +255,20 @@ def test_permits_that_nobody_used_do_not_pile_up(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(permits.time, "monotonic", lambda: start + 1000.0)
     use(minted())
     assert len(permits._REGISTER.live) < 1100
+
+
+def test_what_is_kept_for_expiry_stays_in_step_with_live_permits() -> None:
+    for _ in range(5000):
+        use(minted())
+    assert len(permits._REGISTER.expiries) < 4096
+
+
+def test_a_permit_with_a_long_life_does_not_keep_expired_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = permits.time.monotonic()
+    lasting = minted(lifetime_s=100_000.0)
+    for _ in range(1200):
+        minted(lifetime_s=1.0)
+    monkeypatch.setattr(permits.time, "monotonic", lambda: start + 1000.0)
+    use(minted())
+    assert len(permits._REGISTER.live) < 1100
+    use(lasting)

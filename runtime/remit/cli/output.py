@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
-import structlog
 from rich.console import Console
 from rich.text import Text
 
@@ -137,6 +136,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 def start_logging(level: str) -> None:
     """Send structured logs of at least `level` to stderr."""
+    import structlog  # takes longer to import than the rest of the command line together
+
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[

@@ -11,9 +11,13 @@ import hashlib
 import json
 import math
 import re
-from typing import cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import rfc8785
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 JsonObject = dict[str, JsonValue]
@@ -23,6 +27,8 @@ MAX_DEPTH = 64
 SPEC = "remit/1"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_LAST_OF_BMP = "\uffff"
+_SMALLEST, _LARGEST = 1e-4, 1e16
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -32,37 +38,85 @@ def canonical_bytes(value: JsonValue) -> bytes:
     Raises:
         ValueError: the value lies outside the I-JSON domain (callers pass checked values).
     """
-    # Where keys are ASCII and no float occurs, sorting and number forms of the C encoder are those of
-    # RFC 8785 (a property test compares the two); everything else goes to the library that is the definition.
-    if _is_plain(value):
+    # Where `is_plain` holds, sorting and number forms of the C encoder are those of RFC 8785 (property tests
+    # compare the two); everything else goes to the library that is the definition.
+    if is_plain(value):
         return _encode(value).encode()
     return rfc8785.dumps(cast("dict[str, object]", value))  # type: ignore[arg-type]  # rfc8785's recursive alias
 
 
-def _is_plain(root: object) -> bool:
-    """Whether `root` holds only exact JSON types, ASCII keys, safe integers and no floats."""
-    level: list[object] = [root]
+def encode_plain(value: JsonValue) -> bytes:
+    """Return the RFC 8785 form of a value for which `is_plain` holds.
+
+    Raises:
+        ValueError: a string holds a lone surrogate.
+    """
+    return _encode(value).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """The RFC 8785 form of a value, made once so that it need not be made again.
+
+    INVARIANT (canonical): `data` came from `canonical_bytes`; only `canonical` makes one.
+    """
+
+    data: bytes
+
+
+def canonical(value: JsonValue) -> Canonical:
+    """Fix the RFC 8785 form of `value`; later changes of `value` do not reach it.
+
+    Raises:
+        ValueError: as `canonical_bytes`.
+    """
+    return Canonical(canonical_bytes(value))
+
+
+def is_plain(root: object, *, exact: bool = False) -> bool:  # noqa: C901, PLR0912  # one branch a JSON type; a call for each would cost more than the encoding
+    """Whether the C encoder is known to write `root` as RFC 8785 does.
+
+    That is: exact JSON types, safe integers; floats that are not integral and lie within ±[1e-4, 1e16), where
+    `repr` writes the shortest digits without an exponent, as ECMAScript does; and member names within the
+    Basic Multilingual Plane, where the order of code points is that of UTF-16.
+
+    Args:
+        root: any object.
+        exact: refuse floats and nulls too.
+
+    Raises:
+        ValueError: `root` is nested deeper than any value that Remit admits.
+    """
+    # `Any`, because a `cast` is a call, and here it would be most of the calls.
+    level: list[Iterable[Any]] = [(root,)]
     depth = 0
     while level:
         if depth > MAX_DEPTH + 1:
             raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-        below: list[object] = []
-        for value in level:
-            kind = type(value)
-            if kind is str or kind is bool or value is None:
-                continue
-            if kind is int:
-                if not -MAX_SAFE_INTEGER <= cast("int", value) <= MAX_SAFE_INTEGER:
+        below: list[Iterable[Any]] = []
+        for group in level:
+            for value in group:
+                kind: object = type(value)  # pyright: ignore[reportUnknownVariableType]  # of anything at all
+                if kind is str or kind is bool:
+                    continue
+                if kind is int:
+                    if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+                        return False
+                elif kind is dict:
+                    for key in value:
+                        if type(key) is not str or not (key.isascii() or max(key) <= _LAST_OF_BMP):
+                            return False
+                    below.append(value.values())
+                elif kind is list:
+                    below.append(value)
+                elif exact:
                     return False
-            elif kind is dict:
-                members = cast("dict[object, object]", value)
-                if not all(type(key) is str and key.isascii() for key in members):
+                elif kind is float:
+                    size = abs(value)
+                    if not _SMALLEST <= size < _LARGEST or size.is_integer():
+                        return False
+                elif value is not None:
                     return False
-                below.extend(members.values())
-            elif kind is list:
-                below.extend(cast("list[object]", value))
-            else:
-                return False
         level = below
         depth += 1
     return True

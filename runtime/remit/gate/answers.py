@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from remit.document.values import JsonObject, canonical_bytes
-from remit.messages import Turn, content_digest
+from remit.messages import Turn
 from remit.ports import Invocation, Stop
 
 if TYPE_CHECKING:
@@ -206,7 +207,48 @@ def digest_of(content: Content) -> str:
     return content.digest()
 
 
-def request_digest(request: Request, *, content: Content, image: str, agent: str, basis: str = "") -> str:
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An invocation's digests, over arguments that were encoded once.
+
+    INVARIANT (one form): the members stand in the order of RFC 8785, so that each digest is that of the whole
+    value; tests/gate compares them.
+
+    Args:
+        tool: RFC 8785 form of the tool's name.
+        key: of the idempotency key.
+        arguments: of the arguments.
+    """
+
+    tool: bytes
+    key: bytes
+    arguments: bytes
+
+    @classmethod
+    def of(cls, invocation: Invocation) -> Bound:
+        """Encode an invocation.
+
+        Raises:
+            ValueError: it has no canonical form.
+        """
+        return cls(
+            _text(invocation.tool).encode(),
+            _text(invocation.key).encode(),
+            canonical_bytes(invocation.arguments),
+        )
+
+    def digest(self) -> str:
+        """What a permit is bound to, equal to `Invocation.digest`."""
+        return _sha256(b'{"arguments":%b,"key":%b,"tool":%b}' % (self.arguments, self.key, self.tool))
+
+    def proposal(self) -> str:
+        """What a person would approve: without the key, which names the attempt and not what is done."""
+        return _sha256(b'{"arguments":%b,"tool":%b}' % (self.arguments, self.tool))
+
+
+def request_digest(
+    request: Request, *, content: Content | Bound, image: str, agent: str, basis: str = ""
+) -> str:
     """Digest of exactly what a person would approve, `sha256:<hex>`.
 
     The idempotency key is left out of an invocation: it names the attempt, not what is done.
@@ -223,17 +265,26 @@ def request_digest(request: Request, *, content: Content, image: str, agent: str
         ValueError: the content has no canonical form (a lone surrogate, NaN, an integer beyond 2^53 - 1).
     """
     if isinstance(content, Invocation):
-        bound = content_digest({"arguments": content.arguments, "tool": content.tool})
-    else:
-        bound = digest_of(content)
-    value: JsonObject = {
-        "action": request.action,
-        "agent": agent,
-        "basis": basis,
-        "caller": request.context.get("caller"),
-        "content": bound,
-        "image": image,
-        "principal": {"type": request.principal.ref.type, "id": request.principal.ref.id},
-        "resource": {"type": request.resource.ref.type, "id": request.resource.ref.id},
-    }
-    return "sha256:" + hashlib.sha256(canonical_bytes(value)).hexdigest()
+        content = Bound.of(content)
+    bound = content.proposal() if isinstance(content, Bound) else digest_of(content)
+    principal, resource = request.principal.ref, request.resource.ref
+    # INVARIANT (one form): members in the order of RFC 8785, as in `Bound`.
+    text = (
+        f'{{"action":{_text(request.action)},"agent":{_text(agent)},"basis":{_text(basis)},'
+        f'"caller":{canonical_bytes(request.context.get("caller")).decode()},'
+        f'"content":{_text(bound)},"image":{_text(image)},'
+        f'"principal":{{"id":{_text(principal.id)},"type":{_text(principal.type)}}},'
+        f'"resource":{{"id":{_text(resource.id)},"type":{_text(resource.type)}}}}}'
+    )
+    return _sha256(text.encode())
+
+
+def _text(value: str) -> str:
+    return _string(value) if type(value) is str else canonical_bytes(value).decode()
+
+
+def _sha256(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+_string = json.JSONEncoder(ensure_ascii=False).encode

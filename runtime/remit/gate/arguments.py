@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
@@ -21,11 +22,13 @@ import jsonschema
 import referencing
 from jsonschema import validators
 
-from remit.document.values import JsonObject, JsonValue, canonical_bytes
 from remit.engine.scalars import datetime_text
+from remit.gate.acceptance import Acceptance, acceptance_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
+
+    from remit.document.values import JsonObject, JsonValue
 
 MAX_FAULTS = 8
 """Faults beyond this number are not listed."""
@@ -49,8 +52,11 @@ def argument_faults(arguments: object, parameters: JsonObject) -> tuple[str, ...
     if not isinstance(arguments, dict):
         return ("the arguments are not a JSON object",)
     try:
-        validator = _validator(canonical_bytes(parameters))
-        errors = islice(validator.iter_errors(arguments), MAX_FAULTS)
+        # The text alone decides which validator it is, so a schema that somebody changes is another one.
+        prepared = _prepared(_text(parameters))
+        if prepared.accepts is not None and prepared.accepts(cast("JsonValue", arguments)):
+            return ()
+        errors = islice(prepared.validator.iter_errors(arguments), MAX_FAULTS)
         return tuple(_sentence(error) for error in errors)
     except RecursionError:
         return ("the arguments are nested too deeply",)
@@ -108,9 +114,26 @@ _Draft = cast("Callable[..., Any]", validators.extend(jsonschema.Draft202012Vali
 _NO_REMOTE = cast("Callable[[], Any]", referencing.Registry)()
 
 
+_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A tool's schema, ready.
+
+    Args:
+        validator: jsonschema's, the judge of every fault.
+        accepts: says yes quickly to most arguments that fit; None where the schema asks for more.
+    """
+
+    validator: Any
+    accepts: Acceptance | None
+
+
 @lru_cache(maxsize=512)
-def _validator(parameters: bytes) -> Any:  # noqa: ANN401  # jsonschema ships no types
-    schema = cast("Mapping[str, JsonValue]", json.loads(parameters))
+def _prepared(text: str) -> _Prepared:
+    schema = cast("JsonObject", json.loads(text))
     jsonschema.Draft202012Validator.check_schema(schema)
     # An empty registry: jsonschema's default would fetch a remote `$ref` over the network.
-    return _Draft(schema, format_checker=_FORMATS, registry=_NO_REMOTE)
+    validator = _Draft(schema, format_checker=_FORMATS, registry=_NO_REMOTE)
+    return _Prepared(validator=validator, accepts=acceptance_of(schema))

@@ -14,20 +14,22 @@ Rules
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from remit import permit as permits
 from remit.document.model import PendingApproval
-from remit.document.values import JsonObject, JsonValue, canonical_bytes
+from remit.document.values import Canonical, JsonObject, JsonValue, canonical
 from remit.errors import GovernanceError, LedgerError
 from remit.gate.answers import (
     Answer,
     Ask,
     AwaitingApproval,
+    Bound,
     Content,
     Denial,
     DenialKind,
@@ -36,10 +38,19 @@ from remit.gate.answers import (
     request_digest,
 )
 from remit.gate.approvals import ApprovalGrant, judge
-from remit.gate.arguments import argument_faults
+from remit.gate.claims import first_claims
 from remit.gate.obligations import Settlement, mask_arguments, settle
-from remit.messages import content_digest
-from remit.ports import Advance, Batch, Clock, ControlState, Invocation, Ledger, RunState, Stop
+from remit.gate.possession import own_copy, shape_faults
+from remit.ports import (
+    Advance,
+    Batch,
+    Clock,
+    ControlState,
+    Invocation,
+    Ledger,
+    RunState,
+    Stop,
+)
 from remit.records import Draft, Receipt, RecordKind
 
 if TYPE_CHECKING:
@@ -48,6 +59,7 @@ if TYPE_CHECKING:
     from remit.engine.image import PolicyImage
     from remit.engine.port import Engine
     from remit.engine.request import Decision
+    from remit.permit import Effect
 
 __all__ = ["Answer", "Ask", "AwaitingApproval", "Content", "Denial", "Gate", "Granted", "OutcomeStatus"]
 
@@ -106,6 +118,7 @@ class Gate:
         self._clock = clock
         self._agent = agent
         self._run = run
+        self._scopes = ("all", f"agent:{agent}", f"run:{run}")
         self._new_id = new_id or (lambda: secrets.token_hex(16))
         self._ledger_timeout_s = ledger_timeout_s
         self._permit_lifetime_s = permit_lifetime_s
@@ -203,10 +216,11 @@ class Gate:
         try:
             # INVARIANT (one content): JSON objects can be changed by whoever else holds them, also while the
             # ledger commits. What is decided, recorded, permitted and handed back is this copy alone.
-            ask = _own_copy(ask)
+            ask = own_copy(ask)
+            bound = Bound.of(ask.content) if isinstance(ask.content, Invocation) else None
             digest = request_digest(
                 ask.request,
-                content=ask.content,
+                content=bound or ask.content,
                 image=self._image.digest,
                 agent=self._agent,
                 basis=ask.basis,
@@ -217,7 +231,7 @@ class Gate:
             )
         if isinstance(stop, _Verdict):
             return (yield from self._deny(ask, now, digest, stop))
-        faults = _shape_faults(ask)
+        faults = shape_faults(ask)
         if faults:
             return (yield from self._deny(ask, now, digest, _invalid("; ".join(faults))))
         settlement = self._settle(ask)
@@ -238,7 +252,7 @@ class Gate:
                 consumed.append(grant)
         if waiting:
             return (yield from self._await_people(ask, now, digest, settlement, waiting))
-        return (yield from self._grant(ask, now, digest, settlement, tuple(consumed)))
+        return (yield from self._grant(ask, now, digest, settlement, tuple(consumed), proposed=bound))
 
     def _grant(
         self,
@@ -247,6 +261,8 @@ class Gate:
         digest: str,
         settlement: Settlement,
         consumed: tuple[ApprovalGrant, ...],
+        *,
+        proposed: Bound | None,
     ) -> _Steps:
         content = ask.content
         masked = settlement.masked_arguments()
@@ -262,7 +278,7 @@ class Gate:
                 rules=tuple(rule.id for rule in settlement.rules),
             )
             return (yield from self._deny(ask, now, digest, verdict))
-        bound = digest_of(content)
+        bound = proposed.digest() if proposed and content is ask.content else digest_of(content)
         verdict = _Verdict(
             verdict="allow", kind="allowed", message="", decision=settlement.decision, rules=()
         )
@@ -287,13 +303,12 @@ class Gate:
             return _unavailable(ask, f"the ledger cannot record the decision: {_why(error)}", digest)
         if len(receipts) != len(drafts):
             return _unavailable(ask, "the ledger did not confirm every record", digest)
-        receipt = receipts[0]
         granted = Granted(
             permit=None,
             content=content,
             decision=settlement.decision,
             request=digest,
-            receipt=receipt,
+            receipt=receipts[0],
             intent=receipts[1] if ask.effect is not None else None,
             key=key,
             redacted_arguments=masked,
@@ -305,16 +320,32 @@ class Gate:
         late = self._lost_claim(granted) or self._standing_order(ask)
         if late is not None:
             return (yield from self._abandon(ask, granted, late))
-        if ask.effect is None:
-            return granted
+        return granted if ask.effect is None else self._permitted(granted, ask.effect, bound)
+
+    def _permitted(self, granted: Granted, effect: Effect, bound: str) -> Granted:
+        """Rule 6: bind a permit to what is granted."""
         minted = permits.mint(  # noqa: TID251  # this is the gate: the one place that may
-            effect=ask.effect,
-            target=ask.target,
+            effect=effect,
+            target=granted.target,
             digest=bound,
-            decision=receipt.digest,
+            decision=granted.receipt.digest,
             lifetime_s=self._permit_lifetime_s,
         )
-        return replace(granted, permit=minted)
+        # A constructor, not `replace`, which takes as long as a decision.
+        return Granted(
+            permit=minted,
+            content=granted.content,
+            decision=granted.decision,
+            request=granted.request,
+            receipt=granted.receipt,
+            intent=granted.intent,
+            key=granted.key,
+            redacted_arguments=granted.redacted_arguments,
+            redact_result=granted.redact_result,
+            approvals=granted.approvals,
+            step=granted.step,
+            target=granted.target,
+        )
 
     def _abandon(self, ask: Ask, granted: Granted, verdict: _Verdict) -> _Steps:
         """Deny after the record: say in the ledger that nothing happened."""
@@ -381,11 +412,11 @@ class Gate:
     # What the steps look at.
 
     def _standing_order(self, ask: Ask) -> _Verdict | None:
-        scopes = ["all", f"agent:{self._agent}", f"run:{self._run}"]
+        scopes: tuple[str, ...] = self._scopes
         if ask.effect == "call_tool":
-            scopes.append(f"tool:{ask.target}")
+            scopes = (*scopes, f"tool:{ask.target}")
         elif ask.effect == "dispatch":
-            scopes.append(f"backend:{ask.target}")
+            scopes = (*scopes, f"backend:{ask.target}")
         try:
             stop = self._control.in_force((*scopes, *ask.scopes))
         except Exception as error:  # noqa: BLE001  # rule 1: a control state that cannot be read denies
@@ -460,16 +491,15 @@ class Gate:
 
     def _used_approvals(self, grants: tuple[ApprovalGrant, ...]) -> frozenset[str]:
         """Return the ids of presented approvals that an earlier decision of this agent consumed."""
-        if not grants:
-            return frozenset()
-        return frozenset(_first_claims(self._ledger, self._agent)) & {grant.id for grant in grants}
+        names = {grant.id for grant in grants}
+        return frozenset(first_claims(self._ledger, self._agent, names))
 
     def _lost_claim(self, granted: Granted) -> _Verdict | None:
         """Rule 4: after the commit the log says whose claim on an approval came first."""
         if not granted.approvals:
             return None
         try:
-            claims = _first_claims(self._ledger, self._agent)
+            claims = first_claims(self._ledger, self._agent, set(granted.approvals))
         except Exception as error:  # noqa: BLE001  # a log that cannot be read leaves the claim in doubt
             return _Verdict(
                 verdict="deny", kind="unavailable", message=f"the ledger cannot be read: {_why(error)}"
@@ -522,7 +552,7 @@ class Gate:
             body["approvals"] = approvals
         return body
 
-    def _draft(self, kind: RecordKind, at: str, body: JsonObject, content: JsonValue) -> Draft:
+    def _draft(self, kind: RecordKind, at: str, body: JsonObject, content: Canonical | None) -> Draft:
         return Draft(kind=kind, agent=self._agent, run=self._run, at=at, body=body, content=content)
 
     def _outcome(
@@ -539,7 +569,7 @@ class Gate:
             permits.void(granted.permit)
         content, digest = _recordable({"result": result}), ""
         if result is not None:
-            digest = content_digest(content)
+            digest = "sha256:" + hashlib.sha256(content.data).hexdigest()
         body: JsonObject = {
             "status": status,
             "decision": granted.receipt.digest,
@@ -594,15 +624,31 @@ class Gate:
         return steps.send(receipts)
 
     async def _await(self, batch: Batch) -> _Receipts:
+        # INVARIANT (no cancelled commit): cancelling a run ends this wait, never a commit that is under way.
         future: Future[_Receipts] = self._ledger.submit(batch)
-        # Shielded: cancelling a run must not cancel a commit that is under way.
-        waiting = asyncio.shield(asyncio.wrap_future(future))
-        try:
-            return await asyncio.wait_for(waiting, timeout=self._ledger_timeout_s)
-        except asyncio.CancelledError:
-            if future.cancelled():
-                raise LedgerError("the ledger dropped the batch") from None
-            raise
+        if not future.done():
+            loop = asyncio.get_running_loop()
+            landed: asyncio.Future[None] = loop.create_future()
+
+            def land() -> None:
+                if not landed.done():
+                    landed.set_result(None)
+
+            def wake(_: Future[_Receipts]) -> None:
+                # A loop that is closed has nobody left who waits.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(land)
+
+            future.add_done_callback(wake)
+            timer = loop.call_later(self._ledger_timeout_s, land)
+            try:
+                await landed
+            finally:
+                timer.cancel()
+        if future.cancelled():
+            raise LedgerError("the ledger dropped the batch")
+        # Done, or late: then this says so.
+        return future.result(timeout=0)
 
 
 _KINDS: tuple[DenialKind, ...] = (
@@ -614,66 +660,6 @@ _KINDS: tuple[DenialKind, ...] = (
     "stopped",
     "unavailable",
 )
-
-
-def _first_claims(ledger: Ledger, agent: str) -> dict[str, int]:
-    """Return, by approval id, the index of the first decision that consumed it."""
-    claims: dict[str, int] = {}
-    for record in ledger.records(agent=agent):
-        body = record.value.get("body")
-        if record.value.get("kind") != "decision" or not isinstance(body, dict):
-            continue
-        approvals = body.get("approvals")
-        for approval in approvals if isinstance(approvals, list) else ():
-            name = approval.get("id") if isinstance(approval, dict) else None
-            if isinstance(name, str):
-                claims[name] = min(record.index, claims.get(name, record.index))
-    return claims
-
-
-def _own_copy(ask: Ask) -> Ask:
-    request = ask.request
-    own = replace(request, context=cast("JsonObject", _copied(request.context)))
-    if not isinstance(ask.content, Invocation):
-        return replace(ask, request=own)
-    if request.context.get("input") is ask.content.arguments:
-        arguments = cast("JsonObject", own.context["input"])
-    else:
-        arguments = cast("JsonObject", _copied(ask.content.arguments))
-    return replace(ask, request=own, content=replace(ask.content, arguments=arguments))
-
-
-def _copied(value: JsonValue) -> JsonValue:
-    if isinstance(value, dict):
-        return {name: _copied(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_copied(item) for item in value]
-    return value
-
-
-def _shape_faults(ask: Ask) -> tuple[str, ...]:
-    """Return what does not fit together in an ask: the permit would allow something else than was decided."""
-    content = ask.content
-    if ask.effect == "call_tool":
-        if not isinstance(content, Invocation):
-            return ("a tool call needs an invocation",)
-        if not ask.target == content.tool == ask.request.action == ask.request.resource.ref.id:
-            return ("the invocation, the action and the resource name different tools",)
-        # By canonical bytes: in Python `True == 1`, in Cedar and in JSON they differ.
-        decided = ask.request.context.get("input")
-        if decided is not content.arguments and canonical_bytes(decided) != canonical_bytes(
-            content.arguments
-        ):
-            return ("the arguments that would be decided are not those that would run",)
-    elif ask.effect == "dispatch":
-        if isinstance(content, Invocation | str):
-            return ("an inference call needs its turn",)
-        if ask.target != ask.request.resource.ref.id or ask.request.action != "dispatch":
-            return ("the request is not about the back-end that would be called",)
-    if ask.parameters is not None:
-        arguments = content.arguments if isinstance(content, Invocation) else None
-        return argument_faults(arguments, ask.parameters)
-    return ()
 
 
 def _invalid(message: str) -> _Verdict:
@@ -692,7 +678,7 @@ def _unavailable(ask: Ask, message: str, digest: str = "") -> Denial:
     )
 
 
-def _content(ask: Ask, content: Content) -> JsonValue:
+def _content(ask: Ask, content: Content) -> Canonical:
     value: JsonObject = {"context": ask.request.context}
     value["principal"] = ask.request.principal.attributes
     value["resource"] = ask.request.resource.attributes
@@ -701,16 +687,17 @@ def _content(ask: Ask, content: Content) -> JsonValue:
     return _recordable(value)
 
 
-def _recordable(value: JsonObject) -> JsonObject:
-    """Return `value`, or why it has no canonical form: a denial of nonsense must be recorded too."""
+def _recordable(value: JsonObject) -> Canonical:
+    """Return the bytes of `value`, or of why it has none: a denial of nonsense must be recorded too."""
     try:
-        canonical_bytes(value)
+        return canonical(value)
     except Exception as error:  # noqa: BLE001  # whatever the canonical form refuses
-        return {"unrecordable": _printable(_why(error))}
-    return value
+        return canonical({"unrecordable": _printable(_why(error))})
 
 
 def _printable(text: str) -> str:
+    if text.isascii():
+        return text
     return text.encode("utf-8", "backslashreplace").decode()
 
 

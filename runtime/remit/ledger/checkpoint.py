@@ -138,13 +138,18 @@ def parse_verifier_key(text: str) -> VerifierKey:
     return key
 
 
-def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:
+def sign_checkpoint(checkpoint: Checkpoint, signer: Signer, *, key: VerifierKey | None = None) -> str:
     """Return the signed note of `checkpoint`.
+
+    Args:
+        checkpoint: what is signed.
+        signer: signs it.
+        key: `verifier_key(signer)`, where the caller has it already.
 
     Raises:
         LedgerError: the origin or the signer's name cannot stand in a note.
     """
-    key = verifier_key(signer)
+    key = key or verifier_key(signer)
     if not checkpoint.origin or "\n" in checkpoint.origin:
         raise LedgerError("a log's origin must be one non-empty line")
     body = checkpoint.body()

@@ -16,7 +16,16 @@ import re
 from dataclasses import dataclass
 from typing import Final, cast, get_args
 
-from remit.document.values import MAX_DEPTH, MAX_SAFE_INTEGER, JsonObject, JsonValue, canonical_bytes
+from remit.document.values import (
+    MAX_DEPTH,
+    MAX_SAFE_INTEGER,
+    Canonical,
+    JsonObject,
+    JsonValue,
+    canonical_bytes,
+    encode_plain,
+    is_plain,
+)
 from remit.errors import LedgerError
 from remit.records import LEDGER_SPEC, Draft, Record, RecordKind
 
@@ -28,6 +37,9 @@ MAX_CONTENT_BYTES: Final = 16 << 20
 
 _REQUIRED: Final = frozenset({"agent", "at", "body", "index", "kind", "run", "spec"})
 _AT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", re.ASCII)
+_AFTER: Final[dict[str, bytes]] = {
+    kind: f',"kind":"{kind}","run":%b,"spec":"{LEDGER_SPEC}"}}'.encode() for kind in KINDS
+}
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -64,7 +76,7 @@ def seal_draft(draft: Draft, *, salt: bytes) -> Sealed:
     Raises:
         LedgerError: a float, a null, an unknown kind, a malformed time, or something too large or too deep.
     """
-    if draft.kind not in KINDS:
+    if draft.kind not in _AFTER:
         raise LedgerError(f"`{draft.kind}` is not a kind of record: use one of {', '.join(KINDS)}")
     if not isinstance(cast("object", draft.at), str) or _AT.fullmatch(draft.at) is None:
         raise LedgerError(f"`{draft.at}` is not a time of the form `2026-01-01T00:00:00.000Z`")
@@ -75,7 +87,11 @@ def seal_draft(draft: Draft, *, salt: bytes) -> Sealed:
     if draft.content is not None:
         if len(salt) != SALT_BYTES:
             raise LedgerError(f"a record's salt must have {SALT_BYTES} bytes, not {len(salt)}")
-        content = _canonical(draft.content, "content", exact=False)
+        content = (
+            draft.content.data
+            if isinstance(draft.content, Canonical)
+            else _canonical(draft.content, "content", exact=False)
+        )
         if len(content) > MAX_CONTENT_BYTES:
             raise LedgerError(
                 f"a record's content has {len(content)} bytes: at most {MAX_CONTENT_BYTES} are kept"
@@ -83,16 +99,12 @@ def seal_draft(draft: Draft, *, salt: bytes) -> Sealed:
         commitment = b',"content":"%b"' % content_commitment(salt, content).encode()
     body = _canonical(draft.body, "body", exact=True)
     before = b'{"agent":%b,"at":%b,"body":%b%b,"index":' % (
-        _canonical(draft.agent, "agent", exact=True),
-        _canonical(draft.at, "at", exact=True),
+        _text(draft.agent, "agent"),
+        b'"%b"' % draft.at.encode(),
         body,
         commitment,
     )
-    after = b',"kind":%b,"run":%b,"spec":"%b"}' % (
-        _canonical(draft.kind, "kind", exact=True),
-        _canonical(draft.run, "run", exact=True),
-        LEDGER_SPEC.encode(),
-    )
+    after = _AFTER[draft.kind] % _text(draft.run, "run")
     if len(before) + len(after) > MAX_LEAF_BYTES:
         raise LedgerError(
             f"a record has {len(before) + len(after)} bytes: at most {MAX_LEAF_BYTES} are allowed in a leaf"
@@ -209,23 +221,27 @@ def _canonical(value: JsonValue, what: str, *, exact: bool) -> bytes:
         what: its name for messages.
         exact: refuse floats and nulls.
     """
-    plain = _check(value, what, exact=exact)
     try:
-        if plain:
-            # INVARIANT (fast path): with no floats and ASCII keys, json's sorted compact form is RFC 8785,
-            # byte for byte; tests/ledger holds this against rfc8785.
-            text = json.dumps(
-                value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
-            )
-            return text.encode("utf-8")
+        if is_plain(value, exact=exact):
+            return encode_plain(value)
+        _check(value, what, exact=exact)
         return canonical_bytes(value)
     except (ValueError, RecursionError) as error:
         raise LedgerError(f"`{what}` cannot be written canonically: {error}") from error
 
 
-def _check(value: JsonValue, what: str, *, exact: bool) -> bool:  # noqa: C901, PLR0912  # one branch a JSON type
-    """Refuse what a record must not hold; return whether the fast path applies."""
-    plain = True
+def _text(text: str, what: str) -> bytes:
+    """Return the RFC 8785 form of a string."""
+    if type(text) is not str:
+        raise LedgerError(f"a record's `{what}` must be a string")
+    try:
+        return encode_plain(text)
+    except ValueError as error:
+        raise LedgerError(f"`{what}` cannot be written canonically: {error}") from error
+
+
+def _check(value: JsonValue, what: str, *, exact: bool) -> None:  # noqa: C901  # one branch a JSON type
+    """Refuse what a record must not hold, by name."""
     pending: list[tuple[object, int]] = [(value, 0)]
     while pending:
         item, depth = pending.pop()
@@ -241,7 +257,6 @@ def _check(value: JsonValue, what: str, *, exact: bool) -> bool:  # noqa: C901, 
             for key, member in cast("dict[object, object]", item).items():
                 if type(key) is not str:
                     raise LedgerError(f"`{what}` has a member whose name is not a string")
-                plain = plain and key.isascii()
                 pending.append((member, depth + 1))
         elif kind is list:
             if depth > MAX_DEPTH:
@@ -251,8 +266,5 @@ def _check(value: JsonValue, what: str, *, exact: bool) -> bool:  # noqa: C901, 
             raise LedgerError(
                 f"`{what}` holds a {kind.__name__}: a record holds no floats, nulls or other objects"
             )
-        elif kind is float:
-            plain = False
-        elif item is not None:
+        elif kind is not float and item is not None:
             raise LedgerError(f"`{what}` holds a {kind.__name__}, which is not JSON")
-    return plain

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from remit.document.merkle import node_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
@@ -47,18 +47,36 @@ class Peaks:
 
     def append(self, leaf: bytes) -> tuple[Peaks, tuple[Node, ...]]:
         """Add the leaf hash `leaf`; return the new state and the nodes that became complete."""
+        peaks, cells = self.extend((leaf,))
+        values = iter(cells)
+        return peaks, tuple(
+            Node(level=cast("int", level), index=cast("int", index), digest=cast("bytes", digest))
+            for level, index, digest in zip(values, values, values, strict=True)
+        )
+
+    def extend(self, leaves: Iterable[bytes]) -> tuple[Peaks, list[int | str | bytes]]:
+        """Add leaf hashes in order.
+
+        Returns:
+            The new state, and level, index and digest of each node that became complete, one after the other,
+            as a store writes them.
+        """
         digests = list(self.digests)
-        index = self.size
-        nodes = [Node(level=0, index=index, digest=leaf)]
-        digest = leaf
-        level = 0
-        while index & 1:
-            digest = node_hash(digests.pop(), digest)
-            index >>= 1
-            level += 1
-            nodes.append(Node(level=level, index=index, digest=digest))
-        digests.append(digest)
-        return Peaks(size=self.size + 1, digests=tuple(digests)), tuple(nodes)
+        cells: list[int | str | bytes] = []
+        size = self.size
+        for leaf in leaves:
+            cells += (0, size, leaf)
+            digest = leaf
+            index = size
+            level = 0
+            while index & 1:
+                digest = node_hash(digests.pop(), digest)
+                index >>= 1
+                level += 1
+                cells += (level, index, digest)
+            digests.append(digest)
+            size += 1
+        return Peaks(size=size, digests=tuple(digests)), cells
 
     def root(self) -> bytes:
         """Return the RFC 9162 root."""

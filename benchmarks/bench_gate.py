@@ -1,0 +1,404 @@
+"""Authorize and record durably, against the bare durable append of the same bytes, in one run.
+
+Run: `make bench`, pytest with -s on this file, or `python benchmarks/bench_gate.py --help`.
+
+What is compared
+1. `bare`: one connection, WAL, synchronous FULL, the store's own tables and indexes, one writer thread that
+   commits what is queued together (at most 256). The rows were made by the gate before; nothing is encoded,
+   hashed, signed or checked here, and each caller waits for its commit through a future.
+2. `stand-in`: `Gate.authorize` of a tool call with an engine that answers at once: decision, intent, permit.
+3. `cedar`: the same with the reference engine and 50 rules.
+
+Rounds are interleaved, so that a busy machine is busy for all; a ratio compares medians of the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import platform
+import queue
+import random
+import sqlite3
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import bench_engine
+
+from remit.engine.cedar import CedarEngine
+from remit.engine.image import PolicyImage, RuleInfo, image_digest
+from remit.engine.request import Decision
+from remit.gate.answers import Ask, Granted
+from remit.gate.gate import Gate
+from remit.permit import redeem
+from remit.ports import Invocation
+from remit_adapters._sqlite_schema import STORE_SCHEMA, connect, prepare_schema
+from remit_adapters.sqlite_store import open_store
+
+AGENT = "sha256:" + "a" * 64
+RUN = "0" * 32
+GROUP = 256
+RULES = 50
+CALLERS = (1, 32, 128)
+PARAMETERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "amount": {"type": "integer", "description": "in whole euros"},
+        "currency": {"type": "string", "enum": ["EUR", "USD"]},
+        "memo": {"type": "string"},
+        "region": {"type": "string"},
+        "count": {"type": "integer"},
+    },
+    "required": ["amount"],
+    "additionalProperties": False,
+}
+
+
+class Clock:
+    """The system's clock."""
+
+    def now(self) -> str:
+        return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+
+def policy_image(rules: int = RULES) -> PolicyImage:
+    text = bench_engine.policies(rules)
+    schema = bench_engine.schema()
+    infos = {
+        f"r{n}": RuleInfo(
+            id=f"r{n}",
+            effect="forbid" if n % 10 == 4 else "permit",
+            because="",
+            controls=(),
+            obligations=(),
+            actions=(),
+            pointer="",
+            origin="",
+            text="",
+        )
+        for n in range(rules)
+    }
+    return PolicyImage(
+        policies=text, schema=schema, schema_text="", rules=infos, digest=image_digest(text, schema)
+    )
+
+
+class StandInEngine:
+    """Answers every request with the same allow: what remains is the path around the engine."""
+
+    name = "stand-in"
+
+    def __init__(self, image: PolicyImage) -> None:
+        self._answer = Decision(
+            verdict="allow", kind="allowed", reasons=(), errors=(), engine=self.name, image=image.digest
+        )
+
+    def decide(self, _: Any) -> Decision:
+        return self._answer
+
+
+def tool_call(number: int) -> Ask:
+    """Ask as a host does: a fresh request, arguments of some 300 bytes."""
+    request = bench_engine.request()
+    arguments: Any = request.context["input"]
+    return Ask(
+        request=request,
+        revision="sha256:" + "b" * 64,
+        step=number,
+        content=Invocation(tool="tool1", arguments=arguments, key=f"{number:064x}"),
+        effect="call_tool",
+        target="tool1",
+        parameters=PARAMETERS,
+        basis="sha256:" + "c" * 64,
+    )
+
+
+class Gated:
+    """One gate on one store."""
+
+    def __init__(self, folder: Path, engine: Any, image: PolicyImage) -> None:
+        self._store = open_store(folder)
+        self._gate = Gate(engine, image, self._store, self._store.control, Clock(), agent=AGENT, run=RUN)
+        self._ask = tool_call(1)
+        self._granted: list[Any] = []
+
+    def call(self) -> None:
+        self._granted.append(self._gate.authorize(self._ask))
+
+    async def acall(self) -> None:
+        self._granted.append(await self._gate.aauthorize(self._ask))
+
+    def settle(self) -> None:
+        """Redeem every permit and record its outcome, as a host does; not part of what is measured."""
+        waiting = []
+        for granted in self._granted:
+            assert isinstance(granted, Granted), granted
+            permit: Any = granted.permit
+            redeem(permit, effect="call_tool", target="tool1", digest=granted.content.digest())
+            waiting.append(self._store.submit(self._gate._outcome(granted, "ok")))
+        wait(waiting)
+        self._granted.clear()
+
+    def close(self) -> None:
+        self._store.close()
+
+
+@dataclass
+class Rows:
+    """What one authorization leaves in the file."""
+
+    records: list[tuple[bytes, str]] = field(default_factory=list)
+    contents: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    note: str = ""
+
+
+def recorded_rows(folder: Path) -> Rows:
+    """Let the gate record one call, and take the rows of it."""
+    image = policy_image()
+    gated = Gated(folder, StandInEngine(image), image)
+    gated.call()
+    gated.close()
+    connection = sqlite3.connect(folder / "store.db")
+    try:
+        leaves = connection.execute("SELECT leaf, kind FROM records ORDER BY idx").fetchall()
+        contents = connection.execute("SELECT idx, salt, content FROM contents ORDER BY idx").fetchall()
+        note = connection.execute("SELECT note FROM checkpoints ORDER BY number DESC").fetchone()[0]
+    finally:
+        connection.close()
+    return Rows(records=leaves, contents=contents, note=note)
+
+
+class Bare:
+    """The bare durable append: the same rows through the same kind of file, and nothing else."""
+
+    def __init__(self, file: Path, rows: Rows) -> None:
+        self._rows = rows
+        self._connection = connect(file)
+        prepare_schema(self._connection, STORE_SCHEMA, application=1)
+        self._queue: queue.SimpleQueue[Future[int] | None] = queue.SimpleQueue()
+        self._random = random.Random(1)
+        self._size = 0
+        self._commits = 0
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def call(self) -> None:
+        self._submit().result(30)
+
+    async def acall(self) -> None:
+        await asyncio.wrap_future(self._submit())
+
+    def settle(self) -> None:
+        """Close the open intents, as outcomes do."""
+        self._connection.execute("DELETE FROM open_intents")
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _submit(self) -> Future[int]:
+        future: Future[int] = Future()
+        self._queue.put(future)
+        return future
+
+    def _work(self) -> None:
+        while True:
+            group = [self._queue.get()]
+            while len(group) < GROUP and group[-1] is not None:
+                try:
+                    group.append(self._queue.get_nowait())
+                except queue.Empty:
+                    break
+            waiting = [future for future in group if future is not None]
+            if waiting:
+                self._commit(len(waiting))
+                for future in waiting:
+                    future.set_result(self._size)
+            if group[-1] is None:
+                return
+
+    def _commit(self, count: int) -> None:
+        execute = self._connection.execute
+        executemany = self._connection.executemany
+        digest = bytes(32)
+        records, contents, intents, nodes = [], [], [], []
+        for _ in range(count):
+            first = self._size
+            for leaf, kind in self._rows.records:
+                index = self._size
+                records.append((index, leaf, kind, AGENT, RUN))
+                if kind == "intent":
+                    # As spread as digests are: what is compared touches as many pages.
+                    intents.append((f"sha256:{self._random.getrandbits(256):064x}", index))
+                nodes.append((0, index, digest))
+                level = 0
+                while index & 1:
+                    index >>= 1
+                    level += 1
+                    nodes.append((level, index, digest))
+                self._size += 1
+            contents += [(first + offset, salt, content) for offset, salt, content in self._rows.contents]
+        execute("BEGIN IMMEDIATE")
+        executemany("INSERT INTO records (idx, leaf, kind, agent, run) VALUES (?, ?, ?, ?, ?)", records)
+        executemany("INSERT INTO contents (idx, salt, content) VALUES (?, ?, ?)", contents)
+        executemany("INSERT INTO open_intents (digest, idx) VALUES (?, ?)", intents)
+        executemany("INSERT INTO nodes (level, idx, digest) VALUES (?, ?, ?)", nodes)
+        execute(
+            "INSERT INTO checkpoints (number, size, note) VALUES (?, ?, ?)",
+            (self._commits, self._size, self._rows.note),
+        )
+        execute("COMMIT")
+        self._commits += 1
+
+
+@dataclass
+class Sample:
+    """Rounds of one subject: wall and CPU microseconds an operation, latencies in microseconds."""
+
+    wall_us: list[float] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
+    latencies_us: list[float] = field(default_factory=list)
+
+    def quantile_us(self, share: float) -> float:
+        ordered = sorted(self.latencies_us)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def run_threads(subject: Any, callers: int, operations: int, sample: Sample) -> None:
+    each = max(1, operations // callers)
+    spent: list[list[float]] = [[] for _ in range(callers)]
+    start = threading.Barrier(callers + 1)
+
+    def work(times: list[float]) -> None:
+        start.wait()
+        for _ in range(each):
+            began = time.perf_counter()
+            subject.call()
+            times.append((time.perf_counter() - began) * 1e6)
+
+    threads = [threading.Thread(target=work, args=(times,)) for times in spent]
+    for thread in threads:
+        thread.start()
+    start.wait()
+    began, cpu = time.perf_counter(), time.process_time()
+    for thread in threads:
+        thread.join()
+    note(sample, began, cpu, spent)
+
+
+def run_tasks(subject: Any, callers: int, operations: int, sample: Sample) -> None:
+    each = max(1, operations // callers)
+    spent: list[list[float]] = [[] for _ in range(callers)]
+
+    async def work(times: list[float]) -> None:
+        for _ in range(each):
+            began = time.perf_counter()
+            await subject.acall()
+            times.append((time.perf_counter() - began) * 1e6)
+
+    async def work_all() -> None:
+        began, cpu = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(work(times) for times in spent))
+        note(sample, began, cpu, spent)
+
+    asyncio.run(work_all())
+
+
+def note(sample: Sample, began: float, cpu: float, spent: list[list[float]]) -> None:
+    count = sum(map(len, spent))
+    sample.wall_us.append((time.perf_counter() - began) / count * 1e6)
+    sample.cpu_us.append((time.process_time() - cpu) / count * 1e6)
+    for times in spent:
+        sample.latencies_us.extend(times)
+
+
+def measure(folder: Path, callers: int, run: Any, *, operations: int, rounds: int) -> dict[str, Sample]:
+    """Measure the subjects in turn, `rounds` times, each on a file of its own."""
+    image = policy_image()
+    rows = recorded_rows(folder / "rows")
+    subjects: dict[str, Any] = {
+        "bare": Bare(folder / "bare.db", rows),
+        "stand-in": Gated(folder / "stand-in", StandInEngine(image), image),
+        "cedar": Gated(folder / "cedar", CedarEngine(image), image),
+    }
+    samples = {name: Sample() for name in subjects}
+    try:
+        for subject in subjects.values():
+            run(subject, callers, max(callers, operations // 10), Sample())
+            subject.settle()
+        for _ in range(rounds):
+            for name, subject in subjects.items():
+                run(subject, callers, operations, samples[name])
+                subject.settle()
+    finally:
+        for subject in subjects.values():
+            subject.close()
+    return samples
+
+
+HEAD = (
+    "callers         subject    wall us/op  (min-max)        cpu us/op  wall ratio  cpu ratio"
+    "   p50 us   p99 us      n"
+)
+
+
+def lines(what: str, samples: dict[str, Sample]) -> list[str]:
+    bare = samples["bare"]
+    found = []
+    for name, sample in samples.items():
+        wall, cpu = statistics.median(sample.wall_us), statistics.median(sample.cpu_us)
+        spread = f"({min(sample.wall_us):.0f}-{max(sample.wall_us):.0f})"
+        found.append(
+            f"{what:<15} {name:<10} {wall:>10.0f}  {spread:<15} {cpu:>10.0f}"
+            f" {wall / statistics.median(bare.wall_us):>11.2f}"
+            f" {cpu / statistics.median(bare.cpu_us):>10.2f}"
+            f" {sample.quantile_us(0.5):>8.0f} {sample.quantile_us(0.99):>8.0f}"
+            f" {len(sample.latencies_us):>6}"
+        )
+    return found
+
+
+MODES = {"threads": run_threads, "tasks": run_tasks}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("callers", CALLERS)
+def test_authorize_and_record(tmp_path: Path, callers: int, mode: str) -> None:
+    samples = measure(tmp_path, callers, MODES[mode], operations=512, rounds=3)
+    print("\n" + "\n".join([HEAD, *lines(f"{callers} {mode}", samples)]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="authorize and record against the bare durable append")
+    parser.add_argument("--operations", type=int, default=1024, help="operations a round")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--callers", type=int, nargs="*", default=list(CALLERS))
+    given = parser.parse_args()
+    print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.machine()}")
+    print(HEAD)
+    for mode, run in MODES.items():
+        for callers in given.callers:
+            with tempfile.TemporaryDirectory() as folder:
+                samples = measure(
+                    Path(folder), callers, run, operations=given.operations, rounds=given.rounds
+                )
+            print("\n".join(lines(f"{callers} {mode}", samples)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

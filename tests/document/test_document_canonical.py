@@ -1,0 +1,96 @@
+"""The quick way to RFC 8785 and the library that is the definition give the same bytes."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+import rfc8785
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from remit.document.values import MAX_DEPTH, canonical, canonical_bytes, encode_plain, is_plain
+
+floats = st.floats(allow_nan=False, allow_infinity=False)
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+close_names = st.sampled_from(
+    ["", "a", "é", "€", "\ud7ff", "\ue000", "\uffff", "\U00010000", "\U0001f600", "a\ue000"]
+)
+leaves = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | floats | names
+trees = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names | close_names, inner, max_size=5),
+)
+
+
+@given(floats | st.integers(1, 10**17).map(lambda n: n / 1e4) | st.floats(1e-5, 1e-3) | st.floats(1e15, 1e17))
+@example(1e-4)
+@example(9.999999999999999e-5)
+@example(1e16)
+@example(9007199254740992.5)
+@example(0.1 + 0.2)
+@example(-0.0)
+@example(5e-324)
+def test_every_float_has_the_bytes_of_the_defining_library(number: float) -> None:
+    assert canonical_bytes(number) == rfc8785.dumps(number)
+
+
+@given(st.dictionaries(names | close_names, st.integers(0, 9), max_size=8))
+def test_members_stand_in_the_order_of_utf_16(value: dict[str, Any]) -> None:
+    assert canonical_bytes(value) == rfc8785.dumps(value)
+
+
+@given(trees)
+def test_what_is_called_plain_is_written_as_the_defining_library_does(value: Any) -> None:
+    if is_plain(value):
+        assert encode_plain(value) == rfc8785.dumps(value)
+    assert canonical_bytes(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize("value", [{"a": 0.5}, {"ключ": 1}, {"\uffff": [1.25]}, ["x", None, True, 2**53 - 1]])
+def test_ordinary_values_take_the_quick_way(value: Any) -> None:
+    assert is_plain(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [1.0, 1e16, 1e-5, 0.0, math.nan, math.inf, 2**53, {"\U00010000": 1}, {1: 2}, (1,), {"a": object()}],
+)
+def test_everything_else_takes_the_slow_way(value: Any) -> None:
+    assert not is_plain(value)
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Number(int):
+    pass
+
+
+@pytest.mark.parametrize("value", [Text("x"), Number(1), {Text("x"): 1}, [Number(2)]])
+def test_a_type_of_ones_own_never_takes_the_quick_way(value: Any) -> None:
+    assert not is_plain(value)
+
+
+@pytest.mark.parametrize("value", [1.5, None, [None], {"a": [0.5]}])
+def test_floats_and_nulls_are_refused_where_the_exact_form_is_asked(value: Any) -> None:
+    assert is_plain(value)
+    assert not is_plain(value, exact=True)
+
+
+def test_a_value_that_is_nested_too_deep_is_an_error_and_not_a_crash() -> None:
+    value: Any = 0
+    for _ in range(MAX_DEPTH + 5):
+        value = [value]
+    with pytest.raises(ValueError, match="nested deeper than 64 levels"):
+        canonical_bytes(value)
+
+
+def test_a_canonical_form_does_not_follow_later_changes() -> None:
+    value: dict[str, Any] = {"a": [1]}
+    fixed = canonical(value)
+    value["a"].append(2)
+    assert json.loads(fixed.data) == {"a": [1]}
