@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ SCHEMA_VERSION: Final = 1
 MINIMUM_SQLITE: Final = (3, 37, 0)
 """STRICT tables came with 3.37."""
 BUSY_TIMEOUT_S: Final = 10.0
+_RETRY_S: Final = 0.02
 
 STORE_SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -150,7 +152,8 @@ def connect(
                 isolation_level=None,
                 timeout=busy_timeout_s,
                 check_same_thread=False,
-            )
+            ),
+            busy_timeout_s=busy_timeout_s,
         )
     connection = sqlite3.connect(
         f"{uri}?mode=ro", uri=True, isolation_level=None, timeout=busy_timeout_s, check_same_thread=False
@@ -172,16 +175,33 @@ def connect(
     return connection
 
 
-def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
+def _prepared(connection: sqlite3.Connection, *, busy_timeout_s: float) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA secure_delete=ON")
-        require_wal(str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]))
+        require_wal(_write_ahead(connection, busy_timeout_s))
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection, busy_timeout_s: float) -> str:
+    """Switch to the write-ahead log and return the mode that the file has then.
+
+    While several processes open a new file at once, SQLite refuses this one switch without waiting.
+    """
+    until = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            # The primary code stands in the lowest byte of an extended one.
+            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > until:
+                raise
+        time.sleep(_RETRY_S)
 
 
 def require_wal(mode: str) -> None:
