@@ -20,7 +20,8 @@ Rules
    what it was answered. Any other turn cancels it and starts on a new thread, made from the whole turn.
 4. A run is cancelled when the answer is not waited for, and when the back-end is disposed of: after a denial,
    a kill or a termination.
-5. Threads cannot be listed. Making one is never repeated, and one whose id was never heard of stays a doubt.
+5. Threads cannot be listed. Making one is never repeated, and is asked for by a process that outlives this
+   one. Where that dies too, with its machine, a thread whose id was never heard of stays a doubt.
 6. `tool_choice` is never sent. The wire's least bound of tokens is 256 a run, over all of its answers.
 
 The package's generic verbs are used: its typed Assistants are deprecated and may leave it.
@@ -229,7 +230,7 @@ class OpenAiAssistantsBackend:
         elif self._instructions != turn.instructions:
             request["instructions"] = turn.instructions
         request["assistant_id"] = self._assistant
-        made = await self._side.create("thread", "/threads", {}, retries=False)
+        made = await self._side.create("thread", "/threads", {}, listed=False)
         self._thread, self._run = str(made["id"]), ""
 
     async def _renew_assistant(self, turn: Turn, shape: JsonObject) -> None:
@@ -351,13 +352,12 @@ class OpenAiAssistantsBackend:
 
     async def _clear_threads(self, threads: Sequence[VendorObject]) -> tuple[str, ...]:
         doubts: list[str] = []
-        for thread in threads:
-            where = f"back-end `{self._entry.name}` at `{self._config.endpoint.base_url}`"
+        for planned in threads:
+            thread = planned if planned.id else await self._side.settled(planned)
+            if thread is None:
+                continue
             if not thread.id:
-                doubts.append(
-                    f"{where}: a thread (`{thread.tag}`) may have been made whose id never arrived; "
-                    "it is empty, and the protocol has no way to list threads"
-                )
+                doubts.append(self._thread_doubt(thread))
                 continue
             # A run that cannot be cancelled must not keep its thread from being deleted.
             with suppress(Exception):
@@ -371,6 +371,17 @@ class OpenAiAssistantsBackend:
                 failure = self._config.endpoint.failure(error, openai_errors())
                 doubts.append(f"thread `{thread.id}`: {failure}")
         return tuple(doubts)
+
+    def _thread_doubt(self, thread: VendorObject) -> str:
+        where = f"back-end `{self._entry.name}` at `{self._config.endpoint.base_url}`"
+        if thread.recent:
+            return (
+                f"{where}: the making of a thread (`{thread.tag}`) may be under way; sweep again in a while"
+            )
+        return (
+            f"{where}: a thread (`{thread.tag}`) may have been made whose id never arrived; "
+            "it is empty, and the protocol has no way to list threads"
+        )
 
 
 def _outputs(waiting: _Waiting, turn: Turn) -> JsonObject:

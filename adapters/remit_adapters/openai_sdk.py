@@ -15,6 +15,7 @@ from remit_adapters.endpoint import ErrorKinds, read_endpoint
 from remit_adapters.transport import http_client
 
 if TYPE_CHECKING:
+    import httpx2
     from openai import AsyncOpenAI
 
     from remit.document.model import BackendEntry
@@ -72,6 +73,15 @@ def openai_client(endpoint: Endpoint, *, api_version: str) -> AsyncOpenAI:
             max_retries=endpoint.max_retries,
             http_client=transport,
         )
+    return _without_ambient(client)
+
+
+def client_over(client: AsyncOpenAI, http: httpx2.AsyncClient) -> AsyncOpenAI:
+    """Return a client of the same endpoint over another HTTP client, which repeats nothing."""
+    return _without_ambient(client.copy(http_client=http, max_retries=0))
+
+
+def _without_ambient(client: AsyncOpenAI) -> AsyncOpenAI:
     # INVARIANT (no ambient settings): the package reads these from the environment when not given, the last
     # one always (`OPENAI_CUSTOM_HEADERS`).
     client.organization = None

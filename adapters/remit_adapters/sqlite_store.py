@@ -238,6 +238,11 @@ class SqliteStore:
         self._lock = threading.Lock()
         self._reader = connect(self._file, read_only=True, busy_timeout_s=busy_timeout_s)
 
+    @property
+    def answers(self) -> Path:
+        """Folder for vendors' answers that must outlive the process that asked; need not exist yet."""
+        return self.folder / "answers"
+
     # --- Ledger
 
     def submit(self, batch: Batch) -> Future[tuple[Receipt, ...]]:

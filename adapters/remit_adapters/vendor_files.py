@@ -8,6 +8,8 @@ Rules
    A listing that was read to its end and lacks a tag proves that too, unless the request that makes the
    object may still be under way at the vendor: then it stays planned, and a later sweep decides.
 5. No request waits longer than `timeout_s` for its whole answer, and clean-up repeats none.
+6. What cannot be listed is asked for once, by a process that outlives this one where the register has a
+   folder for its answer (`kept_answers`).
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ import asyncio
 import hashlib
 import json
 import secrets
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from remit.errors import AdapterError
 from remit.ports import VendorObject
-from remit_adapters.openai_sdk import openai_errors
+from remit_adapters.kept_answers import KeptAnswers, outliving_client
+from remit_adapters.openai_sdk import client_over, openai_errors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
     from remit.ports import BackendContext
     from remit_adapters.endpoint import Endpoint
+    from remit_adapters.kept_answers import Asking
 
 TAG = "remit_tag"
 MAX_FILE_BYTES = 64 << 20
@@ -43,6 +48,8 @@ _UNCERTAIN = (408, 409)
 """Statuses that may come although the request was carried out."""
 _PAGE = 100
 _MAX_PAGES = 1000
+_WAIT_S = 5.0
+"""How long clean-up waits for a request that another process is asking."""
 _POLL_S = 0.25
 BETA = {"OpenAI-Beta": "assistants=v2"}
 COLLECTIONS = {"assistant": "/assistants", "vector_store": "/vector_stores", "file": "/files"}
@@ -60,6 +67,9 @@ class VendorSide:
 
     def __init__(self, client: AsyncOpenAI, endpoint: Endpoint, context: BackendContext) -> None:
         self.client = client
+        answers = context.register.answers
+        self._answers = None if answers is None or not sys.executable else KeptAnswers(answers)
+        self._asking: dict[str, Asking] = {}
         self._endpoint = endpoint
         self._context = context
         self._held: dict[str, VendorObject] = {}
@@ -71,23 +81,26 @@ class VendorSide:
         """What was made and is not known to be gone, oldest first."""
         return tuple(self._held.values())
 
-    async def create(self, kind: str, path: str, body: JsonObject, *, retries: bool = True) -> JsonObject:
+    async def create(self, kind: str, path: str, body: JsonObject, *, listed: bool = True) -> JsonObject:
         """Make one object that keeps `metadata`, and return the vendor's answer.
 
         Args:
             kind: the vendor's word for it.
             path: where it is made.
             body: the request, without `metadata`'s tag.
-            retries: whether the package may ask again; not for what cannot be listed.
+            listed: whether the vendor lists such objects; what it does not list is asked for once only.
         """
-        thing = await self._planned(kind)
+        thing = VendorObject(kind=kind, tag=secrets.token_hex(16))
+        if not listed and self._answers is not None:
+            self._asking[thing.tag] = self._answers.begin(thing.tag)
+        await self._planned(thing)
         metadata = body.get("metadata")
         tagged: JsonObject = {
             **body,
             "metadata": {**(metadata if isinstance(metadata, dict) else {}), TAG: thing.tag},
         }
         options: RequestOptions = {"headers": BETA}
-        if not retries:
+        if not listed:
             options["max_retries"] = 0
         return await self._made(thing, path, options, body=tagged)
 
@@ -98,7 +111,8 @@ class VendorSide:
             AdapterError: it cannot be read, or is not what the document names.
         """
         content = await asyncio.to_thread(self._content, path, sha256)
-        thing = await self._planned("file")
+        thing = VendorObject(kind="file", tag=secrets.token_hex(16))
+        await self._planned(thing)
         name = f"remit-{thing.tag}-{Path(path).name}"
         made = await self._made(
             thing,
@@ -230,9 +244,44 @@ class VendorSide:
                 await self._gone(thing)
         return doubts
 
+    async def settled(self, thing: VendorObject) -> VendorObject | None:
+        """Return what became of an object that cannot be listed and whose id is not known.
+
+        Returns:
+            It with its id, or as it is where that cannot be known; None where it was certainly never made,
+            which is noted then.
+        """
+        if self._answers is None:
+            return thing
+        asking = self._asking.get(thing.tag)
+        if asking is not None:
+            await asyncio.to_thread(asking.wait, _WAIT_S)
+            asking.leave()
+        fate = await asyncio.to_thread(self._answers.fate, thing.tag, wait_s=_WAIT_S)
+        answer = fate.answer
+        if fate.never_asked or (answer is not None and _refused(answer.status, answer.failed)):
+            await self._gone(thing)
+            return None
+        if answer is None or not answer.body:
+            return replace(thing, recent=thing.recent or fate.under_way)
+        try:
+            number = self._object(json.loads(answer.body)).get("id")
+        except (ValueError, AdapterError):
+            return thing
+        return replace(thing, id=number) if isinstance(number, str) else thing
+
     async def _gone(self, thing: VendorObject) -> None:
         self._held.pop(thing.tag, None)
         await self._context.register.gone(thing)
+        self._forget(thing.tag)
+
+    def _forget(self, tag: str) -> None:
+        """Remove a kept answer: the register has what was in it."""
+        asking = self._asking.pop(tag, None)
+        if asking is not None:
+            asking.leave()
+        if self._answers is not None:
+            self._answers.forget(tag)
 
     async def _tagged(self, kind: str, tags: set[str]) -> dict[str, list[str]]:
         """Return by tag the ids of the vendor's objects that carry it."""
@@ -273,11 +322,9 @@ class VendorSide:
             seen.add(last)
             query = {**query, "after": last}
 
-    async def _planned(self, kind: str) -> VendorObject:
-        thing = VendorObject(kind=kind, tag=secrets.token_hex(16))
+    async def _planned(self, thing: VendorObject) -> None:
         await self._context.register.planned(thing)
         self._held[thing.tag] = thing
-        return thing
 
     async def _made(
         self,
@@ -289,10 +336,16 @@ class VendorSide:
         files: list[tuple[str, tuple[str, bytes]]] | None = None,
     ) -> JsonObject:
         self._unanswered.add(thing.tag)
+        asking = self._asking.get(thing.tag)
         try:
-            response = await self._post(path, options, body=body, files=files)
+            if asking is None:
+                response = await self._post(path, options, body=body, files=files)
+            else:
+                async with outliving_client(self._endpoint, asking) as http:
+                    client = client_over(self.client, http)
+                    response = await self._post(path, options, body=body, client=client)
         except Exception as error:
-            if _never_made(error):
+            if _never_made(error) or (asking is not None and asking.never_asked()):
                 self._unanswered.discard(thing.tag)
                 await self._gone(thing)
             raise
@@ -307,6 +360,7 @@ class VendorSide:
         if response.request.headers.get("x-stainless-retry-count", "0") != "0":
             self._doubtful.add(thing.tag)
         await self._context.register.made(made)
+        self._forget(thing.tag)
         return answer
 
     async def _post(
@@ -316,11 +370,12 @@ class VendorSide:
         *,
         body: JsonObject,
         files: list[tuple[str, tuple[str, bytes]]] | None = None,
+        client: AsyncOpenAI | None = None,
     ) -> httpx2.Response:
         import httpx2
 
         async with asyncio.timeout(self._endpoint.timeout_s):
-            return await self.client.post(
+            return await (client or self.client).post(
                 path, cast_to=httpx2.Response, body=body, files=files, options=options
             )
 
@@ -361,9 +416,11 @@ class VendorSide:
 
 def _never_made(error: Exception) -> bool:
     """Whether an error says for certain that nothing was made: refused, or never sent."""
-    import httpx2
-
     status = getattr(error, "status_code", None)
-    if isinstance(status, int):
+    return _refused(status if isinstance(status, int) else 0, type(error.__cause__).__name__)
+
+
+def _refused(status: int, failed: str) -> bool:
+    if status:
         return _REFUSED <= status < _SERVER_ERROR and status not in _UNCERTAIN
-    return isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout))
+    return failed in ("ConnectError", "ConnectTimeout")

@@ -317,6 +317,14 @@ class ObjectRegister(Protocol):
     `made` before it uses it, and `gone` when the vendor says that it is deleted or never was.
     """
 
+    @property
+    def answers(self) -> Path | None:
+        """Folder that stays as long as the register, for answers that must outlive the process that asked.
+
+        None where nothing stays: then an object that cannot be listed may be lost with its process.
+        """
+        ...
+
     async def planned(self, thing: VendorObject) -> None:
         """Record that `thing` is about to be made; its `id` is empty.
 

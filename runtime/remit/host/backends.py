@@ -41,6 +41,8 @@ def known_adapters() -> tuple[str, ...]:
 class NoRegister:
     """The register where there is no ledger: nothing may be made on a vendor's side."""
 
+    answers = None
+
     async def planned(self, thing: VendorObject) -> NoReturn:
         """Refuse: what nobody records would be left behind unnoticed."""
         raise LedgerError(f"nothing may be made on a vendor's side without a ledger: {thing.kind}")

@@ -19,6 +19,7 @@ from remit.host.backends import offered_builtins
 from remit.host.memory_operations import record_refusal
 from remit.host.requests import backend_entity, declared
 from remit.host.session import reasons
+from remit.host.texts import mended
 from remit.messages import builtin_value, content_digest
 
 if TYPE_CHECKING:
@@ -191,17 +192,3 @@ def check_uses(entry: BackendEntry, turn: Turn, end: TurnEnd) -> None:
             error.tokens = end.usage.input_tokens + end.usage.output_tokens
             error.cost_microusd = end.usage.cost_microusd
             raise error
-
-
-def mended(text: str) -> str:
-    """Return `text` with lone surrogates replaced: what is recorded must have one encoding."""
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") if not encodes(text) else text
-
-
-def encodes(text: str) -> bool:
-    """Whether `text` can be encoded: it holds no lone surrogate."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

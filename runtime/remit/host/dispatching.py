@@ -31,8 +31,6 @@ from remit.host.builtin_offers import (
     Waits,
     ask_dispatch,
     check_uses,
-    encodes,
-    mended,
     with_builtins,
 )
 from remit.host.events import BackendOpened, BackendSkipped, BuiltinUsed, Dispatched, TextArrived
@@ -40,6 +38,7 @@ from remit.host.observer import ObserverError
 from remit.host.requests import declared
 from remit.host.session import reasons
 from remit.host.surveillance import Stopped, TimeIsUp, watch
+from remit.host.texts import encodes, mended
 from remit.host.vendor_objects import LedgerRegister
 from remit.messages import (
     BuiltinUse,

@@ -52,6 +52,7 @@ from remit.host.requests import agent_entity, caller_entity, declared, tool_enti
 from remit.host.results import Pending, RunResult, RunStatus
 from remit.host.session import Emit, Session, ignore, new_run_id, reasons
 from remit.host.surveillance import Stopped, TimeIsUp, watch
+from remit.host.texts import mended
 from remit.host.thread import RunMemo
 from remit.host.tool_sources import ToolSources, open_sources, tool_context
 from remit.messages import Message, ToolCall, ToolOffer, Turn, content_digest
@@ -86,7 +87,7 @@ async def run_once(
     from remit.host.dry_run import rehearsal
 
     chosen = known_backend(agent.document, backend) or agent.surroundings.backend or ""
-    memo = RunMemo(text=_clean(text), caller=caller, environment=environment, backend=chosen)
+    memo = RunMemo(text=mended(text), caller=caller, environment=environment, backend=chosen)
     _check_given(memo)
     observer = Observer(emit or ignore)
     if not dry_run:
@@ -511,13 +512,13 @@ class Run(Session):
             principal=caller_entity(self.caller),
             resource=entity,
             given=given,
-            content=content_digest({"text": _clean(self.memo.text)}),
+            content=content_digest({"text": mended(self.memo.text)}),
             approvals=self._grants,
         )
         answer = await self._settled_answer(answer, resource=str(entity.ref), arguments=given)
         if isinstance(answer, Denial):
             raise _Ended("denied", reasons(answer))
-        self.memo.messages = [Message(role="user", text=_clean(self.memo.text))]
+        self.memo.messages = [Message(role="user", text=mended(self.memo.text))]
         self.memo.phase = "turn"
         if self.document.execution_state.lifecycle in _AT_REST:
             await move(
@@ -671,7 +672,7 @@ class Run(Session):
         shown = copy.deepcopy(call.arguments)
         self.emit(CallProposed(turn=self.turn, tool=call.name, arguments=shown))
         self._count_repetition(call)
-        name = _clean(call.name)[:MAX_NAME_SHOWN]
+        name = mended(call.name)[:MAX_NAME_SHOWN]
         tool = self.document.tool(call.name)
         offered = {offer.name for offer in self._offers()}
         if call.name not in offered:
@@ -691,10 +692,10 @@ class Run(Session):
         return await self._tool_call(tool, call.arguments)
 
     def _count_repetition(self, call: ToolCall) -> None:
-        digest = content_digest({"name": _clean(call.name), "raw": _clean(call.raw)})
+        digest = content_digest({"name": mended(call.name), "raw": mended(call.raw)})
         if call.arguments is not None:
             with suppress(ValueError, TypeError):
-                digest = content_digest({"name": _clean(call.name), "arguments": call.arguments})
+                digest = content_digest({"name": mended(call.name), "arguments": call.arguments})
         if self.memo.last_call == digest:
             self.memo.repeated += 1
         else:
@@ -702,7 +703,7 @@ class Run(Session):
 
     async def _refuse(self, name: str, kind: str, message: str, call: ToolCall) -> JsonObject:
         await record_refusal(
-            self, name, f'Remit::Tool::"{name}"', kind, message, raw={"raw": _clean(call.raw)}
+            self, name, f'Remit::Tool::"{name}"', kind, message, raw={"raw": mended(call.raw)}
         )
         self.memo.denials_in_a_row += 1
         return {"denied": True, "kind": kind, "rule": "", "because": message, "hint": "correct the call"}
@@ -819,8 +820,3 @@ def _kind(stop: BaseException) -> str:
     if isinstance(stop, Stopped):
         return f"{stop.order} order"
     return "limit `max_wall_time_s`" if isinstance(stop, TimeIsUp) else "cancelled"
-
-
-def _clean(text: str) -> str:
-    """Return `text` without lone surrogates: what is recorded must have one encoding."""
-    return text.encode("utf-8", "replace").decode("utf-8")

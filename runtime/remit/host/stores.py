@@ -26,6 +26,14 @@ class Store(Ledger, AgentStore, Protocol):
         """Kill and suspend orders."""
         ...
 
+    @property
+    def answers(self) -> Path | None:
+        """Folder that stays with the store, for vendors' answers that must outlive the process that asked.
+
+        It need not exist yet. None where the store keeps nothing between processes.
+        """
+        ...
+
     def unfinished(self) -> Sequence[Record]:
         """Intent records without an outcome, across all runs, in log order."""
         ...

@@ -58,6 +58,11 @@ class LedgerRegister:
         self._run = run
         self._entry = entry
 
+    @property
+    def answers(self) -> Path | None:
+        """Folder of the store for answers that outlive the process that asked."""
+        return self._store.answers
+
     async def planned(self, thing: VendorObject) -> None:
         """Record that `thing` is about to be made."""
         await self._note("planned", thing)

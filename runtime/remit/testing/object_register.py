@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from remit.ports import VendorObject
 
 
 class KeptRegister:
-    """Keeps every note, and what of it is left."""
+    """Keeps every note, and what of it is left.
 
-    def __init__(self) -> None:
+    Args:
+        answers: folder for answers that outlive a process; None where nothing stays.
+    """
+
+    def __init__(self, answers: Path | None = None) -> None:
+        self.answers = answers
         self.notes: list[tuple[str, VendorObject]] = []
 
     @property
