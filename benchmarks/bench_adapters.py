@@ -161,7 +161,7 @@ def recorded_answers() -> dict[str, dict[str, str]]:
     found["/assistants"] = made
     found["/v1/threads"] = thread
     found["/runs"] = runs
-    found[""] = {"type": "application/json", "body": empty}
+    found[""] = empty
     return found
 
 
