@@ -321,6 +321,7 @@ class ObjectRegister(Protocol):
     def answers(self) -> Path | None:
         """Folder that stays as long as the register, for answers that must outlive the process that asked.
 
+        A file in it is named by the object's tag and a suffix; settling the object by hand removes it.
         None where nothing stays: then an object that cannot be listed may be lost with its process.
         """
         ...

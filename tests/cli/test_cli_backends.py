@@ -191,6 +191,10 @@ def test_a_sweep_deletes_what_is_found_says_what_is_not_and_a_person_settles_tha
     thread = VendorObject(kind="thread", tag="b" * 32)
     with AssistantsServer(Reply(text="x")) as server:
         left_behind(tmp_path / "store", server.base_url, assistant, thread)
+        answers = tmp_path / "store" / "answers"
+        answers.mkdir()
+        for tag in ("b" * 32, "c" * 32):
+            (answers / f"{tag}.asking").write_bytes(b"asked")
         listed = remit("backends", "sweep", "--list", "--store", store, "--json")
         assert (listed.code, [item["object"] for item in listed.json]) == (1, ["assistant", "thread"])
         assert server.received == ()
@@ -199,10 +203,11 @@ def test_a_sweep_deletes_what_is_found_says_what_is_not_and_a_person_settles_tha
         assert "✓ gone  assistant" in swept.stdout
         assert "? left  thread" in swept.stdout
         assert "no way to list threads" in swept.stdout
-    tag = ("backends", "sweep", "--store", store, "--settle", "b" * 32)
-    assert remit(*tag, "--as", "olga").code == 2
-    assert remit(*tag, "--as", "olga", "--reason", "looked at the console").code == 0
-    assert remit(*tag, "--as", "olga", "--reason", "again").code == 2
+    settle = ("backends", "sweep", "--store", store, "--settle", "b" * 32)
+    assert remit(*settle, "--as", "olga").code == 2
+    assert remit(*settle, "--as", "olga", "--reason", "looked at the console").code == 0
+    assert [file.name for file in answers.iterdir()] == [f"{'c' * 32}.asking"]
+    assert remit(*settle, "--as", "olga", "--reason", "again").code == 2
     again = remit("backends", "sweep", "--store", store, "--json")
     assert (again.code, again.json) == (0, {"gone": [], "left": [], "doubts": []})
     shown = remit("ledger", "show", "--store", store, "--json")

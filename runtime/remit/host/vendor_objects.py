@@ -268,6 +268,10 @@ def settle_leftovers(store: Store, clock: Clock, *, tag: str, by: str, reason: s
         body |= {"by": by, "reason": reason}
         draft = Draft(kind="object", agent=item.agent, run=item.run, at=clock.now(), body=body)
         store.submit(Batch(records=(draft,))).result()
+    if found and store.answers is not None and store.answers.is_dir():
+        for file in store.answers.iterdir():
+            if file.name.startswith(f"{tag}."):
+                file.unlink(missing_ok=True)
     return bool(found)
 
 
