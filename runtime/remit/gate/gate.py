@@ -48,6 +48,7 @@ from remit.ports import (
     ControlState,
     Invocation,
     Ledger,
+    PromptLedger,
     RunState,
     Stop,
 )
@@ -121,6 +122,8 @@ class Gate:
         self._scopes = ("all", f"agent:{agent}", f"run:{run}")
         self._new_id = new_id or (lambda: secrets.token_hex(16))
         self._ledger_timeout_s = ledger_timeout_s
+        # Asked once: a protocol's `isinstance` takes longer than a decision.
+        self._prompt = ledger if isinstance(ledger, PromptLedger) else None
         self._permit_lifetime_s = permit_lifetime_s
 
     def authorize(self, ask: Ask) -> Answer:
@@ -613,6 +616,8 @@ class Gate:
     # Waiting for the ledger.
 
     def _wait(self, batch: Batch) -> _Receipts:
+        if self._prompt is not None:
+            return self._prompt.commit(batch, timeout_s=self._ledger_timeout_s)
         return self._ledger.submit(batch).result(timeout=self._ledger_timeout_s)
 
     @staticmethod
