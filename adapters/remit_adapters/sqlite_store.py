@@ -2,6 +2,7 @@
 
     store.db     records, contents, tree nodes, checkpoints; agents, entries, operations; runs
     control.db   kill and suspend, apart so that load on the store cannot delay them
+    control.mark says that control.db was not changed since, so that it need not be read at each decision
     log.key      the log's signing key (Ed25519, PKCS8 PEM, mode 0600), unless a signer is given
     log.pub      its C2SP verifier key text; give it to auditors
 
