@@ -8,6 +8,7 @@ Several processes may therefore append to one file.
 from __future__ import annotations
 
 import secrets
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from remit.document.merkle import leaf_hash
@@ -134,14 +135,12 @@ class LogAppender:
 
     def _insert(self, place: str, width: int, cells: Sequence[_Cell]) -> None:
         """Insert rows that lie one after the other in `cells`; `place` is a constant of this module."""
-        row = f"({', '.join('?' * width)})"
         start = 0
-        for rows in _ROWS_A_STATEMENT:
-            step = rows * width
-            while len(cells) - start >= step:
-                statement = f"INSERT INTO {place} VALUES {', '.join([row] * rows)}"  # noqa: S608  # constants of this module
-                self._connection.execute(statement, cells[start : start + step])
-                start += step
+        while start < len(cells):
+            rows = next(rows for rows in _ROWS_A_STATEMENT if rows * width <= len(cells) - start)
+            end = start + rows * width
+            self._connection.execute(_insertion(place, width, rows), cells[start:end])
+            start = end
 
     def sign(self, peaks: Peaks) -> None:
         """Write the signed checkpoint of `peaks`."""
@@ -153,6 +152,12 @@ class LogAppender:
             " VALUES ((SELECT coalesce(max(number), -1) + 1 FROM checkpoints), ?, ?)",
             (peaks.size, note),
         )
+
+
+@lru_cache(maxsize=64)
+def _insertion(place: str, width: int, rows: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return f"INSERT INTO {place} VALUES {', '.join([row] * rows)}"  # noqa: S608  # constants of this module
 
 
 def raw_records(connection: sqlite3.Connection) -> Iterator[RawRecord]:

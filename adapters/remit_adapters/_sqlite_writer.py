@@ -245,15 +245,16 @@ class Writer:
             return group, not self._open
 
     def _commit(self, group: list[Job]) -> _Answers:
-        together = all(job.appends_only for job in group)
-        answers: _Answers = ()
-        apart = not together
-        if together:
+        if all([job.appends_only for job in group]):  # noqa: C419  # a generator costs more than most groups
             answers, apart = self._transact(group, self._append_together)
-        if apart:
+            if apart:
+                answers, _ = self._transact(group, self._append_apart)
+        else:
             answers, _ = self._transact(group, self._append_apart)
-        if any(job.erases and not isinstance(a, LedgerError) for job, a in zip(group, answers, strict=True)):
-            self._residue = True
+            erased = (
+                job.erases and not isinstance(a, LedgerError) for job, a in zip(group, answers, strict=True)
+            )
+            self._residue = self._residue or any(erased)
         if self._residue:
             self._scrub()
         return answers

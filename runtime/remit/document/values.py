@@ -58,7 +58,7 @@ def encode_plain(value: JsonValue) -> bytes:
 class Canonical:
     """The RFC 8785 form of a value, made once so that it need not be made again.
 
-    INVARIANT (canonical): `data` came from `canonical_bytes`; only `canonical` makes one.
+    INVARIANT (canonical): `data` came from `canonical_bytes`; only this module's functions make one.
     """
 
     data: bytes
@@ -71,6 +71,23 @@ def canonical(value: JsonValue) -> Canonical:
         ValueError: as `canonical_bytes`.
     """
     return Canonical(canonical_bytes(value))
+
+
+def canonical_with_first(name: str, data: bytes, others: JsonObject) -> Canonical:
+    """Fix the RFC 8785 form of an object one member of which has been written already.
+
+    Args:
+        name: of that member; plain ASCII, and before all others in the order of RFC 8785.
+        data: its canonical bytes.
+        others: the other members, at least one.
+
+    Raises:
+        ValueError: as `canonical_bytes`, or the name does not come first.
+    """
+    rest = canonical_bytes(others)
+    if not (name.isalpha() and name.isascii() and all(name < other for other in others) and others):
+        raise ValueError(f"`{name}` does not come first")
+    return Canonical(b'{"%b":%b,%b' % (name.encode(), data, rest[1:]))
 
 
 def is_plain(root: object, *, exact: bool = False) -> bool:  # noqa: C901, PLR0912  # one branch a JSON type; a call for each would cost more than the encoding
