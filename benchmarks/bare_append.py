@@ -75,6 +75,7 @@ class StoreTables:
         self._rows = rows
         self._random = random.Random(1)
         self._size = 0
+        self._nodes = 0
         self._commits = 0
 
     def append(self, connection: sqlite3.Connection, count: int) -> None:
@@ -91,18 +92,20 @@ class StoreTables:
                 if kind == "intent":
                     # As spread as digests are: what is compared touches as many pages.
                     intents.append((f"sha256:{self._random.getrandbits(256):064x}", index))
-                nodes.append((0, index, digest))
+                nodes.append((self._nodes, 0, index, digest))
+                self._nodes += 1
                 level = 0
                 while index & 1:
                     index >>= 1
                     level += 1
-                    nodes.append((level, index, digest))
+                    nodes.append((self._nodes, level, index, digest))
+                    self._nodes += 1
                 self._size += 1
             contents += [(first + offset, salt, content) for offset, salt, content in self._rows.contents]
         executemany("INSERT INTO records (idx, leaf, kind, agent, run) VALUES (?, ?, ?, ?, ?)", records)
         executemany("INSERT INTO contents (idx, salt, content) VALUES (?, ?, ?)", contents)
         executemany("INSERT INTO open_intents (digest, idx) VALUES (?, ?)", intents)
-        executemany("INSERT INTO nodes (level, idx, digest) VALUES (?, ?, ?)", nodes)
+        executemany("INSERT INTO nodes (number, level, idx, digest) VALUES (?, ?, ?, ?)", nodes)
         execute(
             "INSERT INTO checkpoints (number, size, note) VALUES (?, ?, ?)",
             (self._commits, self._size, self._rows.note),

@@ -56,6 +56,7 @@ from remit_adapters._sqlite_schema import (
     refusals_named,
     require_schema,
 )
+from remit_adapters._sqlite_upgrade import upgrade_store
 from remit_adapters._sqlite_writer import Job, Writer
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def open_store(
         undo.callback(connection.close)
         file.chmod(0o600)
         prepare_schema(connection, STORE_SCHEMA, application=APPLICATION)
+        upgrade_store(connection)
         prepare_claims(connection)
         meta = _begin_log(connection, key)
         if meta["verifier_key"] != str(verifier_key(key)):
