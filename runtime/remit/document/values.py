@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import rfc8785
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 JsonObject = dict[str, JsonValue]
@@ -29,7 +29,29 @@ SPEC = "remit/1"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LAST_OF_BMP = "\uffff"
 _SMALLEST, _LARGEST = 1e-4, 1e16
-_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _chunked() -> Callable[[object, int], Iterable[str]]:
+    """Return the standard library's encoder, made once: `JSONEncoder.encode` makes one at each call."""
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        # An interpreter without the encoder in C.
+        return lambda value, _: (_encoder.encode(value),)
+    text: Any = json.encoder.encode_basestring
+    # No markers: nobody looks for a value that holds itself, because `is_plain` refuses what is so deep.
+    sort_keys, skip_keys, allow_nan = True, False, False
+    made: Callable[[object, int], Iterable[str]] = make(
+        None, _encoder.default, text, None, ":", ",", sort_keys, skip_keys, allow_nan
+    )
+    return made
+
+
+_chunks = _chunked()
+
+
+def _encode(value: JsonValue) -> str:
+    return "".join(_chunks(value, 0))
 
 
 def canonical_bytes(value: JsonValue) -> bytes:
