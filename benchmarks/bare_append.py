@@ -59,8 +59,10 @@ class OneTable:
 
     def __init__(self, connection: sqlite3.Connection, rows: Rows) -> None:
         self._row = (rows.agent, rows.joined())
-        connection.execute("CREATE TABLE log (number INTEGER PRIMARY KEY, agent TEXT, body BLOB)")
-        connection.execute("CREATE INDEX log_by_agent ON log (agent, number)")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS log (number INTEGER PRIMARY KEY, agent TEXT, body BLOB)"
+        )
+        connection.execute("CREATE INDEX IF NOT EXISTS log_by_agent ON log (agent, number)")
 
     def append(self, connection: sqlite3.Connection, count: int) -> None:
         for _ in range(count):
