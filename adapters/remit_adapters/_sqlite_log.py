@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from remit.ports import Signer
 
 CHUNK: Final = 512
-_ROWS_A_STATEMENT: Final = (64, 16, 4, 2, 1)
-"""Few sizes, so that the connection keeps the prepared statements."""
+_ROWS_A_STATEMENT: Final = (64, 16, 8, 7, 6, 5, 4, 3, 2, 1)
+"""Few sizes, so that the connection keeps the prepared statements; all of those that a single call needs."""
 
 _Cell = int | str | bytes
 
