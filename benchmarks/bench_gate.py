@@ -1,15 +1,15 @@
-"""Authorize and record durably, against the bare durable append of the same bytes, in one run.
+"""Authorize and record durably, against bare durable appends of the same bytes, in one run.
 
 Run: `make bench`, pytest with -s on this file, or `python benchmarks/bench_gate.py --help`.
 
 What is compared
-1. `bare`: one connection, WAL, synchronous FULL, the store's own tables and indexes, one writer thread that
-   commits what is queued together (at most 256). The rows were made by the gate before; nothing is encoded,
-   hashed, signed or checked here, and each caller waits for its commit through a future.
+1. The bare appends of `bare_append.py`: `one row` and `one row, own` and `alone` are committed by their
+   callers, `grouped` by one thread for all.
 2. `stand-in`: `Gate.authorize` of a tool call with an engine that answers at once: decision, intent, permit.
-3. `cedar`: the same with the reference engine and 50 rules.
+3. `compiled`: the same with the engine that a run gets (`remit.engine.checked`) and 50 rules.
+4. `cedar`: the same with the reference engine.
 
-Rounds are interleaved, so that a busy machine is busy for all; a ratio compares medians of the rounds.
+Rounds are interleaved, so that a busy machine is busy for all; a ratio is the median of the rounds' own.
 """
 
 from __future__ import annotations
@@ -17,39 +17,42 @@ from __future__ import annotations
 import argparse
 import asyncio
 import platform
-import queue
-import random
 import sqlite3
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import bench_engine
+from bare_append import Rows, appenders
 
 from remit.engine.cedar import CedarEngine
+from remit.engine.checked import CheckedEngine, Divergence
 from remit.engine.image import PolicyImage, RuleInfo, image_digest
 from remit.engine.request import Decision
 from remit.gate.answers import Ask, Granted
 from remit.gate.gate import Gate
 from remit.permit import redeem
 from remit.ports import Invocation
-from remit_adapters._sqlite_schema import STORE_SCHEMA, connect, prepare_schema
 from remit_adapters.sqlite_store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 AGENT = "sha256:" + "a" * 64
 RUN = "0" * 32
-GROUP = 256
 RULES = 50
+SAMPLE = 1000
+"""As in a run: every 1,000th decision is decided again by the reference engine."""
 CALLERS = (1, 32, 128)
 PARAMETERS: dict[str, Any] = {
     "type": "object",
@@ -111,6 +114,10 @@ class StandInEngine:
         return self._answer
 
 
+def diverged(difference: Divergence) -> None:
+    raise AssertionError(difference)
+
+
 def tool_call(number: int) -> Ask:
     """Ask as a host does: a fresh request, arguments of some 300 bytes."""
     request = bench_engine.request()
@@ -157,15 +164,6 @@ class Gated:
         self._store.close()
 
 
-@dataclass
-class Rows:
-    """What one authorization leaves in the file."""
-
-    records: list[tuple[bytes, str]] = field(default_factory=list)
-    contents: list[tuple[int, bytes, bytes]] = field(default_factory=list)
-    note: str = ""
-
-
 def recorded_rows(folder: Path) -> Rows:
     """Let the gate record one call, and take the rows of it."""
     image = policy_image()
@@ -179,91 +177,7 @@ def recorded_rows(folder: Path) -> Rows:
         note = connection.execute("SELECT note FROM checkpoints ORDER BY number DESC").fetchone()[0]
     finally:
         connection.close()
-    return Rows(records=leaves, contents=contents, note=note)
-
-
-class Bare:
-    """The bare durable append: the same rows through the same kind of file, and nothing else."""
-
-    def __init__(self, file: Path, rows: Rows) -> None:
-        self._rows = rows
-        self._connection = connect(file)
-        prepare_schema(self._connection, STORE_SCHEMA, application=1)
-        self._queue: queue.SimpleQueue[Future[int] | None] = queue.SimpleQueue()
-        self._random = random.Random(1)
-        self._size = 0
-        self._commits = 0
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-
-    def call(self) -> None:
-        self._submit().result(30)
-
-    async def acall(self) -> None:
-        await asyncio.wrap_future(self._submit())
-
-    def settle(self) -> None:
-        """Close the open intents, as outcomes do."""
-        self._connection.execute("DELETE FROM open_intents")
-
-    def close(self) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        self._connection.close()
-
-    def _submit(self) -> Future[int]:
-        future: Future[int] = Future()
-        self._queue.put(future)
-        return future
-
-    def _work(self) -> None:
-        while True:
-            group = [self._queue.get()]
-            while len(group) < GROUP and group[-1] is not None:
-                try:
-                    group.append(self._queue.get_nowait())
-                except queue.Empty:
-                    break
-            waiting = [future for future in group if future is not None]
-            if waiting:
-                self._commit(len(waiting))
-                for future in waiting:
-                    future.set_result(self._size)
-            if group[-1] is None:
-                return
-
-    def _commit(self, count: int) -> None:
-        execute = self._connection.execute
-        executemany = self._connection.executemany
-        digest = bytes(32)
-        records, contents, intents, nodes = [], [], [], []
-        for _ in range(count):
-            first = self._size
-            for leaf, kind in self._rows.records:
-                index = self._size
-                records.append((index, leaf, kind, AGENT, RUN))
-                if kind == "intent":
-                    # As spread as digests are: what is compared touches as many pages.
-                    intents.append((f"sha256:{self._random.getrandbits(256):064x}", index))
-                nodes.append((0, index, digest))
-                level = 0
-                while index & 1:
-                    index >>= 1
-                    level += 1
-                    nodes.append((level, index, digest))
-                self._size += 1
-            contents += [(first + offset, salt, content) for offset, salt, content in self._rows.contents]
-        execute("BEGIN IMMEDIATE")
-        executemany("INSERT INTO records (idx, leaf, kind, agent, run) VALUES (?, ?, ?, ?, ?)", records)
-        executemany("INSERT INTO contents (idx, salt, content) VALUES (?, ?, ?)", contents)
-        executemany("INSERT INTO open_intents (digest, idx) VALUES (?, ?)", intents)
-        executemany("INSERT INTO nodes (level, idx, digest) VALUES (?, ?, ?)", nodes)
-        execute(
-            "INSERT INTO checkpoints (number, size, note) VALUES (?, ?, ?)",
-            (self._commits, self._size, self._rows.note),
-        )
-        execute("COMMIT")
-        self._commits += 1
+    return Rows(agent=AGENT, run=RUN, records=leaves, contents=contents, note=note)
 
 
 @dataclass
@@ -327,14 +241,22 @@ def note(sample: Sample, began: float, cpu: float, spent: list[list[float]]) -> 
         sample.latencies_us.extend(times)
 
 
-def measure(folder: Path, callers: int, run: Any, *, operations: int, rounds: int) -> dict[str, Sample]:
+def measure(
+    folder: Path, callers: int, run: Any, *, operations: int, rounds: int, only: Sequence[str] = ()
+) -> dict[str, Sample]:
     """Measure the subjects in turn, `rounds` times, each on a file of its own."""
     image = policy_image()
     rows = recorded_rows(folder / "rows")
-    subjects: dict[str, Any] = {
-        "bare": Bare(folder / "bare.db", rows),
-        "stand-in": Gated(folder / "stand-in", StandInEngine(image), image),
-        "cedar": Gated(folder / "cedar", CedarEngine(image), image),
+    engines = {
+        "stand-in": StandInEngine(image),
+        "compiled": CheckedEngine(image, sample=SAMPLE, on_divergence=diverged),
+        "cedar": CedarEngine(image),
+    }
+    subjects: dict[str, Any] = {name: make() for name, make in appenders(folder, rows).items()}
+    subjects |= {
+        name: Gated(folder / name, engine, image)
+        for name, engine in engines.items()
+        if not only or name in only
     }
     samples = {name: Sample() for name in subjects}
     try:
@@ -352,23 +274,30 @@ def measure(folder: Path, callers: int, run: Any, *, operations: int, rounds: in
 
 
 HEAD = (
-    "callers         subject    wall us/op  (min-max)        cpu us/op  wall ratio  cpu ratio"
-    "   p50 us   p99 us      n"
+    "callers       subject        wall us/op  (min-max)      cpu us/op   p50 us   p99 us      n"
+    "   /one row   /alone  /grouped"
 )
+BARE = {"one row": ("one row", "one row, own"), "alone": ("alone",), "grouped": ("grouped",)}
+"""What a program without Remit would do; where there are two ways, the quicker one counts."""
+
+
+def ratio(sample: Sample, ways: list[Sample]) -> float:
+    """Compare round by round, since a disk that is slow for a while is slow for the whole round."""
+    bare = [min(round_us) for round_us in zip(*(way.wall_us for way in ways), strict=True)]
+    return statistics.median(ours / theirs for ours, theirs in zip(sample.wall_us, bare, strict=True))
 
 
 def lines(what: str, samples: dict[str, Sample]) -> list[str]:
-    bare = samples["bare"]
+    walls = {name: statistics.median(sample.wall_us) for name, sample in samples.items()}
     found = []
     for name, sample in samples.items():
-        wall, cpu = statistics.median(sample.wall_us), statistics.median(sample.cpu_us)
         spread = f"({min(sample.wall_us):.0f}-{max(sample.wall_us):.0f})"
+        ratios = [ratio(sample, [samples[way] for way in ways]) for ways in BARE.values()]
         found.append(
-            f"{what:<15} {name:<10} {wall:>10.0f}  {spread:<15} {cpu:>10.0f}"
-            f" {wall / statistics.median(bare.wall_us):>11.2f}"
-            f" {cpu / statistics.median(bare.cpu_us):>10.2f}"
-            f" {sample.quantile_us(0.5):>8.0f} {sample.quantile_us(0.99):>8.0f}"
-            f" {len(sample.latencies_us):>6}"
+            f"{what:<13} {name:<13} {walls[name]:>11.0f}  {spread:<13}"
+            f" {statistics.median(sample.cpu_us):>10.0f}"
+            f" {sample.quantile_us(0.5):>8.0f} {sample.quantile_us(0.99):>8.0f} {len(sample.latencies_us):>6}"
+            f" {ratios[0]:>10.2f} {ratios[1]:>8.2f} {ratios[2]:>9.2f}"
         )
     return found
 
@@ -384,18 +313,25 @@ def test_authorize_and_record(tmp_path: Path, callers: int, mode: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="authorize and record against the bare durable append")
+    parser = argparse.ArgumentParser(description="authorize and record against bare durable appends")
     parser.add_argument("--operations", type=int, default=1024, help="operations a round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--callers", type=int, nargs="*", default=list(CALLERS))
+    parser.add_argument("--subjects", nargs="*", default=[], help="measure these only, beside the bare ones")
+    parser.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES))
     given = parser.parse_args()
     print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.machine()}")
     print(HEAD)
-    for mode, run in MODES.items():
+    for mode, run in ((mode, MODES[mode]) for mode in given.modes):
         for callers in given.callers:
             with tempfile.TemporaryDirectory() as folder:
                 samples = measure(
-                    Path(folder), callers, run, operations=given.operations, rounds=given.rounds
+                    Path(folder),
+                    callers,
+                    run,
+                    operations=given.operations,
+                    rounds=given.rounds,
+                    only=given.subjects,
                 )
             print("\n".join(lines(f"{callers} {mode}", samples)), flush=True)
 

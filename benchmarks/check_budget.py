@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from remit.messages import Message, ToolCall, ToolOffer, Turn, turn_value
 from remit.permit import redeem
 from remit.records import Draft, Receipt
 from remit.testing.memory_ledger import MemoryControlState
+from remit_adapters.sqlite_store import open_store
 
 BUDGET = Path(__file__).with_name("budget.json")
 TOLERANCE = 0.10
@@ -90,6 +92,22 @@ def authorize() -> Any:
     return operation
 
 
+def authorize_on_sqlite() -> Any:
+    image = bench_gate.policy_image()
+    folder = tempfile.TemporaryDirectory()
+    store = open_store(Path(folder.name) / "store")
+    gate = Gate(bench_gate.StandInEngine(image), image, store, store.control, Clock(), agent="a", run="r")
+    ask = bench_gate.tool_call(1)
+
+    def operation() -> None:
+        granted: Any = gate.authorize(ask)
+        # Names the folder, so that it lives as long as what writes into it.
+        assert isinstance(granted, Granted), (granted, folder)
+        redeem(granted.permit, effect="call_tool", target="tool1", digest=granted.content.digest())
+
+    return operation
+
+
 def encode_record() -> Any:
     request = bench_engine.request()
     draft = Draft(
@@ -127,6 +145,7 @@ def decide() -> Any:
 
 OPERATIONS = {
     "authorize with a stand-in engine": authorize,
+    "authorize and record on SQLite": authorize_on_sqlite,
     "encode a record": encode_record,
     "canonical bytes of a turn": canonical_turn,
     "decide under 50 rules": decide,

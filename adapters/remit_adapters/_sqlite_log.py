@@ -8,6 +8,7 @@ Several processes may therefore append to one file.
 from __future__ import annotations
 
 import secrets
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from remit.document.merkle import leaf_hash
@@ -15,8 +16,9 @@ from remit.errors import LedgerError
 from remit.ledger.checkpoint import Checkpoint, sign_checkpoint, verifier_key, verify_checkpoint
 from remit.ledger.encoding import SALT_BYTES, Sealed, leaf_digest, seal_draft
 from remit.ledger.report import RawRecord, StoredNote
-from remit.ledger.tree import Node, Peaks, peak_places
+from remit.ledger.tree import Node, Peaks, is_place, node_number, peak_places
 from remit.records import Draft, Receipt
+from remit_adapters._sqlite_schema import NUMBERED_NODES
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     from remit.ports import Signer
 
 CHUNK: Final = 512
-_ROWS_A_STATEMENT: Final = (64, 16, 4, 2, 1)
-"""Few sizes, so that the connection keeps the prepared statements."""
+_ROWS_A_STATEMENT: Final = (64, 16, 8, 7, 6, 5, 4, 3, 2, 1)
+"""Few sizes, so that the connection keeps the prepared statements; all of those that a single call needs."""
 
 _Cell = int | str | bytes
 
@@ -71,7 +73,8 @@ class LogAppender:
         digests: list[bytes] = []
         for level, index in peak_places(size):
             row = self._connection.execute(
-                "SELECT digest FROM nodes WHERE level = ? AND idx = ?", (level, index)
+                "SELECT digest FROM nodes WHERE number = ? AND level = ? AND idx = ?",
+                (node_number(level, index), level, index),
             ).fetchone()
             digests.append(row[0] if row else b"")
         peaks = Peaks(size=size, digests=tuple(digests))
@@ -123,7 +126,7 @@ class LogAppender:
         self._insert("records (idx, leaf, kind, agent, run)", 5, records)
         self._insert("contents (idx, salt, content)", 3, contents)
         self._insert("open_intents (digest, idx)", 2, intents)
-        self._insert("nodes (level, idx, digest)", 3, nodes)
+        self._insert("nodes (number, level, idx, digest)", 4, nodes)
         # After the intents: an outcome may settle one of the same transaction, never a later one, since an
         # intent's digest covers its index.
         if settled:
@@ -134,14 +137,12 @@ class LogAppender:
 
     def _insert(self, place: str, width: int, cells: Sequence[_Cell]) -> None:
         """Insert rows that lie one after the other in `cells`; `place` is a constant of this module."""
-        row = f"({', '.join('?' * width)})"
         start = 0
-        for rows in _ROWS_A_STATEMENT:
-            step = rows * width
-            while len(cells) - start >= step:
-                statement = f"INSERT INTO {place} VALUES {', '.join([row] * rows)}"  # noqa: S608  # constants of this module
-                self._connection.execute(statement, cells[start : start + step])
-                start += step
+        while start < len(cells):
+            rows = next(rows for rows in _ROWS_A_STATEMENT if rows * width <= len(cells) - start)
+            end = start + rows * width
+            self._connection.execute(_insertion(place, width, rows), cells[start:end])
+            start = end
 
     def sign(self, peaks: Peaks) -> None:
         """Write the signed checkpoint of `peaks`."""
@@ -153,6 +154,12 @@ class LogAppender:
             " VALUES ((SELECT coalesce(max(number), -1) + 1 FROM checkpoints), ?, ?)",
             (peaks.size, note),
         )
+
+
+@lru_cache(maxsize=64)
+def _insertion(place: str, width: int, rows: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return f"INSERT INTO {place} VALUES {', '.join([row] * rows)}"  # noqa: S608  # constants of this module
 
 
 def raw_records(connection: sqlite3.Connection) -> Iterator[RawRecord]:
@@ -174,11 +181,14 @@ def raw_records(connection: sqlite3.Connection) -> Iterator[RawRecord]:
 
 
 def stored_nodes(connection: sqlite3.Connection) -> Iterator[Node]:
-    """All stored tree nodes."""
-    for level, index, digest in connection.execute(
-        "SELECT level, idx, digest FROM nodes ORDER BY level, idx"
-    ):
-        yield Node(level=level, index=index, digest=_bytes(digest))
+    """All stored tree nodes; one that lies in another's place has no digest."""
+    if int(connection.execute("PRAGMA user_version").fetchone()[0]) < NUMBERED_NODES:
+        columns = "SELECT NULL, level, idx, digest FROM nodes"
+    else:
+        columns = "SELECT number, level, idx, digest FROM nodes"
+    for number, level, index, digest in connection.execute(columns):
+        placed = number is None or (is_place(level, index) and number == node_number(level, index))
+        yield Node(level=level, index=index, digest=_bytes(digest) if placed else b"")
 
 
 def stored_notes(connection: sqlite3.Connection) -> Iterator[StoredNote]:

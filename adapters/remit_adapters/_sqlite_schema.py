@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+NUMBERED_NODES: Final = 2
+"""The schema version from which tree nodes lie in the order in which they became complete."""
 MINIMUM_SQLITE: Final = (3, 37, 0)
 """STRICT tables came with 3.37."""
 BUSY_TIMEOUT_S: Final = 10.0
@@ -32,8 +34,7 @@ CREATE TABLE contents (
     idx INTEGER PRIMARY KEY REFERENCES records (idx), salt BLOB NOT NULL, content BLOB NOT NULL) STRICT;
 
 CREATE TABLE nodes (
-    level INTEGER NOT NULL, idx INTEGER NOT NULL, digest BLOB NOT NULL,
-    PRIMARY KEY (level, idx)) STRICT, WITHOUT ROWID;
+    number INTEGER PRIMARY KEY, level INTEGER NOT NULL, idx INTEGER NOT NULL, digest BLOB NOT NULL) STRICT;
 
 CREATE TABLE checkpoints (number INTEGER PRIMARY KEY, size INTEGER NOT NULL, note TEXT NOT NULL) STRICT;
 
@@ -231,7 +232,7 @@ def prepare_schema(connection: sqlite3.Connection, script: str, *, application: 
     connection.execute("BEGIN IMMEDIATE")
     try:
         if not schema_version(connection, application=application):
-            for statement in _statements(script):
+            for statement in statements(script):
                 connection.execute(statement)
             # Pragmas take no parameters; both values are constants of this module's callers.
             connection.execute(f"PRAGMA application_id={application:d}")
@@ -274,7 +275,8 @@ def require_schema(connection: sqlite3.Connection, *, application: int) -> None:
         raise LedgerError("the database is empty: it was never made, or its content is lost")
 
 
-def _statements(script: str) -> Iterator[str]:
+def statements(script: str) -> Iterator[str]:
+    """The statements of a script, one after the other."""
     pending = ""
     for line in script.splitlines():
         pending += line + "\n"

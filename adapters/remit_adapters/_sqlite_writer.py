@@ -1,18 +1,20 @@
-"""The writer: one thread a process, group commit, one checkpoint a commit.
+"""The writer: one connection a process, group commit, one checkpoint a commit.
 
 Rules
-1. A batch that fails, fails alone; its neighbours are committed. Batches that only append records are written
+1. One commits at a time. A caller that would only wait commits its own batch where nobody else is at it; what
+   comes meanwhile is committed together by the writer's thread.
+2. A batch that fails, fails alone; its neighbours are committed. Batches that only append records are written
    together; where that fails, and for all others, each batch has a savepoint of its own.
-2. What breaks the transaction itself (a full disk, a lost lock, damage) fails every batch of the group.
-3. Futures resolve after COMMIT; after an erasure, when the erased bytes have also left the files.
+3. What breaks the transaction itself (a full disk, a lost lock, damage) fails every batch of the group.
+4. Futures resolve after COMMIT; after an erasure, when the erased bytes have also left the files.
 """
 
 from __future__ import annotations
 
 import contextlib
-import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -35,6 +37,41 @@ if TYPE_CHECKING:
 GROUP: Final = 256
 
 
+class Ticket:
+    """Where a caller waits for its batch: a lock, which costs a fraction of a `Future`."""
+
+    __slots__ = ("_answer", "_landed")
+
+    def __init__(self) -> None:
+        self._answer: Answer | None = None
+        self._landed = threading.Lock()
+        self._landed.acquire()
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Say that nobody can have cancelled it."""
+        return True
+
+    def set_result(self, receipts: tuple[Receipt, ...]) -> None:
+        """Let the caller go on with its receipts."""
+        self._answer = receipts
+        self._landed.release()
+
+    def set_exception(self, error: LedgerError) -> None:
+        """Let the caller go on with an error."""
+        self._answer = error
+        self._landed.release()
+
+    def result(self, timeout_s: float) -> tuple[Receipt, ...]:
+        """Wait for the answer.
+
+        Raises:
+            LedgerError: nothing was written, or nothing is known after `timeout_s` seconds.
+        """
+        if not self._landed.acquire(timeout=timeout_s) or self._answer is None:
+            raise LedgerError(f"the ledger did not answer within {timeout_s:g} s")
+        return receipts_of(self._answer)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A batch on its way.
@@ -48,7 +85,7 @@ class Job:
 
     sealed: tuple[Sealed, ...]
     batch: Batch
-    future: Future[tuple[Receipt, ...]]
+    future: Future[tuple[Receipt, ...]] | Ticket
     erase: tuple[int, ...] = ()
 
     @property
@@ -63,7 +100,8 @@ class Job:
         return bool(self.erase) or (self.batch.advance is not None and bool(self.batch.advance.erased))
 
 
-_Answers = Sequence["tuple[Receipt, ...] | LedgerError"]
+Answer = tuple["Receipt", ...] | LedgerError
+_Answers = Sequence[Answer]
 _Write = Callable[["Peaks", list[Job]], tuple["Peaks", _Answers]]
 
 
@@ -71,7 +109,7 @@ class Writer:
     """Owns the writing connection.
 
     Args:
-        connection: used by the writer's thread alone from now on.
+        connection: used by the writer alone from now on.
         file: for messages.
         signer: signs checkpoints.
         origin: name of the log.
@@ -89,71 +127,137 @@ class Writer:
     ) -> None:
         self._connection = connection
         self._file = file
-        self._busy_timeout_ms = int(busy_timeout_s * 1000)
+        self._busy_timeout_s = busy_timeout_s
         self._log = LogAppender(connection, signer, origin)
-        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        # INVARIANT (one at a time): who turns `_busy` on owns the connection until it passes the turn on.
         self._lock = threading.Lock()
+        self._busy = True
         self._open = True
+        self._waiting: deque[Job] = deque()
+        self._turn = threading.Semaphore(0)
         self._residue = False
         # A daemon: a program that ends without closing loses only what nobody was told is durable.
         self._thread = threading.Thread(target=self._work, name="remit-ledger-writer", daemon=True)
         self._thread.start()
 
     def put(self, job: Job) -> None:
-        """Queue a job.
+        """Queue a job for the writer's thread.
 
         Raises:
             LedgerError: the writer is closed.
         """
         with self._lock:
-            if not self._open:
-                raise LedgerError("the store is closed")
-            self._queue.put(job)
+            self._require_open()
+            self._waiting.append(job)
+            idle = not self._busy
+            self._busy = True
+        if idle:
+            self._turn.release()
+
+    def commit(self, sealed: tuple[Sealed, ...], batch: Batch, *, timeout_s: float) -> tuple[Receipt, ...]:
+        """Make a batch durable before returning: in this thread, or in the writer's where that is at it.
+
+        Args:
+            sealed: its records.
+            batch: everything else that it writes.
+            timeout_s: how long to wait. Below the time that SQLite may wait for another process, the writer's
+                thread does it, because a commit cannot be given up halfway.
+
+        Raises:
+            LedgerError: it cannot be written, or it is not known in time whether it was.
+        """
+        ticket = Ticket()
+        job = Job(sealed=sealed, batch=batch, future=ticket)
+        if timeout_s < self._busy_timeout_s:
+            self.put(job)
+            return ticket.result(timeout_s)
+        with self._lock:
+            self._require_open()
+            idle = not self._busy
+            if idle:
+                self._busy = True
+            else:
+                self._waiting.append(job)
+        if not idle:
+            return ticket.result(timeout_s)
+        try:
+            answers = self._commit([job])
+        except BaseException:
+            # An interrupt in this thread must not leave a transaction that the next one would continue.
+            self._abandon()
+            raise
+        finally:
+            self._pass_on()
+        return receipts_of(answers[0])
 
     def close(self) -> None:
         """Write what is queued, then release the connection; idempotent."""
         with self._lock:
-            if self._open:
-                self._open = False
-                self._queue.put(None)
+            closing = self._open
+            self._open = False
+            idle = closing and not self._busy
+            if idle:
+                self._busy = True
+        if idle:
+            self._turn.release()
         self._thread.join()
 
+    def _require_open(self) -> None:
+        if not self._open:
+            raise LedgerError("the store is closed")
+
+    def _pass_on(self) -> None:
+        """End a caller's turn: the writer's thread is next where somebody waits or the end has come."""
+        with self._lock:
+            self._busy = bool(self._waiting) or not self._open
+            next_turn = self._busy
+        if next_turn:
+            self._turn.release()
+
     def _work(self) -> None:
-        ending = False
-        while not ending:
-            group: list[Job] = []
-            job = self._queue.get()
-            with contextlib.suppress(queue.Empty):
-                while job is not None:
-                    if job.future.set_running_or_notify_cancel():
-                        group.append(job)
-                    if len(group) >= GROUP:
-                        break
-                    job = self._queue.get_nowait()
-                ending = job is None
+        while True:
+            group, ending = self._next_group()
             if group:
-                self._commit(group)
+                for job, answer in zip(group, self._commit(group), strict=True):
+                    if isinstance(answer, LedgerError):
+                        job.future.set_exception(answer)
+                    else:
+                        job.future.set_result(answer)
+            elif ending:
+                break
+            else:
+                self._turn.acquire()
         if self._residue:
             self._scrub()
         self._connection.close()
 
-    def _commit(self, group: list[Job]) -> None:
-        together = all(job.appends_only for job in group)
-        answers: _Answers = ()
-        apart = not together
-        if together:
+    def _next_group(self) -> tuple[list[Job], bool]:
+        """Take what waits, or end the turn; say whether this is the end, when nothing more can come."""
+        group: list[Job] = []
+        with self._lock:
+            while self._waiting and len(group) < GROUP:
+                job = self._waiting.popleft()
+                if job.future.set_running_or_notify_cancel():
+                    group.append(job)
+            if not group:
+                # At the end nobody gets another turn.
+                self._busy = not self._open
+            return group, not self._open
+
+    def _commit(self, group: list[Job]) -> _Answers:
+        if all([job.appends_only for job in group]):  # noqa: C419  # a generator costs more than most groups
             answers, apart = self._transact(group, self._append_together)
-        if apart:
+            if apart:
+                answers, _ = self._transact(group, self._append_apart)
+        else:
             answers, _ = self._transact(group, self._append_apart)
-        if any(job.erases and not isinstance(a, LedgerError) for job, a in zip(group, answers, strict=True)):
-            self._residue = True
+            erased = (
+                job.erases and not isinstance(a, LedgerError) for job, a in zip(group, answers, strict=True)
+            )
+            self._residue = self._residue or any(erased)
         if self._residue:
             self._scrub()
-        for job, answer in zip(group, answers, strict=True):
-            if isinstance(answer, LedgerError):
-                job.future.set_exception(answer)
-            else:
-                job.future.set_result(answer)
+        return answers
 
     def _transact(self, group: list[Job], write: _Write) -> tuple[_Answers, bool]:
         """Write a group in one transaction.
@@ -185,13 +289,13 @@ class Writer:
         return self._log.append(peaks, [job.sealed for job in group])
 
     def _append_apart(self, peaks: Peaks, group: list[Job]) -> tuple[Peaks, _Answers]:
-        answers: list[tuple[Receipt, ...] | LedgerError] = []
+        answers: list[Answer] = []
         for job in group:
             peaks, answer = self._apply(peaks, job)
             answers.append(answer)
         return peaks, answers
 
-    def _apply(self, peaks: Peaks, job: Job) -> tuple[Peaks, tuple[Receipt, ...] | LedgerError]:
+    def _apply(self, peaks: Peaks, job: Job) -> tuple[Peaks, Answer]:
         """Write one batch in a savepoint; an answer that is an error left nothing behind."""
         self._connection.execute("SAVEPOINT batch")
         try:
@@ -235,14 +339,14 @@ class Writer:
         """
         try:
             # A reader may hold the log for long: an erasure waits for it only shortly and is finished later.
-            self._connection.execute(f"PRAGMA busy_timeout={min(self._busy_timeout_ms, 1000):d}")
+            self._connection.execute(f"PRAGMA busy_timeout={min(_ms(self._busy_timeout_s), 1000):d}")
             self._connection.execute("VACUUM")
             busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             self._residue = bool(busy)
         except sqlite3.Error:
             self._residue = True
         with contextlib.suppress(sqlite3.Error):
-            self._connection.execute(f"PRAGMA busy_timeout={self._busy_timeout_ms:d}")
+            self._connection.execute(f"PRAGMA busy_timeout={_ms(self._busy_timeout_s):d}")
 
     def _failed(self, error: sqlite3.Error) -> LedgerError:
         self._abandon()
@@ -256,6 +360,17 @@ class Writer:
         with contextlib.suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+
+
+def receipts_of(answer: Answer) -> tuple[Receipt, ...]:
+    """Return the receipts, or raise the error, that a batch was answered with."""
+    if isinstance(answer, LedgerError):
+        raise answer
+    return answer
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 def _breaks_all(error: sqlite3.Error) -> bool:

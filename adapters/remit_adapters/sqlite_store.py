@@ -2,13 +2,14 @@
 
     store.db     records, contents, tree nodes, checkpoints; agents, entries, operations; runs
     control.db   kill and suspend, apart so that load on the store cannot delay them
+    control.mark says that control.db was not changed since, so that it need not be read at each decision
     log.key      the log's signing key (Ed25519, PKCS8 PEM, mode 0600), unless a signer is given
     log.pub      its C2SP verifier key text; give it to auditors
 
 Rules
 1. A future resolves after COMMIT with synchronous FULL; a batch is written whole or not at all.
-2. One writer thread a process commits what is queued together (at most 256 batches), each in a savepoint
-   of its own, and signs one checkpoint in the same transaction. Several processes may share the folder.
+2. One writer a process commits what is queued together (at most 256 batches; each stands and falls alone)
+   and signs one checkpoint in the same transaction. Several processes may share the folder.
 3. Nothing changes records, nodes or checkpoints; content is erased by `erase_content` alone, on the record.
 4. After an erasure the file is rewritten and the write-ahead log truncated before the future resolves.
    The bytes are gone from the folder's files then, not from backups or from blocks that the disk has freed.
@@ -55,6 +56,7 @@ from remit_adapters._sqlite_schema import (
     refusals_named,
     require_schema,
 )
+from remit_adapters._sqlite_upgrade import upgrade_store
 from remit_adapters._sqlite_writer import Job, Writer
 
 if TYPE_CHECKING:
@@ -142,6 +144,7 @@ def open_store(
         undo.callback(connection.close)
         file.chmod(0o600)
         prepare_schema(connection, STORE_SCHEMA, application=APPLICATION)
+        upgrade_store(connection)
         prepare_claims(connection)
         meta = _begin_log(connection, key)
         if meta["verifier_key"] != str(verifier_key(key)):
@@ -260,6 +263,15 @@ class SqliteStore:
         except LedgerError as error:
             future.set_exception(error)
         return future
+
+    def commit(self, batch: Batch, *, timeout_s: float) -> tuple[Receipt, ...]:
+        """Make a batch durable before returning; without another thread's help where nobody else writes.
+
+        Raises:
+            HeadMovedError: the batch's compare-and-swap lost; nothing was written.
+            LedgerError: it cannot be written (nothing was), or it is not known within `timeout_s` seconds.
+        """
+        return self._writable().commit(seal_drafts(batch.records), batch, timeout_s=timeout_s)
 
     def records(self, *, agent: str = "", run: str = "", start: int = 0) -> Iterator[Record]:
         """Iterate over durable records in log order, optionally of one agent or run, from index `start`.

@@ -125,6 +125,24 @@ class Ledger(Protocol):
 
 
 @runtime_checkable
+class PromptLedger(Protocol):
+    """What a ledger may have besides: it commits in the thread of a caller that would only wait."""
+
+    def commit(self, batch: Batch, *, timeout_s: float) -> tuple[Receipt, ...]:
+        """Like `submit`, and wait: durable when this returns.
+
+        Args:
+            batch: as for `submit`.
+            timeout_s: seconds to wait for others; a commit that has begun is waited for.
+
+        Raises:
+            HeadMovedError: the batch's compare-and-swap lost; nothing was written.
+            LedgerError: the record cannot be written, or it is not known in time whether it was.
+        """
+        ...
+
+
+@runtime_checkable
 class ClaimIndex(Protocol):
     """What a ledger may have besides: claims on approvals, found without reading the log from its start."""
 

@@ -11,7 +11,14 @@ import rfc8785
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from remit.document.values import MAX_DEPTH, canonical, canonical_bytes, encode_plain, is_plain
+from remit.document.values import (
+    MAX_DEPTH,
+    canonical,
+    canonical_bytes,
+    canonical_with_first,
+    encode_plain,
+    is_plain,
+)
 
 floats = st.floats(allow_nan=False, allow_infinity=False)
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
@@ -94,3 +101,17 @@ def test_a_canonical_form_does_not_follow_later_changes() -> None:
     fixed = canonical(value)
     value["a"].append(2)
     assert json.loads(fixed.data) == {"a": [1]}
+
+
+@given(trees, st.dictionaries(st.sampled_from(["b", "context", "é", "\U0001f600"]), trees, min_size=1))
+def test_an_object_with_a_member_written_before_has_the_bytes_of_the_whole(
+    first: Any, others: dict[str, Any]
+) -> None:
+    written = canonical_with_first("arguments", canonical_bytes(first), others)
+    assert rfc8785.dumps({"arguments": first, **others}) == written.data
+
+
+@pytest.mark.parametrize(("name", "others"), [("b", {"a": 1}), ("b", {"b": 1}), ("b", {}), ('"', {"a": 1})])
+def test_a_member_that_does_not_come_first_is_refused(name: str, others: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="does not come first"):
+        canonical_with_first(name, b"1", others)

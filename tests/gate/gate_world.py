@@ -137,7 +137,7 @@ class World:
             CedarEngine(image),
             image,
             given.pop("ledger", self.ledger),
-            self.ledger.control,
+            given.pop("control", self.ledger.control),
             given.pop("clock", self.clock),
             agent="agent-1",
             run=run,

@@ -19,7 +19,7 @@ from remit.ledger.checkpoint import (
     verify_checkpoint,
 )
 from remit.ledger.report import RawRecord, StoredNote
-from remit.ledger.tree import EMPTY_ROOT, Peaks, fold, peak_places
+from remit.ledger.tree import EMPTY_ROOT, Peaks, fold, node_number, peak_places
 from remit.ledger.verification import verify_log
 from remit_adapters._sqlite_key import FileSigner
 
@@ -201,6 +201,8 @@ def test_peaks_are_the_nodes_that_a_size_needs() -> None:
     nodes: dict[tuple[int, int], bytes] = {}
     for size, leaf in enumerate(leaves, start=1):
         peaks, made = peaks.append(leaf)
+        numbers = range(len(nodes), len(nodes) + len(made))
+        assert list(numbers) == [node_number(node.level, node.index) for node in made]
         nodes |= {(node.level, node.index): node.digest for node in made}
         assert root_of(leaves[:size]) == peaks.root() == fold([nodes[place] for place in peak_places(size)])
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from remit.cli.main import cli
 from remit.document.merkle import leaf_hash
 from remit.errors import LedgerError
-from remit.ledger.tree import Peaks
+from remit.ledger.tree import Peaks, node_number
 from remit.ports import Batch
 from remit.records import Draft
 from remit_adapters.sqlite_store import open_store
@@ -162,7 +162,11 @@ def test_a_record_inserted_with_a_consistent_tree_but_without_the_key_is_named(
             statements.append(("INSERT INTO records VALUES (?, ?, ?, ?, ?)", (index, leaf, *row[2:])))
             peaks, made = peaks.append(leaf_hash(leaf))
             statements.extend(
-                ("INSERT INTO nodes VALUES (?, ?, ?)", (node.level, node.index, node.digest)) for node in made
+                (
+                    "INSERT INTO nodes VALUES (?, ?, ?, ?)",
+                    (node_number(node.level, node.index), node.level, node.index, node.digest),
+                )
+                for node in made
             )
         desk.edit(*statements)
         assert place in desk.named()

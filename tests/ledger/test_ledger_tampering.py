@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from remit.document.merkle import leaf_hash, node_hash
+from remit.ledger.tree import node_number
 from remit.ports import Batch
 from remit.records import Draft
 from remit_adapters.sqlite_store import open_store
@@ -294,12 +295,26 @@ def test_every_edited_or_deleted_tree_node_is_found(log: Log) -> None:
         assert index << level in named(log.verify())
         log.edit(("DELETE FROM nodes WHERE level = ? AND idx = ?", place))
         assert index << level in named(log.verify())
-        log.edit(("INSERT INTO nodes VALUES (?, ?, ?)", (*place, digest)))
+        log.edit(("INSERT INTO nodes VALUES (?, ?, ?, ?)", (node_number(*place), *place, digest)))
     assert log.verify().intact
 
 
+def test_every_tree_node_in_the_place_of_another_is_found(log: Log) -> None:
+    for number, level, index in log.ask("SELECT number, level, idx FROM nodes"):
+        log.edit(("UPDATE nodes SET number = -1 WHERE number = ?", (number,)))
+        assert index << level in named(log.verify())
+        log.edit(("UPDATE nodes SET number = ? WHERE number = -1", (number,)))
+    assert log.verify().intact
+
+
+@pytest.mark.parametrize("place", [(-1, 0), (0, -1), (10**12, 1), (1, 2**62)])
+def test_a_tree_node_that_no_log_can_have_is_found(log: Log, place: tuple[int, int]) -> None:
+    log.edit(("INSERT INTO nodes VALUES (999999, ?, ?, ?)", (*place, bytes(32))))
+    assert not log.verify().intact
+
+
 def test_an_added_tree_node_is_found(log: Log) -> None:
-    log.edit(("INSERT INTO nodes VALUES (9, 9, ?)", (bytes(32),)))
+    log.edit(("INSERT INTO nodes VALUES (?, 9, 9, ?)", (node_number(9, 9), bytes(32))))
     assert not log.verify().intact
 
 

@@ -11,18 +11,23 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from remit_adapters.sqlite_store import open_store
 
 CHILD = Path(__file__).with_name("store_crash_child.py")
 
 
-def test_a_killed_appender_leaves_a_whole_log_with_everything_it_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["submitter", "callers"])
+def test_a_killed_appender_leaves_a_whole_log_with_everything_it_acknowledged(
+    tmp_path: Path, how: str
+) -> None:
     folder = tmp_path / "store"
     chance = random.Random(7)
     acknowledged: dict[int, str] = {}
     for _ in range(15):
         with subprocess.Popen(
-            [sys.executable, str(CHILD), str(folder)], stdout=subprocess.PIPE, text=True
+            [sys.executable, str(CHILD), str(folder), how], stdout=subprocess.PIPE, text=True
         ) as child:
             assert child.stdout is not None
             lines = [child.stdout.readline()]

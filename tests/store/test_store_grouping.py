@@ -12,7 +12,7 @@ import pytest
 from remit.document.merkle import leaf_hash
 from remit.errors import LedgerError
 from remit.gate.claims import first_claims
-from remit.ledger.tree import Peaks
+from remit.ledger.tree import Peaks, node_number
 from remit.ports import Batch, ClaimIndex, RunState
 from remit.testing.store_contract import contract_draft
 from remit_adapters import _sqlite_claims
@@ -101,7 +101,7 @@ def test_many_leaves_grow_the_tree_as_one_by_one_does(size: int) -> None:
     for leaf in leaves:
         peaks, nodes = peaks.append(leaf)
         for node in nodes:
-            one_by_one += [node.level, node.index, node.digest]
+            one_by_one += [node_number(node.level, node.index), node.level, node.index, node.digest]
     assert peaks == together
     assert one_by_one == cells
 

@@ -33,6 +33,7 @@ from remit.testing.store_contract import (
     contract_note,
 )
 from remit_adapters._sqlite_key import FileSigner
+from remit_adapters._sqlite_schema import SCHEMA_VERSION
 from remit_adapters.sqlite_store import SqliteStore, open_store
 
 if TYPE_CHECKING:
@@ -503,7 +504,7 @@ def test_a_truncated_database_is_named(folder: Path) -> None:
 def test_a_newer_schema_and_another_programs_file_are_refused(folder: Path, *, read_only: bool) -> None:
     with open_store(folder) as store:
         append(store)
-    edit(folder, "PRAGMA user_version=2")
+    edit(folder, f"PRAGMA user_version={SCHEMA_VERSION + 1}")
     with pytest.raises(LedgerError, match="newer version"):
         open_store(folder, read_only=read_only)
     edit(folder, "PRAGMA application_id=1")

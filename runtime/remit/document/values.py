@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import rfc8785
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 JsonObject = dict[str, JsonValue]
@@ -29,7 +29,29 @@ SPEC = "remit/1"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LAST_OF_BMP = "\uffff"
 _SMALLEST, _LARGEST = 1e-4, 1e16
-_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _chunked() -> Callable[[object, int], Iterable[str]]:
+    """Return the standard library's encoder, made once: `JSONEncoder.encode` makes one at each call."""
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        # An interpreter without the encoder in C.
+        return lambda value, _: (_encoder.encode(value),)
+    text: Any = json.encoder.encode_basestring
+    # No markers: nobody looks for a value that holds itself, because `is_plain` refuses what is so deep.
+    sort_keys, skip_keys, allow_nan = True, False, False
+    made: Callable[[object, int], Iterable[str]] = make(
+        None, _encoder.default, text, None, ":", ",", sort_keys, skip_keys, allow_nan
+    )
+    return made
+
+
+_chunks = _chunked()
+
+
+def _encode(value: JsonValue) -> str:
+    return "".join(_chunks(value, 0))
 
 
 def canonical_bytes(value: JsonValue) -> bytes:
@@ -58,7 +80,7 @@ def encode_plain(value: JsonValue) -> bytes:
 class Canonical:
     """The RFC 8785 form of a value, made once so that it need not be made again.
 
-    INVARIANT (canonical): `data` came from `canonical_bytes`; only `canonical` makes one.
+    INVARIANT (canonical): `data` came from `canonical_bytes`; only this module's functions make one.
     """
 
     data: bytes
@@ -71,6 +93,23 @@ def canonical(value: JsonValue) -> Canonical:
         ValueError: as `canonical_bytes`.
     """
     return Canonical(canonical_bytes(value))
+
+
+def canonical_with_first(name: str, data: bytes, others: JsonObject) -> Canonical:
+    """Fix the RFC 8785 form of an object one member of which has been written already.
+
+    Args:
+        name: of that member; plain ASCII, and before all others in the order of RFC 8785.
+        data: its canonical bytes.
+        others: the other members, at least one.
+
+    Raises:
+        ValueError: as `canonical_bytes`, or the name does not come first.
+    """
+    rest = canonical_bytes(others)
+    if not (name.isalpha() and name.isascii() and all(name < other for other in others) and others):
+        raise ValueError(f"`{name}` does not come first")
+    return Canonical(b'{"%b":%b,%b' % (name.encode(), data, rest[1:]))
 
 
 def is_plain(root: object, *, exact: bool = False) -> bool:  # noqa: C901, PLR0912  # one branch a JSON type; a call for each would cost more than the encoding

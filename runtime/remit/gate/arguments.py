@@ -12,6 +12,7 @@ nested repetition: it can be exponential from a few dozen characters on.
 from __future__ import annotations
 
 import json
+import marshal
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -52,8 +53,7 @@ def argument_faults(arguments: object, parameters: JsonObject) -> tuple[str, ...
     if not isinstance(arguments, dict):
         return ("the arguments are not a JSON object",)
     try:
-        # The text alone decides which validator it is, so a schema that somebody changes is another one.
-        prepared = _prepared(_text(parameters))
+        prepared = _prepared_for(parameters)
         if prepared.accepts is not None and prepared.accepts(cast("JsonValue", arguments)):
             return ()
         errors = islice(prepared.validator.iter_errors(arguments), MAX_FAULTS)
@@ -128,6 +128,26 @@ class _Prepared:
 
     validator: Any
     accepts: Acceptance | None
+
+
+_prepared_by_bytes: dict[bytes, _Prepared] = {}
+_MAX_PREPARED = 512
+
+
+def _prepared_for(parameters: JsonObject) -> _Prepared:
+    """Return a schema ready; its content alone decides which, so one that somebody changes is another one."""
+    try:
+        # Version 2 has no references between values: equal contents in the same order are equal bytes.
+        key = marshal.dumps(parameters, 2)
+    except ValueError:
+        return _prepared(_text(parameters))
+    prepared = _prepared_by_bytes.get(key)
+    if prepared is None:
+        prepared = _prepared(_text(marshal.loads(key)))  # noqa: S302  # these bytes were made above
+        if len(_prepared_by_bytes) >= _MAX_PREPARED:
+            _prepared_by_bytes.clear()
+        _prepared_by_bytes[key] = prepared
+    return prepared
 
 
 @lru_cache(maxsize=512)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from remit import permit as permits
 from remit.document.model import PendingApproval
-from remit.document.values import Canonical, JsonObject, JsonValue, canonical
+from remit.document.values import Canonical, JsonObject, JsonValue, canonical, canonical_with_first
 from remit.errors import GovernanceError, LedgerError
 from remit.gate.answers import (
     Answer,
@@ -48,6 +48,7 @@ from remit.ports import (
     ControlState,
     Invocation,
     Ledger,
+    PromptLedger,
     RunState,
     Stop,
 )
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
     from remit.engine.image import PolicyImage
     from remit.engine.port import Engine
     from remit.engine.request import Decision
-    from remit.permit import Effect
 
 __all__ = ["Answer", "Ask", "AwaitingApproval", "Content", "Denial", "Gate", "Granted", "OutcomeStatus"]
 
@@ -121,6 +121,8 @@ class Gate:
         self._scopes = ("all", f"agent:{agent}", f"run:{run}")
         self._new_id = new_id or (lambda: secrets.token_hex(16))
         self._ledger_timeout_s = ledger_timeout_s
+        # Asked once: a protocol's `isinstance` takes longer than a decision.
+        self._prompt = ledger if isinstance(ledger, PromptLedger) else None
         self._permit_lifetime_s = permit_lifetime_s
 
     def authorize(self, ask: Ask) -> Answer:
@@ -283,11 +285,12 @@ class Gate:
             verdict="allow", kind="allowed", message="", decision=settlement.decision, rules=()
         )
         body = self._body(ask, digest, verdict, settlement, consumed)
-        drafts = [self._draft("decision", now, body, _content(ask, content))]
+        written = proposed.arguments if proposed and content is ask.content else None
+        drafts = [self._draft("decision", now, body, _content(ask, content, written))]
         key = ""
         if ask.effect is not None:
             key = content.key if isinstance(content, Invocation) else self._key(ask, digest)
-            intent: JsonObject = {
+            plan: JsonObject = {
                 "effect": ask.effect,
                 "target": ask.target,
                 "content": bound,
@@ -296,20 +299,32 @@ class Gate:
                 "revision": ask.revision,
                 "step": ask.step,
             }
-            drafts.append(self._draft("intent", now, intent, None))
+            drafts.append(self._draft("intent", now, plan, None))
         try:
             receipts = yield Batch(records=tuple(drafts))
         except Exception as error:  # noqa: BLE001  # rule 5
             return _unavailable(ask, f"the ledger cannot record the decision: {_why(error)}", digest)
         if len(receipts) != len(drafts):
             return _unavailable(ask, "the ledger did not confirm every record", digest)
+        intent = receipts[1] if ask.effect is not None else None
+        late = self._lost_claim(consumed, receipts[0]) or self._standing_order(ask)
+        permit = None
+        if late is None and ask.effect is not None:
+            # Rule 6.
+            permit = permits.mint(  # noqa: TID251  # this is the gate: the one place that may
+                effect=ask.effect,
+                target=ask.target,
+                digest=bound,
+                decision=receipts[0].digest,
+                lifetime_s=self._permit_lifetime_s,
+            )
         granted = Granted(
-            permit=None,
+            permit=permit,
             content=content,
             decision=settlement.decision,
             request=digest,
             receipt=receipts[0],
-            intent=receipts[1] if ask.effect is not None else None,
+            intent=intent,
             key=key,
             redacted_arguments=masked,
             redact_result=settlement.masked_result(),
@@ -317,35 +332,7 @@ class Gate:
             step=ask.step,
             target=ask.target,
         )
-        late = self._lost_claim(granted) or self._standing_order(ask)
-        if late is not None:
-            return (yield from self._abandon(ask, granted, late))
-        return granted if ask.effect is None else self._permitted(granted, ask.effect, bound)
-
-    def _permitted(self, granted: Granted, effect: Effect, bound: str) -> Granted:
-        """Rule 6: bind a permit to what is granted."""
-        minted = permits.mint(  # noqa: TID251  # this is the gate: the one place that may
-            effect=effect,
-            target=granted.target,
-            digest=bound,
-            decision=granted.receipt.digest,
-            lifetime_s=self._permit_lifetime_s,
-        )
-        # A constructor, not `replace`, which takes as long as a decision.
-        return Granted(
-            permit=minted,
-            content=granted.content,
-            decision=granted.decision,
-            request=granted.request,
-            receipt=granted.receipt,
-            intent=granted.intent,
-            key=granted.key,
-            redacted_arguments=granted.redacted_arguments,
-            redact_result=granted.redact_result,
-            approvals=granted.approvals,
-            step=granted.step,
-            target=granted.target,
-        )
+        return granted if late is None else (yield from self._abandon(ask, granted, late))
 
     def _abandon(self, ask: Ask, granted: Granted, verdict: _Verdict) -> _Steps:
         """Deny after the record: say in the ledger that nothing happened."""
@@ -494,17 +481,17 @@ class Gate:
         names = {grant.id for grant in grants}
         return frozenset(first_claims(self._ledger, self._agent, names))
 
-    def _lost_claim(self, granted: Granted) -> _Verdict | None:
+    def _lost_claim(self, consumed: tuple[ApprovalGrant, ...], receipt: Receipt) -> _Verdict | None:
         """Rule 4: after the commit the log says whose claim on an approval came first."""
-        if not granted.approvals:
+        if not consumed:
             return None
         try:
-            claims = first_claims(self._ledger, self._agent, set(granted.approvals))
+            claims = first_claims(self._ledger, self._agent, {grant.id for grant in consumed})
         except Exception as error:  # noqa: BLE001  # a log that cannot be read leaves the claim in doubt
             return _Verdict(
                 verdict="deny", kind="unavailable", message=f"the ledger cannot be read: {_why(error)}"
             )
-        lost = [name for name in granted.approvals if claims.get(name) != granted.receipt.index]
+        lost = [grant.id for grant in consumed if claims.get(grant.id) != receipt.index]
         if not lost:
             return None
         return _Verdict(
@@ -613,6 +600,8 @@ class Gate:
     # Waiting for the ledger.
 
     def _wait(self, batch: Batch) -> _Receipts:
+        if self._prompt is not None:
+            return self._prompt.commit(batch, timeout_s=self._ledger_timeout_s)
         return self._ledger.submit(batch).result(timeout=self._ledger_timeout_s)
 
     @staticmethod
@@ -678,10 +667,14 @@ def _unavailable(ask: Ask, message: str, digest: str = "") -> Denial:
     )
 
 
-def _content(ask: Ask, content: Content) -> Canonical:
+def _content(ask: Ask, content: Content, written: bytes | None = None) -> Canonical:
+    """What a decision's record holds beside its leaf; `written` are the arguments, where they are encoded."""
     value: JsonObject = {"context": ask.request.context}
     value["principal"] = ask.request.principal.attributes
     value["resource"] = ask.request.resource.attributes
+    if written is not None:
+        with contextlib.suppress(Exception):
+            return canonical_with_first("arguments", written, value)
     if isinstance(content, Invocation):
         value["arguments"] = content.arguments
     return _recordable(value)

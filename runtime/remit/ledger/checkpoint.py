@@ -18,6 +18,7 @@ import binascii
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature
@@ -54,13 +55,16 @@ class VerifierKey:
     @property
     def key_hash(self) -> bytes:
         """4 bytes that tell keys of one name apart (C2SP signed-note)."""
-        return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public_key).digest()[
-            :_KEY_HASH_BYTES
-        ]
+        return _key_hash(self.name, self.public_key)
 
     def __str__(self) -> str:
         key = base64.b64encode(ED25519 + self.public_key).decode()
         return f"{self.name}+{self.key_hash.hex()}+{key}"
+
+
+@lru_cache(maxsize=64)
+def _key_hash(name: str, public_key: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + ED25519 + public_key).digest()[:_KEY_HASH_BYTES]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

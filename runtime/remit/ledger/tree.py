@@ -15,6 +15,7 @@ from remit.document.merkle import node_hash
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_MAX_LEVELS = 63
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 
@@ -51,21 +52,23 @@ class Peaks:
         values = iter(cells)
         return peaks, tuple(
             Node(level=cast("int", level), index=cast("int", index), digest=cast("bytes", digest))
-            for level, index, digest in zip(values, values, values, strict=True)
+            for _, level, index, digest in zip(values, values, values, values, strict=True)
         )
 
     def extend(self, leaves: Iterable[bytes]) -> tuple[Peaks, list[int | str | bytes]]:
         """Add leaf hashes in order.
 
         Returns:
-            The new state, and level, index and digest of each node that became complete, one after the other,
-            as a store writes them.
+            The new state, and number, level, index and digest of each node that became complete, one after
+            the other, as a store writes them.
         """
         digests = list(self.digests)
         cells: list[int | str | bytes] = []
         size = self.size
+        number = node_number(0, size)
         for leaf in leaves:
-            cells += (0, size, leaf)
+            cells += (number, 0, size, leaf)
+            number += 1
             digest = leaf
             index = size
             level = 0
@@ -73,7 +76,8 @@ class Peaks:
                 digest = node_hash(digests.pop(), digest)
                 index >>= 1
                 level += 1
-                cells += (level, index, digest)
+                cells += (number, level, index, digest)
+                number += 1
             digests.append(digest)
             size += 1
         return Peaks(size=size, digests=tuple(digests)), cells
@@ -81,6 +85,20 @@ class Peaks:
     def root(self) -> bytes:
         """Return the RFC 9162 root."""
         return fold(self.digests)
+
+
+def node_number(level: int, index: int) -> int:
+    """Return how many nodes are complete before this one, in the order in which leaves complete them.
+
+    A node is complete with its last leaf L; L leaves complete 2L nodes, less one for each bit set in L.
+    """
+    last = ((index + 1) << level) - 1
+    return 2 * last - last.bit_count() + level
+
+
+def is_place(level: int, index: int) -> bool:
+    """Whether a log of any size can have a node there: what somebody wrote into a store may be any number."""
+    return 0 <= level < _MAX_LEVELS and 0 <= index < 1 << _MAX_LEVELS
 
 
 def fold(peaks: Sequence[bytes]) -> bytes:

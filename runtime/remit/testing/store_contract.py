@@ -27,7 +27,7 @@ from remit.document.entries import erase, remember
 from remit.document.memory import Payload
 from remit.document.revision import genesis, revise
 from remit.errors import EnforcementError, HeadMovedError, LedgerError
-from remit.ports import Advance, Batch, RunState, Stop
+from remit.ports import Advance, Batch, PromptLedger, RunState, Stop
 from remit.records import Draft
 
 if TYPE_CHECKING:
@@ -205,6 +205,36 @@ class StoreContract:
             written = [cast("JsonObject", record.value["body"]) for record in store.records()]
             for number in range(4):
                 assert list(range(25)) == [body["n"] for body in written if body["t"] == number]
+        finally:
+            store.close()
+
+    def test_threads_that_commit_and_threads_that_submit_share_one_log(
+        self, make_store: Callable[[], Store]
+    ) -> None:
+        """Promise 2."""
+        store = make_store()
+        receipts: list[Receipt] = []
+
+        def append(thread: int, ledger: PromptLedger) -> None:
+            for n in range(25):
+                batch = Batch(records=(contract_draft(t=thread, n=n),))
+                wait = thread % 2 == 0
+                made = (
+                    ledger.commit(batch, timeout_s=_WAIT_S) if wait else store.submit(batch).result(_WAIT_S)
+                )
+                receipts.extend(made)
+
+        try:
+            if not isinstance(store, PromptLedger):
+                raise SkipTest("the store commits in a thread of its own only")
+            threads = [threading.Thread(target=append, args=(number, store)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            digests = {record.index: record.digest for record in store.records()}
+            assert {receipt.index: receipt.digest for receipt in receipts} == digests
+            assert list(digests) == list(range(100))
         finally:
             store.close()
 
