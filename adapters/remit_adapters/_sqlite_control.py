@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 APPLICATION: Final = 0x524D_4343
 """`RMCC`."""
 ORDERS: Final = ("kill", "suspend")
-_PREFIXES: Final = ("agent:", "run:", "tool:", "backend:")
+_PREFIXES: Final = ("agent:", "run:", "tool:", "backend:", "engine:")
 
 
 class SqliteControl:
@@ -200,7 +200,7 @@ def _check_order(order: Stop) -> None:
         # An order on a scope that nobody asks about would stop nothing.
         raise LedgerError(
             f"`{order.scope}` is not a scope: "
-            "use `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`"
+            "use `all`, `agent:<id>`, `run:<id>`, `tool:<name>`, `backend:<name>` or `engine:<compiler>:<image>`"
         )
     if not order.by.strip():
         raise LedgerError(f"an order on `{order.scope}` must say by whom")

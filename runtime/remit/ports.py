@@ -163,7 +163,8 @@ class Stop:
     """A standing order against effects.
 
     Args:
-        scope: `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`.
+        scope: `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`; or what stops compiled
+            policies alone, `engine:compiled-<format>:<image digest>`.
         order: kill (final until re-armed) or suspend.
         by: who gave it.
         reason: why.

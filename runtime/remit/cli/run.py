@@ -20,6 +20,7 @@ from remit.cli.options import (
     store_option,
 )
 from remit.cli.timeline import Timeline
+from remit.host.engines import DEFAULT
 from remit.host.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from remit.cli.output import Session
     from remit.host.caller import Caller
+    from remit.host.engines import EngineName
 
 MAX_INPUT_BYTES = 1 << 20
 
@@ -46,6 +48,13 @@ MAX_INPUT_BYTES = 1 << 20
 )
 @click.option("--dry-run", is_flag=True, help="Evaluate and record aside; touch nothing.")
 @click.option("--backend", default=None, metavar="NAME", help="Use only this back-end of the document.")
+@click.option(
+    "--engine",
+    type=click.Choice(("compiled", "cedar")),
+    default=DEFAULT,
+    show_default=True,
+    help="What decides; compiled policies are checked against cedar.",
+)
 @click.option("--env", "environment", multiple=True, metavar="KEY=VALUE", help="A value of the environment.")
 @person_options
 @store_option
@@ -58,6 +67,7 @@ def command(
     input_text: str | None,
     dry_run: bool,
     backend: str | None,
+    engine: EngineName,
     environment: tuple[str, ...],
     person: str | None,
     roles: tuple[str, ...],
@@ -73,7 +83,9 @@ def command(
     values = environment_from(environment, schema=governance.environment_schema)
     folder = target.store(store)
     timeline = Timeline(session, known=target.document.identity.revision)
-    with Runtime.open(target.document, store=folder, backend=backend, folder=target.folder) as runtime:
+    with Runtime.open(
+        target.document, store=folder, backend=backend, folder=target.folder, engine=engine
+    ) as runtime:
         result = runtime.run(
             words,
             caller=caller,

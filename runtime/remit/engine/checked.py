@@ -55,6 +55,17 @@ class Divergence:
     compiled: Outcome
     reference: Decision
 
+    @property
+    def found(self) -> str:
+        """What compiled code found, in words."""
+        return _words(self.compiled.kind, self.compiled.reasons, sorted(self.compiled.erring))
+
+    @property
+    def wanted(self) -> str:
+        """What the reference engine decided, in words."""
+        erring = sorted({failure.rule for failure in self.reference.errors})
+        return _words(self.reference.kind, self.reference.reasons, erring)
+
 
 class CheckedEngine:
     """Decide requests under one policy image: fast where proven, exact always.
@@ -189,12 +200,7 @@ def agrees(found: Outcome, decision: Decision) -> bool:
 
 
 def _difference(difference: Divergence) -> str:
-    found, decision = difference.compiled, difference.reference
-    erring = sorted({failure.rule for failure in decision.errors})
-    return (
-        f"{_words(found.kind, found.reasons, sorted(found.erring))} instead of "
-        f"{_words(decision.kind, decision.reasons, erring)}"
-    )
+    return f"{difference.found} instead of {difference.wanted}"
 
 
 _SHOWN = 5

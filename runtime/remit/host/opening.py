@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from remit.document.model import Document
 from remit.errors import DocumentError, Fault, LedgerError
-from remit.host.agent import Agent, Surroundings, compile_document
+from remit.host.agent import Agent, Surroundings
 from remit.host.clock import SystemClock
+from remit.host.engines import DEFAULT, compiled_image
 from remit.host.stores import Store, open_store
 from remit.host.tool_sources import supplied_functions
 from remit.ports import Batch
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from remit.document.values import JsonValue
-    from remit.host.agent import EngineName
+    from remit.host.engines import EngineName
+    from remit.host.events import EngineDiverged
     from remit.ports import Clock, Signer
 
 MAX_DOCUMENT_BYTES = 1 << 30
@@ -53,7 +55,8 @@ def open_agent(
     folder: Path | None,
     signer: Signer | None,
     mcp_servers: Mapping[str, object],
-    engine: EngineName = "cedar",
+    engine: EngineName = DEFAULT,
+    on_divergence: Callable[[EngineDiverged], None] | None = None,
 ) -> Agent:
     """Open an agent; see `Runtime.open`.
 
@@ -67,7 +70,8 @@ def open_agent(
     else:
         document = read_document(Path(source))
         folder = folder or Path(source).resolve().parent
-    compile_document(document, engine=engine)
+    # Before the store: a document that does not compile leaves no store behind.
+    compiled_image(document)
     functions = supplied_functions(document, tools)
     surroundings = Surroundings(
         clock=clock or SystemClock(),
@@ -77,6 +81,7 @@ def open_agent(
         servers=mcp_servers,
         folder=folder,
         engine=engine,
+        on_divergence=on_divergence,
     )
     if isinstance(store, (str, Path)):
         opened = open_store(Path(store), signer=signer, clock=clock)

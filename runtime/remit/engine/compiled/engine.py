@@ -26,6 +26,7 @@ from remit.engine.compiled.probes import Probes
 from remit.engine.compiled.program import Numbered, Parts, Program, ProgramWriter, action_fits
 from remit.engine.compiled.slots import SlotNames
 from remit.engine.compiled.support import check_types, supported_policies
+from remit.engine.compiled.version import NAME
 from remit.engine.reads import read_paths
 from remit.engine.request import NAMESPACE, Decision, Kind, PolicyFailure
 from remit.engine.schema import resolve_schema
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
     from remit.engine.port import Engine
     from remit.engine.request import Request
 
-FORMAT = 1
-"""Version of the generated code's meaning."""
-
-NAME = f"compiled {FORMAT}"
 _PREFIX = f"{NAMESPACE}::"
 
 
