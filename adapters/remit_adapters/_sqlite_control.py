@@ -200,7 +200,8 @@ def _check_order(order: Stop) -> None:
         # An order on a scope that nobody asks about would stop nothing.
         raise LedgerError(
             f"`{order.scope}` is not a scope: "
-            "use `all`, `agent:<id>`, `run:<id>`, `tool:<name>`, `backend:<name>` or `engine:<compiler>:<image>`"
+            "use `all`, `agent:<id>`, `run:<id>`, `tool:<name>`, `backend:<name>` or "
+            "`engine:<compiler>:<image>`"
         )
     if not order.by.strip():
         raise LedgerError(f"an order on `{order.scope}` must say by whom")

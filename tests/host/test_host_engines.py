@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from host_support import ANN, OPERATOR, REFUND, agent, call, refund, runtime, say, tool
 
 from remit.document.parse import serialize_document
@@ -20,6 +19,8 @@ from remit.ports import Stop
 from remit_adapters.sqlite_store import open_store
 
 if TYPE_CHECKING:
+    import pytest
+
     from remit.document.model import Document
 
 HERE = Path(__file__).parent
