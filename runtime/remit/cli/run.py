@@ -20,6 +20,7 @@ from remit.cli.options import (
     store_option,
 )
 from remit.cli.timeline import Timeline
+from remit.errors import PolicyError
 from remit.host.engines import DEFAULT
 from remit.host.runtime import Runtime
 
@@ -77,15 +78,12 @@ def command(
     """Run AGENT, a document or a project folder, once on a text, and show every decision."""
     words = _words(text, input_text)
     target = read_target(agent)
-    target.compile()
     governance = target.document.governance
     caller = caller_from(person, roles, attributes, schema=governance.caller_schema)
     values = environment_from(environment, schema=governance.environment_schema)
     folder = target.store(store)
     timeline = Timeline(session, known=target.document.identity.revision)
-    with Runtime.open(
-        target.document, store=folder, backend=backend, folder=target.folder, engine=engine
-    ) as runtime:
+    with _opened(target, folder, backend=backend, engine=engine) as runtime:
         result = runtime.run(
             words,
             caller=caller,
@@ -103,6 +101,17 @@ def command(
         )
         timeline.leftovers(left, store=folder.as_posix())
     return code_of_status(result.status)
+
+
+def _opened(target: Target, store: Path, *, backend: str | None, engine: EngineName) -> Runtime:
+    try:
+        return Runtime.open(
+            target.document, store=store, backend=backend, folder=target.folder, engine=engine
+        )
+    except PolicyError:
+        # Says the same at the author's own lines.
+        target.compile()
+        raise
 
 
 def settle_options(target: Target, store: Path, caller: Caller) -> Sequence[str]:

@@ -311,6 +311,24 @@ class CheckedEngine:
         self._on_divergence(difference)
 
 
+def saved_index(image: PolicyImage, saved: bytes | None) -> PolicyIndex | None:
+    """Return the policy index in what `CheckedEngine.save` returned; nothing where it is of no use.
+
+    Args:
+        image: whose engine it is.
+        saved: trusted, as by `CheckedEngine`.
+    """
+    if saved is None:
+        return None
+    try:
+        content = _Saved(*marshal.loads(saved))  # noqa: S302  # trusted: see above
+        if content.version != VERSION or content.image != image.digest:
+            return None
+        return PolicyIndex.from_bytes(content.policies)
+    except Exception:  # noqa: BLE001  # damaged in whatever way: made anew
+        return None
+
+
 def _unseen(_: int, __: int) -> None:
     """Show no progress."""
 

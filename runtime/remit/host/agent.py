@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from remit.errors import LedgerError
 from remit.host.divergence import keep
-from remit.host.engines import DEFAULT, on_reference, prepare, scope_of_image
+from remit.host.engines import DEFAULT, engine_name, on_reference, prepare, scope_of_image
+from remit.host.stores import cache_of
 from remit.ports import Advance, Batch, RunState
 
 if TYPE_CHECKING:
@@ -159,7 +160,12 @@ class Agent:
             PolicyError: it does not compile.
             LedgerError: the control state cannot be read.
         """
-        return prepare(document, engine=self.surroundings.engine, control=self.store.control)
+        return prepare(
+            document,
+            engine=self.surroundings.engine,
+            control=self.store.control,
+            cache=cache_of(self.store),
+        )
 
     def _adopt(self, document: Document) -> None:
         known = self._held
@@ -185,7 +191,8 @@ class Agent:
             return
         with self._lock:
             if self._held is held:
-                self._held = Held(held.document, on_reference(held.compiled.image, order))
+                reference = on_reference(held.compiled.image, order, cache=cache_of(self.store))
+                self._held = Held(held.document, reference)
 
     def _watch(self) -> None:
         watch = self._held.compiled.watch
@@ -200,6 +207,9 @@ class Agent:
         with self._noting:
             if self._closed or image in self._diverged:
                 return
+            cache = cache_of(self.store)
+            if cache is not None:
+                cache.drop(engine_name(image))
             kept = keep(difference, self.store, agent=self.id, image=image, at=self.clock.now())
             self._diverged[image] = kept
         # In service the record is not waited for: the deny's own record stands in line behind it.

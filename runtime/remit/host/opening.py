@@ -10,7 +10,7 @@ from remit.errors import DocumentError, Fault, LedgerError
 from remit.host.agent import Agent, Surroundings
 from remit.host.clock import SystemClock
 from remit.host.engines import DEFAULT, compiled_image
-from remit.host.stores import Store, open_store
+from remit.host.stores import Store, cache_of, open_store
 from remit.host.tool_sources import supplied_functions
 from remit.ports import Batch
 
@@ -70,8 +70,9 @@ def open_agent(
     else:
         document = read_document(Path(source))
         folder = folder or Path(source).resolve().parent
-    # Before the store: a document that does not compile leaves no store behind.
-    compiled_image(document)
+    if isinstance(store, (str, Path)) and not Path(store).exists():
+        # A document that does not compile leaves no store behind.
+        compiled_image(document)
     functions = supplied_functions(document, tools)
     surroundings = Surroundings(
         clock=clock or SystemClock(),
@@ -86,11 +87,17 @@ def open_agent(
     if isinstance(store, (str, Path)):
         opened = open_store(Path(store), signer=signer, clock=clock)
         try:
-            return Agent(_head(document, opened), opened, surroundings, owns_store=True)
+            return _agent(document, opened, surroundings, owns_store=True)
         except BaseException:
             opened.close()
             raise
-    return Agent(_head(document, store), store, surroundings, owns_store=False)
+    return _agent(document, store, surroundings, owns_store=False)
+
+
+def _agent(document: Document, store: Store, surroundings: Surroundings, *, owns_store: bool) -> Agent:
+    # INVARIANT (first compiled): no document becomes a head that does not compile.
+    compiled_image(document, cache=cache_of(store))
+    return Agent(_head(document, store), store, surroundings, owns_store=owns_store)
 
 
 def known_backend(document: Document, name: str | None) -> str | None:
