@@ -195,7 +195,8 @@ class CompiledEngine:
 
     def probes(self) -> Iterator[Request]:
         """Yield the requests on which the engines are compared at load."""
-        return Probes(self._types, self._trees.numbered(), self._image.digest).requests()
+        texts = self._trees.texts()
+        return Probes(self._types, self._trees.numbered(), texts, self._image.digest).requests()
 
     def applicable(self) -> Mapping[str, int]:
         """Return how many policies can apply to each action, of any principal and resource."""

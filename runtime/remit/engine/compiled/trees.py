@@ -60,6 +60,11 @@ class Trees:
                 raise Unsupported(*faults)
         return self._numbered
 
+    def texts(self) -> Iterator[str]:
+        """Yield the text of every policy."""
+        for policy in self.index.policies:
+            yield self._text[policy.start : policy.end]
+
     def fitting(self, action: ActionType) -> Iterator[Numbered]:
         """Yield the policies whose scope admits an action."""
         known = self.index.policies
