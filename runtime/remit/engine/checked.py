@@ -86,7 +86,7 @@ class _Saved(NamedTuple):
         version: `VERSION`.
         image: digest of the policy image.
         policies: `PolicyIndex.to_bytes`.
-        refused: why the image is not compiled; empty where it is.
+        refused: why the image is not compiled, reason by reason; empty where it is.
         probes: how many requests the engines agreed on.
         code: `CompiledEngine.save`; empty where the image is not compiled.
     """
@@ -94,7 +94,7 @@ class _Saved(NamedTuple):
     version: str
     image: str
     policies: bytes
-    refused: str
+    refused: tuple[str, ...]
     probes: int
     code: bytes
 
@@ -139,7 +139,7 @@ class CheckedEngine:
         self._seen: dict[tuple[str, int], Decision] = {}
         self._count = count(1)
         self._probes = 0
-        self._refused = ""
+        self._refused: tuple[str, ...] = ()
         self._bytes = b""
         if saved is None or not self._restore(image, saved):
             self._load(image, progress)
@@ -175,7 +175,7 @@ class CheckedEngine:
                 arranger=self._arranger,
             )
         except Unsupported as error:
-            self._refused = str(error)
+            self._refused = tuple(fault.message for fault in error.faults)
         else:
             difference = self._prove(image, compiled, progress or _unseen)
             if difference is not None:
@@ -187,7 +187,8 @@ class CheckedEngine:
     def _tell(self) -> None:
         reference = self._reference.name
         if self._compiled is None:
-            self._status = f"{reference}: not compiled: {self._refused}"
+            shown = "; ".join(self._refused[:_SHOWN]) + ("; …" if len(self._refused) > _SHOWN else "")
+            self._status = f"{reference}: not compiled: {shown}"
         else:
             self._status = (
                 f"{self._compiled.name}: decides {self._probes} probes as {reference} does; "
@@ -252,13 +253,23 @@ class CheckedEngine:
         return self._reference.name if compiled is None else compiled.name
 
     @property
+    def reference(self) -> str:
+        """Name and version of the reference engine."""
+        return self._reference.name
+
+    @property
+    def index(self) -> PolicyIndex:
+        """The index of the image's policies."""
+        return self._index
+
+    @property
     def probes(self) -> int:
         """How many requests the engines were compared on at load."""
         return self._probes
 
     @property
-    def refused(self) -> str:
-        """Why the image is not compiled; empty where it is."""
+    def refused(self) -> tuple[str, ...]:
+        """Why the image is not compiled, reason by reason, each with the rule's id; empty where it is."""
         return self._refused
 
     @property

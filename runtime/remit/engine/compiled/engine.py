@@ -198,14 +198,6 @@ class CompiledEngine:
         texts = self._trees.texts()
         return Probes(self._types, self._trees.numbered(), texts, self._image.digest).requests()
 
-    def applicable(self) -> Mapping[str, int]:
-        """Return how many policies can apply to each action, of any principal and resource."""
-        return {
-            name: sum(policy.action.admits(name, action.ancestors) for policy in self._trees.index.policies)
-            for name, action in self._types.actions.items()
-            if action.principals and action.resources
-        }
-
     def save(self) -> bytes | None:
         """Return this engine's code as bytes for the argument `saved`, once.
 
@@ -283,6 +275,20 @@ class CompiledEngine:
                 program = cast("Program", self._maker.make(recipe))
                 self._programs[key] = program
             return program
+
+
+def applicable_policies(image: PolicyImage, index: PolicyIndex) -> Mapping[str, int]:
+    """Return how many policies can apply to each action, of any principal and resource.
+
+    Args:
+        image: what `remit.policy` compiled.
+        index: of its policies.
+    """
+    return {
+        name: sum(policy.action.admits(name, action.ancestors) for policy in index.policies)
+        for name, action in resolve_schema(image.schema).actions.items()
+        if action.principals and action.resources
+    }
 
 
 def _entity_kinds(types: SchemaTypes) -> Mapping[str, EntityKind]:
