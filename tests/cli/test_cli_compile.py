@@ -12,7 +12,9 @@ from remit_adapters.sqlite_store import open_store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DEEP = '@id("deep-one")\nforbid(principal, action, resource) when { ' + "!(" * 60 + "true" + ")" * 60 + " };\n"
+DEEP = (
+    '@id("deep-one")\nforbid(principal, action, resource) when { ' + "!(" * 60 + "true" + ")" * 60 + " };\n"
+)
 
 
 def test_the_stats_say_which_engine_decides_and_how_long_it_takes_to_load(
