@@ -32,7 +32,7 @@ CONSTANTS: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", CONSTANTS, ids=repr)
+@pytest.mark.parametrize("value", CONSTANTS, ids=[f"constant {n}" for n in range(len(CONSTANTS))])
 def test_a_constant_is_the_same_when_it_comes_back_also_in_its_class(value: Any) -> None:
     back = unpack(marshal.loads(marshal.dumps(pack(value))))
     assert back == value

@@ -29,6 +29,7 @@ from remit.engine.compiled.flat import all_forbids
 from remit.engine.compiled.index import Index
 from remit.engine.compiled.probes import MAX_PROBES
 from remit.engine.compiled.support import Unsupported
+from remit.engine.compiled.trees import Trees
 from remit.engine.compiled.version import NAME
 from remit.engine.policy_index import PolicyIndex
 from remit.engine.request import Decision, PolicyFailure
@@ -164,13 +165,14 @@ class CheckedEngine:
         return True
 
     def _load(self, image: PolicyImage, progress: Callable[[int, int], None] | None) -> None:
-        self._index = PolicyIndex.of(image)
+        trees = Trees.of(image)
+        self._index = trees.index
         self._reference = CedarEngine(image, index=self._index)
         try:
             compiled = CompiledEngine(
                 image,
                 reference=self._reference,
-                index=self._index,
+                trees=trees,
                 emitter=self._emitter,
                 arranger=self._arranger,
             )

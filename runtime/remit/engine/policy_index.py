@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
@@ -40,6 +41,7 @@ _FLIPPED: dict[str, Order] = {"==": "==", "<": ">", "<=": ">=", ">": "<", ">=": 
 _ORDERS: dict[str, Order] = {"eq": "==", "less": "<", "less_eq": "<=", "greater": ">", "greater_eq": ">="}
 
 Order = Literal["==", "<", "<=", ">", ">="]
+Visit = Callable[[int, pst.Template], None]
 Uid = tuple[str, str]
 """Fully qualified entity type, and id."""
 
@@ -131,8 +133,13 @@ class PolicyIndex:
     policies: tuple[IndexedPolicy, ...]
 
     @classmethod
-    def of(cls, image: PolicyImage) -> PolicyIndex:
+    def of(cls, image: PolicyImage, *, visit: Visit | None = None) -> PolicyIndex:
         """Index an image's policies, a few at a time.
+
+        Args:
+            image: whose policies.
+            visit: called with the number and the syntax tree of every policy that has one, so that it need
+                not be parsed again.
 
         Raises:
             PolicyError: the text does not parse, holds a template, nests too deeply, or an id is missing or
@@ -141,7 +148,7 @@ class PolicyIndex:
         text = image.policies
         statements = scan_statements(text)
         check_nesting(text, statements)
-        policies = tuple(_indexed(text, statements))
+        policies = tuple(_indexed(text, statements, visit or _ignored))
         _check_ids(policies)
         return cls(text=_digest(text), policies=policies)
 
@@ -245,22 +252,23 @@ def _entity_row(row: object) -> EntityScope:
     return EntityScope(kind, name, (group_type, group_id))
 
 
-def _indexed(text: str, statements: Sequence[Statement]) -> Iterator[IndexedPolicy]:
+def _indexed(text: str, statements: Sequence[Statement], visit: Visit) -> Iterator[IndexedPolicy]:
     for first in range(0, len(statements), CHUNK):
         chunk = statements[first : first + CHUNK]
-        yield from _chunk(text, chunk, first)
+        yield from _chunk(text, chunk, first, visit)
     behind = statements[-1].end if statements else 0
     if len(_parsed(text, text[behind:])):
         raise _untold(len(statements))
 
 
-def _chunk(text: str, statements: Sequence[Statement], first: int) -> Iterator[IndexedPolicy]:
+def _chunk(text: str, statements: Sequence[Statement], first: int, visit: Visit) -> Iterator[IndexedPolicy]:
     """Yield the index of a few policies.
 
     Args:
         text: all policies.
         statements: some that follow one another.
         first: number of the first of them.
+        visit: told the trees.
     """
     handle = _parsed(text, text[statements[0].start : statements[-1].end])
     if handle.templates():
@@ -277,13 +285,14 @@ def _chunk(text: str, statements: Sequence[Statement], first: int) -> Iterator[I
             yield _unknown(statements[0], first)
             return
         for number, statement in enumerate(statements):
-            yield from _chunk(text, (statement,), first + number)
+            yield from _chunk(text, (statement,), first + number, visit)
         return
     for number, statement in enumerate(statements):
         policy = policies[f"policy{number}"]
         rule = policy.annotations.get("id") or ""
         if not rule:
             raise PolicyError(Fault(message=f"policy `policy{first + number}` has no `@id`"))
+        visit(first + number, policy)
         yield IndexedPolicy(
             rule,
             statement.start,
@@ -295,6 +304,10 @@ def _chunk(text: str, statements: Sequence[Statement], first: int) -> Iterator[I
             policy_paths(policy),
             not any(_reaches_further(clause.expr) for clause in policy.clauses),
         )
+
+
+def _ignored(_: int, __: pst.Template) -> None:
+    """Keep nothing of a syntax tree."""
 
 
 def _parsed(text: str, part: str) -> cedarpy.PolicySet:

@@ -31,7 +31,6 @@ from remit.engine.compiled.slots import SlotNames
 from remit.engine.compiled.support import check_types
 from remit.engine.compiled.trees import Trees
 from remit.engine.compiled.version import NAME
-from remit.engine.policy_index import PolicyIndex
 from remit.engine.request import NAMESPACE, Decision, Kind, PolicyFailure
 from remit.engine.schema import resolve_schema
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from remit.engine.image import PolicyImage
+    from remit.engine.policy_index import PolicyIndex
     from remit.engine.port import Engine
     from remit.engine.request import Request
     from remit.engine.schema import SchemaTypes
@@ -74,6 +74,7 @@ class CompiledEngine:
         image: what `remit.policy` compiled.
         reference: decides what compiled code does not; made from the image at first need if not given.
         index: of the image's policies; made if not given.
+        trees: of the image's policies and index; parsed if not given.
         saved: what `save` returned for this image in an engine like this one; trusted, for it is code.
         emitter: writes the conditions; tests give another one to see its bugs caught.
         arranger: arranges them; likewise.
@@ -90,6 +91,7 @@ class CompiledEngine:
         *,
         reference: Engine | None = None,
         index: PolicyIndex | None = None,
+        trees: Trees | None = None,
         saved: bytes | None = None,
         emitter: type[Emitter] = Emitter,
         arranger: type[Index] = Index,
@@ -103,7 +105,7 @@ class CompiledEngine:
         self._saved: dict[_Key, bytes] = {}
         self._settled = saved is not None
         content = None if saved is None else Saved.read(saved)
-        self._trees = Trees(image.policies, index or PolicyIndex.of(image))
+        self._trees = trees or (Trees.of(image) if index is None else Trees(image.policies, index))
         if content is None:
             check_types(self._types)
             # Refuses what is not compiled.
