@@ -42,7 +42,7 @@ bench-peers: setup            ## measure the engines beside other libraries, eac
 budget: setup                 ## count the interpreter instructions of a decision; fails when they grow by 10 %
 	$(BIN)/python benchmarks/check_budget.py
 
-fuzz-engine: setup            ## compiled policies against Cedar on random pairs; N=300000, REMIT_FUZZ_SEED repeats
+fuzz-engine: setup            ## compiled policies against Cedar on N random pairs (300000); REMIT_FUZZ_SEED repeats
 	$(BIN)/python tests/engine/engine_fuzz.py $(or $(N),300000)
 
 docs: setup                   ## execute every code block of the documentation

@@ -43,7 +43,7 @@ APPLICATION: Final = 0x524D_4343
 ORDERS: Final = ("kill", "suspend")
 RECHECK_S: Final = 0.01
 """Seconds after which the files are looked at whatever the mark says."""
-_PREFIXES: Final = ("agent:", "run:", "tool:", "backend:")
+_PREFIXES: Final = ("agent:", "run:", "tool:", "backend:", "engine:")
 
 
 class SqliteControl:
@@ -245,7 +245,8 @@ def _check_order(order: Stop) -> None:
         # An order on a scope that nobody asks about would stop nothing.
         raise LedgerError(
             f"`{order.scope}` is not a scope: "
-            "use `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`"
+            "use `all`, `agent:<id>`, `run:<id>`, `tool:<name>`, `backend:<name>` or "
+            "`engine:<compiler>:<image>`"
         )
     if not order.by.strip():
         raise LedgerError(f"an order on `{order.scope}` must say by whom")

@@ -5,6 +5,7 @@
     control.mark says that control.db was not changed since, so that it need not be read at each decision
     log.key      the log's signing key (Ed25519, PKCS8 PEM, mode 0600), unless a signer is given
     log.pub      its C2SP verifier key text; give it to auditors
+    cache/       what can be made again, sealed by the key; see `_sealed_files`. May be deleted
 
 Rules
 1. A future resolves after COMMIT with synchronous FULL; a batch is written whole or not at all.
@@ -41,6 +42,7 @@ from remit.ledger.tree import EMPTY_ROOT
 from remit.ledger.verification import verify_log
 from remit.ports import Batch, Clock, RunState, Signer
 from remit.records import Draft, Receipt, Record
+from remit_adapters._sealed_files import SealedFiles
 from remit_adapters._sqlite_agents import find_agents, load_agent
 from remit_adapters._sqlite_claims import find_first_claim, prepare_claims
 from remit_adapters._sqlite_control import SqliteControl
@@ -163,6 +165,7 @@ def open_store(
             control=control,
             clock=clock or _SystemClock(),
             busy_timeout_s=busy_timeout_s,
+            cache=SealedFiles.beside(folder, key, own_key=signer is None),
         )
         undo.pop_all()
         return store
@@ -216,6 +219,7 @@ class SqliteStore:
         control: the control state.
         clock: time of records that the store itself writes.
         busy_timeout_s: how long readers wait for a lock.
+        cache: keeps what can be made again; None for a read-only store, which has no key.
     """
 
     def __init__(
@@ -227,11 +231,13 @@ class SqliteStore:
         control: SqliteControl,
         clock: Clock,
         busy_timeout_s: float,
+        cache: SealedFiles | None = None,
     ) -> None:
         self.folder: Final = folder
         self.origin: Final = meta["origin"]
         self.verifier_key: Final = meta["verifier_key"]
         self.control: Final = control
+        self.cache: Final = cache
         self._file = folder / STORE_FILE
         self._writer = writer
         self._clock = clock

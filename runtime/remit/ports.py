@@ -181,7 +181,8 @@ class Stop:
     """A standing order against effects.
 
     Args:
-        scope: `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`.
+        scope: `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`; or what stops compiled
+            policies alone, `engine:compiled-<format>:<image digest>`.
         order: kill (final until re-armed) or suspend.
         by: who gave it.
         reason: why.
@@ -213,6 +214,31 @@ class ControlState(Protocol):
         Raises:
             LedgerError: the state cannot be read; callers deny.
         """
+        ...
+
+
+@runtime_checkable
+class SealedCache(Protocol):
+    """What a store may have as `cache`: a place for what can be made again, some of it code.
+
+    What comes back under a name is what whoever holds the store's key kept under it on this machine.
+    No method raises: what cannot be read is not there, and what cannot be written is not kept.
+    """
+
+    def kept(self, name: str) -> bytes | None:
+        """What was kept under a name, or None."""
+        ...
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Keep something, in the place of what was there; or do not."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether something seems to be kept under a name, without reading it."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Forget what is kept under a name."""
         ...
 
 

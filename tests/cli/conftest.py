@@ -204,6 +204,9 @@ _UNSTABLE = (
     (re.compile(r"\brun [A-Za-z0-9_-]{12,}\b"), "run <run>"),
     (re.compile(r"base\.cedar:\d+:\d+"), "base.cedar:<place>"),
     (re.compile(r"policy_bytes: \d+"), "policy_bytes: <n>"),
+    (re.compile(r"load: \d+\.\d+ s, \d+\.\d+ s from a cache"), "load: <s> s, <s> s from a cache"),
+    (re.compile(r"decides \d+ probes"), "decides <n> probes"),
+    (re.compile(r"probes: \d+"), "probes: <n>"),
     (re.compile(r"tokens \d+"), "tokens <n>"),
     (re.compile(r"cedar \d+\.\d+\.\d+"), "cedar <version>"),
 )

@@ -1,7 +1,11 @@
 """Random worlds for the engines: schemas, policies and requests, each adversarial in its own way.
 
 Used by the differential tests; alone, `python tests/engine/engine_fuzz.py N` compares N pairs of policy set and
-request in two processes and prints what it saw. `REMIT_FUZZ_SEED` repeats a run.
+request in as many processes as there are cores, and prints what it saw. Exit code 1 at a difference, with the
+line that repeats it: work is cut into units, each with a seed of its own.
+
+A pair is decided by the reference engine, by the compiled one as it was made, and by the one that was saved and
+made again from bytes; decision, reasons, errors and what compiled code alone found are compared.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import re
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
 import cedarpy
@@ -23,11 +27,15 @@ from remit.engine.compiled.engine import CompiledEngine
 from remit.engine.compiled.flat import all_forbids
 from remit.engine.compiled.support import Unsupported
 from remit.engine.image import PolicyImage, image_digest
+from remit.engine.policy_index import PolicyIndex
 from remit.engine.request import Decision, Entity, EntityRef, Request
 from remit.engine.schema import EntityType, Primitive, RecordType, SetType, Type, resolve_schema
 from remit.errors import PolicyError
 
-REQUESTS_PER_IMAGE = 16
+REQUESTS_PER_IMAGE = 24
+UNIT = 1_200
+"""Pairs that one seed stands for: seconds, so that a difference is soon seen again."""
+PROGRESS_S = 10.0
 IDENTIFIERS = ("a", "b", "count", "kind", "type", "id", "name", "x")
 ODD_NAMES = ("b c", "é", 'q"uote', "class", "__extra", "", "if")
 LONGS = (0, 1, -1, 2, 5, 500, 501, 2**31, 3037000500, 2**63 - 1, 2**63 - 2, -(2**63), -(2**63) + 1)
@@ -50,6 +58,12 @@ STRINGS = (
     "😀",
     "1",
     "true",
+    "İ",
+    "ß",
+    "\u2028",
+    "\u202eabc",
+    "\U0010ffff",
+    "a" * 300,
 )
 PATTERNS = (
     "",
@@ -69,6 +83,14 @@ PATTERNS = (
     "a*b*c",
     "*a*a*",
     "😀*",
+    "\\u{2a}",
+    "a\\u{2a}*",
+    "\\x41*",
+    "\\u{e9}*",
+    "\\\\*",
+    "*\\n*",
+    "\\*\\**\\*",
+    "*" * 20 + "a",
 )
 DECIMALS = (
     "0.0",
@@ -175,7 +197,7 @@ BAD_IPS = (
     "::1/129",
     "1:2:3:4:5:6:7:8:9",
 )
-IDS = ("a1", "a2", "t1", "t2", "o1", "ann", "bob", "refund", 'q"uote', "é", "")
+IDS = ("a1", "a2", "t1", "t2", "o1", "ann", "bob", "refund", 'q"uote', "é", "", "e\u0301", "\x00", "😀")
 _LONG, _STRING, _BOOL = Primitive("Long"), Primitive("String"), Primitive("Bool")
 _SCALARS = ("Long", "String", "Bool", "decimal", "datetime", "duration", "ipaddr")
 _TEXTS = {
@@ -189,6 +211,11 @@ _TEXTS = {
 def quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\x00", "\\0")
     return f'"{escaped}"'
+
+
+def escaped(text: str) -> str:
+    """Write a text with every character as a number."""
+    return '"' + "".join(f"\\u{{{ord(character):x}}}" for character in text) + '"'
 
 
 def member(base: str, name: str) -> str:
@@ -322,7 +349,8 @@ class Author:
                 value = self.chance.choice(LONGS)
                 return f"({value})" if value < 0 else str(value)
             case Primitive("String"):
-                return quoted(self.chance.choice(STRINGS))
+                text = self.chance.choice(STRINGS)
+                return escaped(text) if self.chance.random() < 0.1 else quoted(text)
             case Primitive("Bool"):
                 return self.pick("true", "false")
             case Primitive(name):
@@ -431,6 +459,9 @@ class Author:
         path = self.path()
         assert path is not None
         here, deeper = path.text, depth - 1
+        if self.chance.random() < 0.15:
+            literals = [self.literal(path.type, 0) for _ in range(self.chance.randrange(1, 4))]
+            return self.guarded(path, f"[{', '.join(literals)}].contains({here})")
         match path.type:
             case Primitive("Long" | "datetime" | "duration"):
                 test = f"{here} {self.pick('<', '<=', '>', '>=', '==', '!=')} {self.value(path.type, deeper)}"
@@ -524,8 +555,62 @@ class Author:
                 f"([{self.anything(0)}, {self.anything(0)}].{self.pick('containsAny', 'containsAll')}([{self.anything(0)}]))"
             ),
             lambda: self.anything(deeper),
+            self.deep,
+            self.mixed_sets,
+            lambda: (
+                f"({self.entity(deeper)}.{self.pick('hasTag', 'getTag')}({self.anything(0)}) == {self.anything(0)})"
+            ),
         ]
         return self.chance.choice(makers)()
+
+    def deep(self) -> str:
+        """Write an expression that is deep or long; the deepest ones are not compiled."""
+        inner = self.on_path(0)
+        levels = self.chance.choice([5, 20, 34, 36, 38, 45])
+        other = self.on_path(0)
+        match self.pick("not", "if", "and", "or", "sum", "negative"):
+            case "not":
+                return "!(" * levels + inner + ")" * levels
+            case "if":
+                return f"(if {other} then " * (levels // 2) + inner + f" else {other})" * (levels // 2)
+            case "and":
+                return "(" + f" {self.pick('&&', '||')} ".join([inner, other] * levels) + ")"
+            case "or":
+                return "(" * (levels // 2) + inner + f" || {other})" * (levels // 2)
+            case "sum":
+                sign = self.pick("+", "-", "*")
+                return "(" + f" {sign} ".join([self.value(_LONG, 0)] * min(levels, 30)) + " >= 0)"
+            case _:
+                return f"({'-(' * (levels // 2)}{self.value(_LONG, 0)}{')' * (levels // 2)} < 1)"
+
+    def mixed_sets(self) -> str:
+        """Write a comparison of sets in which elements differ in type and depth, and are given twice."""
+
+        def elements() -> str:
+            one, two = self.anything(0), self.value(self.kind(), 0)
+            items = [
+                one,
+                f"[{two}]",
+                f"[{one}, {one}]",
+                "[]",
+                "{}",
+                f"{{a: {two}}}",
+                "[[]]",
+                "1",
+                "true",
+                two,
+            ]
+            chosen = [self.chance.choice(items) for _ in range(self.chance.randrange(5))]
+            self.chance.shuffle(chosen)
+            return f"[{', '.join(chosen + chosen[: self.chance.randrange(2)])}]"
+
+        operator = self.pick("containsAll", "containsAny", "contains")
+        return self.pick(
+            f"({elements()}.{operator}({elements()}))",
+            f"({elements()} {self.pick('==', '!=')} {elements()})",
+            f"({elements()}.isEmpty())",
+            f"({self.anything(0)} in {elements()})",
+        )
 
     def policy(self, rule: str, condition: str | None = None) -> str:
         action = self.pick(
@@ -779,26 +864,55 @@ def comparable(decision: Decision) -> Any:
     return decision.verdict, decision.kind, decision.reasons, errors, decision.image
 
 
-def compare(compiled: CompiledEngine, reference: CedarEngine, request: Request, image: PolicyImage) -> str:
+class Remembered:
+    """An engine that decides the same request once."""
+
+    def __init__(self, engine: CedarEngine) -> None:
+        self._engine = engine
+        self._last: tuple[Request, Decision] | None = None
+
+    @property
+    def name(self) -> str:
+        return self._engine.name
+
+    def decide(self, request: Request) -> Decision:
+        if self._last is None or self._last[0] is not request:
+            self._last = (request, self._engine.decide(request))
+        return self._last[1]
+
+
+def compare(
+    compiled: CompiledEngine,
+    again: CompiledEngine | None,
+    reference: Remembered,
+    request: Request,
+    image: PolicyImage,
+) -> str:
     """Compare one decision; return what kind of pair it was."""
     wanted = reference.decide(request)
     found = compiled.outcome(request)
     whole = compiled.decide(request)
-    where = f"\n{image.policies}\n{image.schema}\n{request}\nreference: {wanted}\ncompiled: {found}\nwhole: {whole}"
+
+    def differs(what: str) -> DivergenceError:
+        where = f"{image.policies}\n{image.schema}\n{request}"
+        return DivergenceError(f"{what}\n{where}\nreference: {wanted}\ncompiled: {found}\nwhole: {whole}")
+
     if comparable(whole) != comparable(wanted):
-        raise DivergenceError(f"the decisions differ{where}")
+        raise differs("the decisions differ")
+    if again is not None and again.outcome(request) != found:
+        raise differs(f"the saved engine differs: {again.outcome(request)}")
     if found is None:
         unanswered = any(not failure.rule for failure in wanted.errors)
         return "left: fault" if unanswered else "left: no fault"
     erring = frozenset(failure.rule for failure in wanted.errors)
     if "" in erring:
-        raise DivergenceError(f"the reference finds a fault in the request{where}")
+        raise differs("the reference finds a fault in the request")
     if (found.kind, found.reasons, found.erring) != (wanted.kind, wanted.reasons, erring):
-        raise DivergenceError(f"the outcomes differ{where}")
+        raise differs("the outcomes differ")
     return found.kind
 
 
-def run(seed: int, pairs: int, *, progress: bool = False) -> Counter[str]:
+def run(seed: int, pairs: int) -> Counter[str]:
     """Compare many pairs.
 
     Raises:
@@ -806,45 +920,70 @@ def run(seed: int, pairs: int, *, progress: bool = False) -> Counter[str]:
     """
     chance = random.Random(seed)
     seen: Counter[str] = Counter()
-    started = time.monotonic()
     while sum(seen.values()) < pairs:
         world, image = random_image(chance)
         try:
-            reference = CedarEngine(image)
+            index = PolicyIndex.of(image)
+            reference = Remembered(CedarEngine(image, index=index))
         except PolicyError:
             seen["image refused"] += 1
             continue
         try:
-            compiled = CompiledEngine(image, reference=reference)
+            compiled = CompiledEngine(image, reference=reference, index=index)
         except Unsupported:
             seen["image unsupported"] += 1
             continue
         caller = Caller(world)
-        for _ in range(REQUESTS_PER_IMAGE):
-            seen[compare(compiled, reference, caller.request(), image)] += 1
-        total = sum(seen.values())
-        if progress and total % (REQUESTS_PER_IMAGE * 250) < REQUESTS_PER_IMAGE:
-            print(f"seed {seed}: {total} pairs, {time.monotonic() - started:.0f} s, {dict(seen)}", flush=True)  # noqa: T201  # a program of its own
+        requests = [caller.request() for _ in range(REQUESTS_PER_IMAGE)]
+        first = [compiled.outcome(request) for request in requests[:4]]
+        saved = compiled.save()
+        again = (
+            None if saved is None else CompiledEngine(image, reference=reference, index=index, saved=saved)
+        )
+        assert [compiled.outcome(request) for request in requests[:4]] == first
+        for request in requests:
+            seen[compare(compiled, again, reference, request, image)] += 1
     return seen
+
+
+def unit(seed: int, pairs: int) -> tuple[int, Counter[str], str]:
+    """Compare one unit; return its seed, what was seen, and the difference if there was one."""
+    try:
+        return seed, run(seed, pairs), ""
+    except DivergenceError as error:
+        return seed, Counter(), str(error)
 
 
 def main(arguments: list[str]) -> int:
     pairs = int(arguments[0]) if arguments else 10_000
     seed = int(os.environ.get("REMIT_FUZZ_SEED", str(time.time_ns() % 10**9)))
-    seeds = [seed, seed + 1]
-    print(f"{pairs} pairs, seeds {seeds}", flush=True)  # noqa: T201  # a program of its own
-    with ProcessPoolExecutor(max_workers=2) as pool:
-        runs = [pool.submit(run, one, (pairs + 1) // 2, progress=True) for one in seeds]
-        total: Counter[str] = Counter()
-        failed = False
-        for one, future in zip(seeds, runs, strict=True):
-            try:
-                total += future.result()
-            except DivergenceError as error:
-                failed = True
-                print(f"seed {one}: {error}")  # noqa: T201  # a program of its own
-    print(f"{sum(total.values())} pairs without a difference: {dict(total)}")  # noqa: T201  # a program of its own
-    return 1 if failed else 0
+    units = [(seed + number, min(UNIT, pairs - start)) for number, start in enumerate(range(0, pairs, UNIT))]
+    workers = min(os.cpu_count() or 1, len(units))
+    say(f"{pairs} pairs from seed {seed} on, {workers} processes")
+    total: Counter[str] = Counter()
+    started = told = time.monotonic()
+    with ProcessPoolExecutor(max_workers=workers) as pool:
+        for future in as_completed([pool.submit(unit, *one) for one in units]):
+            number, seen, difference = future.result()
+            if difference:
+                pool.shutdown(wait=False, cancel_futures=True)
+                say(difference)
+                say(
+                    f"seed {number} differs; see it again: REMIT_FUZZ_SEED={number} make fuzz-engine N={UNIT}"
+                )
+                return 1
+            total += seen
+            done, now = total.total(), time.monotonic()
+            if now - told >= PROGRESS_S:
+                told = now
+                left = (now - started) * (pairs - done) / done
+                say(f"{done} of {pairs} pairs, {done / (now - started):.0f} a second, {left:.0f} s left")
+    say(f"{total.total()} pairs without a difference in {time.monotonic() - started:.0f} s: {dict(total)}")
+    return 0
+
+
+def say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  # a program of its own
 
 
 if __name__ == "__main__":

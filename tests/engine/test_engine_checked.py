@@ -303,7 +303,7 @@ BUGS: list[type[Emitter | Index]] = [
 
 
 def with_bug(bug: type[Emitter | Index], on: PolicyImage, **more: Any) -> CheckedEngine:
-    return CheckedEngine(on, **more, **({"emitter": bug} if issubclass(bug, Emitter) else {"index": bug}))
+    return CheckedEngine(on, **more, **({"emitter": bug} if issubclass(bug, Emitter) else {"arranger": bug}))
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)

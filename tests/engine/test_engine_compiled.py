@@ -436,7 +436,7 @@ def test_equal_outcomes_are_one_value_and_the_engine_keeps_few_of_them(
     ],
 )  # fmt: skip
 def test_what_the_compiler_does_not_take_is_named_with_the_reason(text: str, why: str) -> None:
-    with pytest.raises(Unsupported, match=why):
+    with pytest.raises(PolicyError, match=why):
         CompiledEngine(image(text))
 
 

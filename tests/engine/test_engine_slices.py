@@ -164,6 +164,12 @@ def test_a_policy_that_would_overflow_the_parsers_stack_is_refused_before_it_get
         engine(text)
 
 
+def test_a_carriage_return_ends_a_comment_as_it_does_for_the_parser() -> None:
+    text = f'// a comment\r@id("deep") permit(principal, action, resource) when {{ {DEEP["brackets"]} }};'
+    with pytest.raises(PolicyError, match="`deep` nests too deeply"):
+        engine(text)
+
+
 @pytest.mark.parametrize("name", ["brackets", "or", "if", "members", "index", "calls", "records"])
 def test_what_is_just_not_refused_does_not_end_the_process(name: str) -> None:
     shape = {
@@ -208,4 +214,6 @@ def test_statements_are_found_through_texts_and_comments() -> None:
     @because("x") @id("three")
     forbid(principal, action, resource) unless { context has x };
     """
-    assert [statement.id for statement in scan_statements(text)] == ["one", "", "three"]
+    statements = scan_statements(text)
+    assert [statement.id for statement in statements] == ["one", "", "three"]
+    assert "".join(text[one.start : one.end] for one in statements).strip() == text.strip()

@@ -19,7 +19,7 @@ from remit.policy.origins import Origin
 from remit.project.build import build_project
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from remit.document.model import Document
     from remit.engine.image import PolicyImage
@@ -51,13 +51,16 @@ class Target:
         """Return the store's folder: the option, REMIT_STORE, or `.remit` in the project folder or here."""
         return store_folder(option, default=self.folder / STORE_FOLDER if self.project else None)
 
-    def compile(self) -> PolicyImage:
+    def compile(self, *, progress: Callable[[int, int], None] | None = None) -> PolicyImage:
         """Compile its governance, with faults at the author's lines.
+
+        Args:
+            progress: called for each rule with its number and how many there are.
 
         Raises:
             PolicyError: it does not compile.
         """
-        return compile_governance(self.document, origins=self.origins)
+        return compile_governance(self.document, origins=self.origins, progress=progress)
 
 
 def read_target(label: str, *, fetch_tools: bool = False) -> Target:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from remit.cli.agents import read_target
+from remit.cli.compile_stats import engine_stats
 from remit.cli.exits import ExitCode, bad_input
-from remit.cli.options import common, example
+from remit.cli.options import common, example, store_option
+from remit.cli.progress import stages
 from remit.project.build import write_whole
 
 if TYPE_CHECKING:
+    from remit.cli.compile_stats import EngineStats
     from remit.cli.output import Session
     from remit.document.values import JsonObject
     from remit.engine.image import PolicyImage, RuleInfo
@@ -24,11 +27,19 @@ if TYPE_CHECKING:
 )
 @click.argument("agent")
 @click.option("-o", "--output", default=None, metavar="DIR", help="Write the four files of the image there.")
-@click.option("--stats", is_flag=True, help="Count rules by effect and action.")
+@click.option(
+    "--stats", is_flag=True, help="Count rules by effect and action, and say which engine decides and why."
+)
+@store_option
 @common
-def command(session: Session, *, agent: str, output: str | None, stats: bool) -> int:
+def command(session: Session, *, agent: str, output: str | None, stats: bool, store: str | None) -> int:
     """Compile an agent's governance and show where every policy comes from."""
-    image = read_target(agent).compile()
+    target = read_target(agent)
+    engine: EngineStats | None = None
+    with stages() as stage:
+        image = target.compile(progress=stage("rules"))
+        if stats:
+            engine = engine_stats(image, store=target.store(store), progress=stage("probes"))
     written = [] if output is None else _write(image, Path(output))
     if session.json:
         value: JsonObject = {
@@ -36,8 +47,8 @@ def command(session: Session, *, agent: str, output: str | None, stats: bool) ->
             "rules": [rule_value(info) for info in image.rules.values()],
             "files": [*written],
         }
-        if stats:
-            value["stats"] = _stats(image)
+        if engine is not None:
+            value["stats"] = {**_stats(image), "actions": {**engine.actions}, "engine": engine.to_json()}
         session.emit(value)
         return ExitCode.FINE
     session.say(f"image {image.digest}", style="bold")
@@ -47,9 +58,10 @@ def command(session: Session, *, agent: str, output: str | None, stats: bool) ->
             (info.id, "bold"),
             (f"  {info.origin or info.pointer or 'base rule'}", "dim"),
         )
-    if stats:
+    if engine is not None:
         for key, count in _stats(image).items():
             session.say(f"  {key}: {count}")
+        engine.show(session)
     for name in written:
         session.say(f"wrote {name}")
     return ExitCode.FINE

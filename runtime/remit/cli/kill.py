@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from remit.cli.output import Session
     from remit.host.results import Answer
 
-_KINDS = ("agent", "run", "tool", "backend")
+_KINDS = ("agent", "run", "tool", "backend", "engine")
 
 
 @click.command(
@@ -47,11 +47,15 @@ def command(
     attributes: tuple[str, ...],
     store: str | None,
 ) -> int:
-    """Stop SCOPE: `all`, `agent:ID`, `run:ID`, `tool:NAME` or `backend:NAME`."""
+    """Stop SCOPE: `all`, `agent:ID`, `run:ID`, `tool:NAME` or `backend:NAME`.
+
+    `engine:COMPILER:IMAGE` stops compiled policies alone: the reference engine decides under that image.
+    """
     kind, _, name = scope.partition(":")
     if scope != "all" and (kind not in _KINDS or not name):
         raise bad_input(
-            f"`{scope}` is no scope", "write `all`, `agent:ID`, `run:ID`, `tool:NAME` or `backend:NAME`"
+            f"`{scope}` is no scope",
+            "write `all`, `agent:ID`, `run:ID`, `tool:NAME`, `backend:NAME` or `engine:COMPILER:IMAGE`",
         )
     if not reason.strip():
         raise bad_input("the reason is empty", "say why with `--reason`")

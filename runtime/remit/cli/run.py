@@ -20,6 +20,8 @@ from remit.cli.options import (
     store_option,
 )
 from remit.cli.timeline import Timeline
+from remit.errors import PolicyError
+from remit.host.engines import DEFAULT
 from remit.host.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from remit.cli.output import Session
     from remit.host.caller import Caller
+    from remit.host.engines import EngineName
 
 MAX_INPUT_BYTES = 1 << 20
 
@@ -46,6 +49,13 @@ MAX_INPUT_BYTES = 1 << 20
 )
 @click.option("--dry-run", is_flag=True, help="Evaluate and record aside; touch nothing.")
 @click.option("--backend", default=None, metavar="NAME", help="Use only this back-end of the document.")
+@click.option(
+    "--engine",
+    type=click.Choice(("compiled", "cedar")),
+    default=DEFAULT,
+    show_default=True,
+    help="What decides; compiled policies are checked against cedar.",
+)
 @click.option("--env", "environment", multiple=True, metavar="KEY=VALUE", help="A value of the environment.")
 @person_options
 @store_option
@@ -58,6 +68,7 @@ def command(
     input_text: str | None,
     dry_run: bool,
     backend: str | None,
+    engine: EngineName,
     environment: tuple[str, ...],
     person: str | None,
     roles: tuple[str, ...],
@@ -67,13 +78,12 @@ def command(
     """Run AGENT, a document or a project folder, once on a text, and show every decision."""
     words = _words(text, input_text)
     target = read_target(agent)
-    target.compile()
     governance = target.document.governance
     caller = caller_from(person, roles, attributes, schema=governance.caller_schema)
     values = environment_from(environment, schema=governance.environment_schema)
     folder = target.store(store)
     timeline = Timeline(session, known=target.document.identity.revision)
-    with Runtime.open(target.document, store=folder, backend=backend, folder=target.folder) as runtime:
+    with _opened(target, folder, backend=backend, engine=engine) as runtime:
         result = runtime.run(
             words,
             caller=caller,
@@ -91,6 +101,17 @@ def command(
         )
         timeline.leftovers(left, store=folder.as_posix())
     return code_of_status(result.status)
+
+
+def _opened(target: Target, store: Path, *, backend: str | None, engine: EngineName) -> Runtime:
+    try:
+        return Runtime.open(
+            target.document, store=store, backend=backend, folder=target.folder, engine=engine
+        )
+    except PolicyError:
+        # Says the same at the author's own lines.
+        target.compile()
+        raise
 
 
 def settle_options(target: Target, store: Path, caller: Caller) -> Sequence[str]:

@@ -13,6 +13,7 @@ from remit.host.events import (
     BackendSkipped,
     BuiltinUsed,
     Decided,
+    EngineDiverged,
     MemoryChanged,
     RunEvent,
     RunStarted,
@@ -77,6 +78,11 @@ class Timeline:
             case UnknownReported():
                 what = f"{event.action} on {event.target} in run {event.run}"
                 self._note(f"outcome unknown: {what}; it is not repeated", style="yellow")
+            case EngineDiverged():
+                what = f"compiled {event.compiled}, Cedar {event.reference}"
+                self._note(
+                    f"the engines differ on {event.action}: {what}; Cedar decides from now on", style="red"
+                )
             case ApprovalRequested():
                 self._note(f"arguments {compact(event.arguments)}")
             case TurnFinished(stop="length"):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import cedarpy
 
 from remit.engine.ingress import Reads, Walk, projected, read_tree
-from remit.engine.reads import read_paths
+from remit.engine.policy_index import PolicyIndex
 from remit.engine.request import NAMESPACE, Decision, Kind, PolicyFailure, Request
 from remit.engine.schema import ActionType, action_schema, resolve_schema
 from remit.engine.slices import PolicySlices, Slice
@@ -55,17 +55,23 @@ class CedarEngine:
 
     Args:
         image: what `remit.policy` compiled.
+        index: of the image's policies, where it is at hand; whoever gives it must trust it as the image.
 
     Raises:
-        PolicyError: policies or schema do not load; an empty image loads and denies everything.
+        PolicyError: policies or schema do not load, or the index belongs to other policies; an empty image
+            loads and denies everything.
     """
 
-    def __init__(self, image: PolicyImage) -> None:
+    def __init__(self, image: PolicyImage, *, index: PolicyIndex | None = None) -> None:
         self._image = image.digest
         self._name = f"cedar {importlib.metadata.version('cedarpy')}"
         self._slices = PolicySlices(image.policies)
         self._types = resolve_schema(image.schema)
-        self._reads = read_paths(image)
+        if index is None:
+            index = PolicyIndex.of(image)
+        else:
+            index.check(image)
+        self._reads = index.reads(self._types.actions)
         self._prepared: dict[str, _Prepared] = {}
         for name in self._types.actions:
             self._prepare(name)

@@ -9,20 +9,29 @@ Rules
    outcome (action, verdict, kind, reasons) and every n-th decision.
 4. Where a policy errs, the answer is the reference engine's own; compiled code must have found the same.
 5. A difference in service is a deny that says so; from then on the image runs on the reference engine.
+6. What was proven can be saved and need not be proven again, by the same versions of everything that made it.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
+import marshal
+import sys
 from dataclasses import dataclass, replace
+from importlib.util import MAGIC_NUMBER
 from itertools import count
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from remit.engine.cedar import CedarEngine
 from remit.engine.compiled.emit import Emitter
 from remit.engine.compiled.engine import CompiledEngine, Outcome
 from remit.engine.compiled.flat import all_forbids
 from remit.engine.compiled.index import Index
+from remit.engine.compiled.probes import MAX_PROBES
 from remit.engine.compiled.support import Unsupported
+from remit.engine.compiled.trees import Trees
+from remit.engine.compiled.version import NAME
+from remit.engine.policy_index import PolicyIndex
 from remit.engine.request import Decision, PolicyFailure
 
 if TYPE_CHECKING:
@@ -55,6 +64,41 @@ class Divergence:
     compiled: Outcome
     reference: Decision
 
+    @property
+    def found(self) -> str:
+        """What compiled code found, in words."""
+        return _words(self.compiled.kind, self.compiled.reasons, sorted(self.compiled.erring))
+
+    @property
+    def wanted(self) -> str:
+        """What the reference engine decided, in words."""
+        erring = sorted({failure.rule for failure in self.reference.errors})
+        return _words(self.reference.kind, self.reference.reasons, erring)
+
+
+VERSION = f"{NAME}, cedarpy {importlib.metadata.version('cedarpy')}, {MAGIC_NUMBER.hex()}, {sys.version}"
+"""Of everything that what is saved depends on: compiler, reference engine and interpreter."""
+
+
+class _Saved(NamedTuple):
+    """What `CheckedEngine.save` keeps.
+
+    Args:
+        version: `VERSION`.
+        image: digest of the policy image.
+        policies: `PolicyIndex.to_bytes`.
+        refused: why the image is not compiled, reason by reason; empty where it is.
+        probes: how many requests the engines agreed on.
+        code: `CompiledEngine.save`; empty where the image is not compiled.
+    """
+
+    version: str
+    image: str
+    policies: bytes
+    refused: tuple[str, ...]
+    probes: int
+    code: bytes
+
 
 class CheckedEngine:
     """Decide requests under one policy image: fast where proven, exact always.
@@ -64,8 +108,11 @@ class CheckedEngine:
         sample: re-decide every n-th decision by the reference engine; 1 means all.
         on_divergence: called once with the difference that ended compiled decisions; at load, during
             construction. In service, what it raises is noted in `status` and goes no further.
+        saved: what `save` of an engine for this image returned; trusted, for it is code. What is damaged or
+            of other versions is as if it were not given.
+        progress: called with how many probes are decided and how many there are at most.
         emitter: see `CompiledEngine`.
-        index: likewise.
+        arranger: likewise.
 
     Raises:
         PolicyError: the image does not load.
@@ -78,35 +125,80 @@ class CheckedEngine:
         *,
         sample: int,
         on_divergence: Callable[[Divergence], None],
+        saved: bytes | None = None,
+        progress: Callable[[int, int], None] | None = None,
         emitter: type[Emitter] = Emitter,
-        index: type[Index] = Index,
+        arranger: type[Index] = Index,
     ) -> None:
         if sample < 1:
             raise ValueError("`sample` is less than 1: 1 checks every decision")
         self._sample = sample
         self._on_divergence = on_divergence
-        self._reference = CedarEngine(image)
+        self._image = image.digest
+        self._emitter, self._arranger = emitter, arranger
         self._compiled: CompiledEngine | None = None
         self._seen: dict[tuple[str, int], Decision] = {}
         self._count = count(1)
         self._probes = 0
+        self._refused: tuple[str, ...] = ()
+        self._bytes = b""
+        if saved is None or not self._restore(image, saved):
+            self._load(image, progress)
+
+    def _restore(self, image: PolicyImage, saved: bytes) -> bool:
+        """Go on from what was saved; false where it is of no use."""
         try:
-            compiled = CompiledEngine(image, reference=self._reference, emitter=emitter, index=index)
+            content = _Saved(*marshal.loads(saved))  # noqa: S302  # trusted: see the class's docstring
+            if content.version != VERSION or content.image != image.digest:
+                return False
+            self._index = PolicyIndex.from_bytes(content.policies)
+            self._reference = CedarEngine(image, index=self._index)
+            if content.code:
+                self._compiled = CompiledEngine(
+                    image, reference=self._reference, index=self._index, saved=content.code
+                )
+        except Exception:  # noqa: BLE001  # damaged in whatever way: made anew
+            self._compiled = None
+            return False
+        self._probes, self._refused, self._bytes = content.probes, content.refused, saved
+        self._tell()
+        return True
+
+    def _load(self, image: PolicyImage, progress: Callable[[int, int], None] | None) -> None:
+        trees = Trees.of(image)
+        self._index = trees.index
+        self._reference = CedarEngine(image, index=self._index)
+        try:
+            compiled = CompiledEngine(
+                image,
+                reference=self._reference,
+                trees=trees,
+                emitter=self._emitter,
+                arranger=self._arranger,
+            )
         except Unsupported as error:
-            self._status = f"{self._reference.name}: not compiled: {error}"
-            return
-        difference = self._prove(image, compiled, emitter, index)
-        if difference is not None:
-            self._diverged(difference)
-            return
-        self._compiled = compiled
-        self._status = (
-            f"{compiled.name}: decides {self._probes} probes as {self._reference.name} does; "
-            f"every new outcome and every {self._sample}. decision are checked again"
-        )
+            self._refused = tuple(fault.message for fault in error.faults)
+        else:
+            difference = self._prove(image, compiled, progress or _unseen)
+            if difference is not None:
+                self._diverged(difference)
+                return
+            self._compiled = compiled
+        self._tell()
+
+    def _tell(self) -> None:
+        reference = self._reference.name
+        if self._compiled is None:
+            shown = "; ".join(self._refused[:_SHOWN]) + ("; …" if len(self._refused) > _SHOWN else "")
+            self._status = f"{reference}: not compiled: {shown}"
+        else:
+            self._status = (
+                f"{self._compiled.name}: decides {self._probes} probes as {reference} does; "
+                f"every new outcome and every {self._sample}. decision are checked again"
+            )
 
     def _prove(
-        self, image: PolicyImage, compiled: CompiledEngine, emitter: type[Emitter], index: type[Index]
+        self, image: PolicyImage, compiled: CompiledEngine, progress: Callable[[int, int], None]
     ) -> Divergence | None:
         """Return the first probe that the engines differ on."""
         engines: list[tuple[CompiledEngine, Engine]] = [(compiled, self._reference)]
@@ -114,10 +206,14 @@ class CheckedEngine:
             flat = all_forbids(image)
             reference = CedarEngine(flat)
             engines.append(
-                (CompiledEngine(flat, reference=reference, emitter=emitter, index=index), reference)
+                (
+                    CompiledEngine(flat, reference=reference, emitter=self._emitter, arranger=self._arranger),
+                    reference,
+                )
             )
         for request in compiled.probes():
             self._probes += 1
+            progress(self._probes, MAX_PROBES)
             for fast, exact in engines:
                 found = fast.outcome(request)
                 if found is not None:
@@ -126,11 +222,57 @@ class CheckedEngine:
                         return Divergence(when="load", request=request, compiled=found, reference=decision)
         return None
 
+    def save(self) -> bytes | None:
+        """Return what the argument `saved` needs to go on from here.
+
+        Returns:
+            Nothing where the engines have differed, or there is too much to keep.
+        """
+        compiled = self._compiled
+        if compiled is None and not self._refused:
+            return None
+        if not self._bytes and self._emitter is Emitter and self._arranger is Index:
+            code = b"" if compiled is None else compiled.save()
+            if code is not None:
+                self._bytes = marshal.dumps(
+                    tuple(
+                        _Saved(
+                            version=VERSION,
+                            image=self._image,
+                            policies=self._index.to_bytes(),
+                            refused=self._refused,
+                            probes=self._probes,
+                            code=code,
+                        )
+                    )
+                )
+        return self._bytes or None
+
     @property
     def name(self) -> str:
         """Name and version of the engine that decides now."""
         compiled = self._compiled
         return self._reference.name if compiled is None else compiled.name
+
+    @property
+    def reference(self) -> str:
+        """Name and version of the reference engine."""
+        return self._reference.name
+
+    @property
+    def index(self) -> PolicyIndex:
+        """The index of the image's policies."""
+        return self._index
+
+    @property
+    def probes(self) -> int:
+        """How many requests the engines were compared on at load."""
+        return self._probes
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Why the image is not compiled, reason by reason, each with the rule's id; empty where it is."""
+        return self._refused
 
     @property
     def status(self) -> str:
@@ -182,6 +324,28 @@ class CheckedEngine:
         self._on_divergence(difference)
 
 
+def saved_index(image: PolicyImage, saved: bytes | None) -> PolicyIndex | None:
+    """Return the policy index in what `CheckedEngine.save` returned; nothing where it is of no use.
+
+    Args:
+        image: whose engine it is.
+        saved: trusted, as by `CheckedEngine`.
+    """
+    if saved is None:
+        return None
+    try:
+        content = _Saved(*marshal.loads(saved))  # noqa: S302  # trusted: see above
+        if content.version != VERSION or content.image != image.digest:
+            return None
+        return PolicyIndex.from_bytes(content.policies)
+    except Exception:  # noqa: BLE001  # damaged in whatever way: made anew
+        return None
+
+
+def _unseen(_: int, __: int) -> None:
+    """Show no progress."""
+
+
 def agrees(found: Outcome, decision: Decision) -> bool:
     """Return whether compiled code found what the reference engine decided: kind, reasons, erring rules."""
     erring = frozenset(failure.rule for failure in decision.errors)
@@ -189,12 +353,7 @@ def agrees(found: Outcome, decision: Decision) -> bool:
 
 
 def _difference(difference: Divergence) -> str:
-    found, decision = difference.compiled, difference.reference
-    erring = sorted({failure.rule for failure in decision.errors})
-    return (
-        f"{_words(found.kind, found.reasons, sorted(found.erring))} instead of "
-        f"{_words(decision.kind, decision.reasons, erring)}"
-    )
+    return f"{difference.found} instead of {difference.wanted}"
 
 
 _SHOWN = 5

@@ -14,9 +14,9 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, cast, get_args
 
 import cedarpy
 from cedarpy import pst
@@ -45,24 +45,35 @@ EVERYTHING: frozenset[Path] = frozenset(
 """Paths that together read all of a request."""
 
 _ROOTS = frozenset({"principal", "resource", "context"})
+_EXPRESSIONS = cast("tuple[type[pst.Expr], ...]", get_args(pst.Expr))
+_PARTS: Mapping[type[pst.Expr], tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind)) for kind in _EXPRESSIONS
+}
 
 
-def read_paths(image: PolicyImage) -> Mapping[str, frozenset[Path]]:
+def read_paths(
+    image: PolicyImage, policies: Iterable[pst.Template] | None = None
+) -> Mapping[str, frozenset[Path]]:
     """Return, for every action of the image's schema, the paths that its policies can read.
 
     A policy set whose syntax tree cannot be had reads everything.
+
+    Args:
+        image: the policies and their schema.
+        policies: their syntax trees, where they are at hand.
     """
     members = action_members(image.schema)
-    try:
-        policies = tuple(cedarpy.PolicySet.from_str(image.policies).to_pst().static_policies.values())
-    except (ValueError, RecursionError):
-        return dict.fromkeys(members, EVERYTHING)
+    if policies is None:
+        try:
+            policies = tuple(cedarpy.PolicySet.from_str(image.policies).to_pst().static_policies.values())
+        except (ValueError, RecursionError):
+            return dict.fromkeys(members, EVERYTHING)
     found: dict[str, set[Path]] = {action: set() for action in members}
     for policy in policies:
         paths = policy_paths(policy)
         for action in policy_actions(policy, members):
             found[action] |= paths
-    return {action: _shortest(paths) for action, paths in found.items()}
+    return {action: shortest(paths) for action, paths in found.items()}
 
 
 def action_members(schema: JsonObject) -> Mapping[str, frozenset[str]]:
@@ -110,7 +121,7 @@ def policy_paths(policy: pst.Template) -> frozenset[Path]:
             _read(clause.expr, reads)
     except RecursionError:
         return EVERYTHING
-    return _shortest(reads)
+    return shortest(reads)
 
 
 def _read(expr: pst.Expr, reads: set[Path]) -> None:
@@ -146,37 +157,30 @@ def _flow(expr: pst.Expr, reads: set[Path]) -> frozenset[Path]:
 
 def inner_expressions(expr: pst.Expr) -> Iterator[pst.Expr]:
     """Yield the expressions directly inside `expr`."""
-    for field in fields(expr):
-        value: object = getattr(expr, field.name)
+    for name in _PARTS[type(expr)]:
+        value: object = getattr(expr, name)
         if isinstance(value, Mapping):
             yield from cast("Mapping[str, pst.Expr]", value).values()
         elif isinstance(value, tuple):
-            yield from (
-                cast("pst.Expr", item) for item in cast("tuple[object, ...]", value) if _is_expr(item)
-            )
-        elif _is_expr(value):
+            for item in cast("tuple[object, ...]", value):
+                if type(item) in _PARTS:
+                    yield cast("pst.Expr", item)
+        elif type(value) in _PARTS:
             yield cast("pst.Expr", value)
 
 
-def _is_expr(value: object) -> bool:
-    return (
-        is_dataclass(value)
-        and not isinstance(value, type)
-        and not isinstance(value, pst.EntityType | pst.EntityUid | pst.Char | pst.Wildcard)
-    )
-
-
-def _shortest(paths: set[Path]) -> frozenset[Path]:
+def shortest(paths: Iterable[Path]) -> frozenset[Path]:
     """Leave out every path that a shorter one covers (rule 5); a path to an entity covers nothing beneath."""
+    given = frozenset(paths)
     kept: set[Path] = set()
-    for path in paths:
-        covered = any(_covers(path[:length], path, paths) for length in range(1, len(path)))
+    for path in given:
+        covered = any(_covers(path[:length], path, given) for length in range(1, len(path)))
         if not covered:
             kept.add(path)
     return frozenset(kept)
 
 
-def _covers(shorter: Path, path: Path, paths: set[Path]) -> bool:
+def _covers(shorter: Path, path: Path, paths: frozenset[Path]) -> bool:
     if shorter in ENTITY_PATHS:
         return path[-1] != "*" and (*shorter, "*") in paths
     if shorter not in paths:

@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from remit.errors import Fault, PolicyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_NESTING = 600
 """Bound of `Statement.nesting`; four for an open bracket, one for an operator of a chain."""
@@ -20,7 +24,7 @@ _BRACKET_WEIGHT = 4
 _TOKEN = re.compile(
     r"""
     (?P<string> "(?:[^"\\]|\\.)*" )
-  | (?P<comment> //[^\n]* )
+  | (?P<comment> //[^\n\r]* )
   | (?P<open> [(\[{] )
   | (?P<close> [)\]}] )
   | (?P<end> ; )
@@ -39,17 +43,21 @@ class Statement:
     Args:
         id: the content of its `@id` annotation as written; empty where it has none.
         nesting: upper bound of how deeply a parser recurses on it.
+        start: where it begins in the text, in characters; the comments before it are part of it.
+        end: where it ends, behind its semicolon.
     """
 
     id: str
     nesting: int
+    start: int
+    end: int
 
 
 def scan_statements(text: str) -> tuple[Statement, ...]:
     """Return the policies of a Cedar text in the order of Cedar's own `policy0`, `policy1`, …."""
     found: list[Statement] = []
     chains = [0]
-    nesting, name = 0, ""
+    nesting, name, start = 0, "", 0
     for token in _TOKEN.finditer(text):
         kind = token.lastgroup
         if kind == "open":
@@ -66,20 +74,24 @@ def scan_statements(text: str) -> tuple[Statement, ...]:
         elif kind == "id" and len(chains) == 1:
             name = token.group("name")
         elif kind == "end":
-            found.append(Statement(id=name, nesting=nesting))
-            chains, nesting, name = [0], 0, ""
+            found.append(Statement(id=name, nesting=nesting, start=start, end=token.end()))
+            chains, nesting, name, start = [0], 0, "", token.end()
             continue
         nesting = max(nesting, sum(chains) + _BRACKET_WEIGHT * len(chains)) if kind in _DEEPENING else nesting
     if nesting:
-        found.append(Statement(id=name, nesting=nesting))
+        found.append(Statement(id=name, nesting=nesting, start=start, end=len(text)))
     return tuple(found)
 
 
 _DEEPENING = frozenset({"open", "close", "operator"})
 
 
-def check_nesting(text: str) -> None:
+def check_nesting(text: str, statements: Sequence[Statement] | None = None) -> None:
     """Refuse a policy text that could exhaust the parser's stack.
+
+    Args:
+        text: the policies.
+        statements: what `scan_statements` found in it, where that is known.
 
     Raises:
         PolicyError: a policy nests deeper than `MAX_NESTING`.
@@ -89,7 +101,7 @@ def check_nesting(text: str) -> None:
             message=f"policy `{statement.id or f'policy{number}'}` nests too deeply for the policy engine",
             hint='compare with a set, such as `["a", "b"].contains(x)`, or split the rule',
         )
-        for number, statement in enumerate(scan_statements(text))
+        for number, statement in enumerate(scan_statements(text) if statements is None else statements)
         if statement.nesting > MAX_NESTING
     ]
     if faults:

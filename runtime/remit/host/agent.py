@@ -2,20 +2,22 @@
 
 Rules
 1. The store's head is the agent. A head that moved is loaded again, which verifies it again.
-2. Governance is compiled once for each content; images are kept by the digest of what they come from.
-3. The head moves by compare-and-swap alone; a lost swap writes nothing.
+2. The head and the engine made from it change together: who asks takes both at once.
+3. The head moves by compare-and-swap alone; a lost swap writes nothing. It never moves back: a head that
+   was read before another thread adopted a newer one is dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, NamedTuple
 
 from remit.errors import LedgerError
-from remit.messages import content_digest
+from remit.host.divergence import keep
+from remit.host.engines import DEFAULT, engine_name, on_reference, prepare, scope_of_image
+from remit.host.stores import cache_of
 from remit.ports import Advance, Batch, RunState
 
 if TYPE_CHECKING:
@@ -24,23 +26,21 @@ if TYPE_CHECKING:
 
     from remit.document.memory import Entry
     from remit.document.model import BackendEntry, Document
-    from remit.document.values import JsonObject, JsonValue
+    from remit.document.values import JsonValue
     from remit.engine.checked import Divergence
-    from remit.engine.image import PolicyImage
-    from remit.engine.port import Engine
+    from remit.host.divergence import Kept
+    from remit.host.engines import EngineName, Prepared, Watch
+    from remit.host.events import EngineDiverged
     from remit.host.stores import Store
     from remit.ports import Clock
     from remit.records import Draft, Receipt
 
-_KEPT_IMAGES = 16
 
+class Held(NamedTuple):
+    """A head and its governance ready to decide, which belong together."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compiled:
-    """Governance ready to decide."""
-
-    image: PolicyImage
-    engine: Engine
+    document: Document
+    compiled: Prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,7 @@ class Surroundings:
         notes_objects: whether what back-ends make at vendors is noted in a store that stays; where it is not,
             they may make nothing.
         engine: what decides.
+        on_divergence: told when compiled policies decide otherwise than the reference engine.
     """
 
     clock: Clock
@@ -68,66 +69,8 @@ class Surroundings:
     folder: Path | None
     stand_ins: Mapping[str, BackendEntry] = field(default_factory=dict[str, "BackendEntry"])
     notes_objects: bool = True
-    engine: EngineName = "cedar"
-
-
-_IMAGES: OrderedDict[str, Compiled] = OrderedDict()
-_IMAGES_LOCK = threading.Lock()
-
-
-EngineName = Literal["cedar", "compiled"]
-SAMPLE = 1000
-"""Every so many decisions of the compiled engine are decided again by the reference."""
-
-
-def compile_document(document: Document, *, engine: EngineName = "cedar") -> Compiled:
-    """Compile governance, or return what was compiled from the same content before.
-
-    Args:
-        document: whose governance.
-        engine: `cedar` is the reference; `compiled` is faster, and is checked against it at load and in
-            service.
-
-    Raises:
-        PolicyError: it does not compile.
-    """
-    from remit.policy.compile import compile_governance
-
-    source: JsonObject = {
-        "governance": document.governance.value,
-        "capabilities": document.capabilities.value,
-        "blocks": document.memory.value.get("blocks", []),
-    }
-    key = f"{engine} {content_digest(source)}"
-    with _IMAGES_LOCK:
-        known = _IMAGES.get(key)
-        if known is not None:
-            _IMAGES.move_to_end(key)
-            return known
-    image = compile_governance(document)
-    compiled = Compiled(image=image, engine=_engine(image, engine))
-    with _IMAGES_LOCK:
-        _IMAGES[key] = compiled
-        while len(_IMAGES) > _KEPT_IMAGES:
-            _IMAGES.popitem(last=False)
-    return compiled
-
-
-def _engine(image: PolicyImage, name: EngineName) -> Engine:
-    if name == "cedar":
-        from remit.engine.cedar import CedarEngine
-
-        return CedarEngine(image)
-    from remit.engine.checked import CheckedEngine
-
-    return CheckedEngine(image, sample=SAMPLE, on_divergence=_diverged)
-
-
-def _diverged(difference: Divergence) -> None:
-    """Say that an image runs on the reference engine from now on; the decision itself was denied."""
-    import structlog
-
-    structlog.get_logger().error("engine_diverged", when=difference.when, action=difference.request.action)
+    engine: EngineName = DEFAULT
+    on_divergence: Callable[[EngineDiverged], None] | None = None
 
 
 class Agent:
@@ -147,24 +90,39 @@ class Agent:
         self.noted_in = noted_in or store
         self.surroundings = surroundings
         self._owns_store = owns_store
-        self._document = document
-        self._compiled = compile_document(document, engine=surroundings.engine)
         self._lock = threading.Lock()
+        self._noting = threading.Lock()
+        self._diverged: dict[str, Kept] = {}
+        self._watched: Watch | None = None
+        self._closed = False
+        self._id = document.identity.agent
+        self._held = Held(document, self.prepare(document))
+        self._watch()
 
     @property
     def id(self) -> str:
         """Agent id."""
-        return self._document.identity.agent
+        return self._id
 
     @property
     def document(self) -> Document:
         """The head as last seen."""
-        return self._document
+        return self._held.document
 
     @property
-    def compiled(self) -> Compiled:
+    def compiled(self) -> Prepared:
         """The governance of `document`."""
-        return self._compiled
+        return self._held.compiled
+
+    @property
+    def held(self) -> Held:
+        """The head as last seen and its governance."""
+        return self._held
+
+    @property
+    def diverged(self) -> tuple[EngineDiverged, ...]:
+        """The differences between the engines that this agent was told of, oldest first."""
+        return tuple(kept.event for kept in self._diverged.values())
 
     @property
     def clock(self) -> Clock:
@@ -178,9 +136,10 @@ class Agent:
             LedgerError: the store cannot be read or lost the agent.
         """
         heads = dict(self.store.agents())
-        if heads.get(self.id) == self._document.identity.revision:
-            return self._document
-        return self.reload()
+        if heads.get(self.id) != self.document.identity.revision:
+            return self.reload()
+        self._heed_orders()
+        return self.document
 
     def reload(self) -> Document:
         """Load and verify the head.
@@ -194,17 +153,68 @@ class Agent:
         self._adopt(document)
         return document
 
+    def prepare(self, document: Document) -> Prepared:
+        """Compile governance and choose what decides, without adopting it.
+
+        Raises:
+            PolicyError: it does not compile.
+            LedgerError: the control state cannot be read.
+        """
+        return prepare(
+            document,
+            engine=self.surroundings.engine,
+            control=self.store.control,
+            cache=cache_of(self.store),
+        )
+
     def _adopt(self, document: Document) -> None:
+        known = self._held
+        # Before the lock: decisions go on under the old head while the new one is made ready.
+        compiled = known.compiled if _same_rules(document, known.document) else self.prepare(document)
         with self._lock:
-            known = self._document
-            same = (
-                document.governance is known.governance
-                and document.capabilities is known.capabilities
-                and document.memory.blocks is known.memory.blocks
-            )
-            if not same:
-                self._compiled = compile_document(document, engine=self.surroundings.engine)
-            self._document = document
+            held = self._held
+            # INVARIANT (heads): a store's head only ever gains operations.
+            if len(document.lineage.operations) < len(held.document.lineage.operations):
+                return
+            # An order may have changed the engine meanwhile.
+            newest = held.compiled if _same_rules(document, held.document) else compiled
+            self._held = Held(document, newest)
+        self._watch()
+
+    def _heed_orders(self) -> None:
+        """Leave compiled code where another process found it to differ."""
+        held = self._held
+        if held.compiled.watch is None:
+            return
+        order = self.store.control.in_force([scope_of_image(held.compiled.image.digest)])
+        if order is None:
+            return
+        with self._lock:
+            if self._held is held:
+                reference = on_reference(held.compiled.image, order, cache=cache_of(self.store))
+                self._held = Held(held.document, reference)
+
+    def _watch(self) -> None:
+        watch = self._held.compiled.watch
+        if watch is not None and watch is not self._watched:
+            self._watched = watch
+            watch.tell(self._note)
+            for known in tuple(self._diverged.values()):
+                known.record.result()
+
+    def _note(self, image: str, difference: Divergence) -> None:
+        """Keep a difference between the engines, once for each image."""
+        with self._noting:
+            if self._closed or image in self._diverged:
+                return
+            cache = cache_of(self.store)
+            if cache is not None:
+                cache.drop(engine_name(image))
+            kept = keep(difference, self.store, agent=self.id, image=image, at=self.clock.now())
+            self._diverged[image] = kept
+        # In service the record is not waited for: the deny's own record stands in line behind it.
+        if self.surroundings.on_divergence is not None:
+            self.surroundings.on_divergence(kept.event)
 
     async def submit(self, *records: Draft, run_state: RunState | None = None) -> tuple[Receipt, ...]:
         """Make records durable.
@@ -229,7 +239,7 @@ class Agent:
             HeadMovedError: somebody else moved it; nothing was written.
             LedgerError: it cannot be written; nothing was.
         """
-        expected = self._document.identity.revision
+        expected = self.document.identity.revision
         batch = Batch(
             records=records,
             advance=Advance(expected=expected, document=child, put=put, erased=erased),
@@ -241,6 +251,15 @@ class Agent:
 
     def close(self) -> None:
         """Close the store if this agent opened it; idempotent."""
+        self._closed = True
         if self._owns_store:
             self._owns_store = False
             self.store.close()
+
+
+def _same_rules(one: Document, other: Document) -> bool:
+    return (
+        one.governance is other.governance
+        and one.capabilities is other.capabilities
+        and one.memory.blocks is other.memory.blocks
+    )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from remit.document.revision import revise
 from remit.errors import HeadMovedError, LedgerError
 from remit.gate.answers import Granted
-from remit.host.agent import compile_document
 from remit.host.operations import answer_of, operation_session
 from remit.host.requests import agent_entity
 from remit.host.session import MAX_MOVES
@@ -55,7 +54,8 @@ async def amend(
             governance=governance,
             capabilities=capabilities,
         )
-        compile_document(draft)
+        # Beside the loop: decisions under the old rules go on meanwhile.
+        await asyncio.to_thread(agent.prepare, draft)
         answer = await session.ask(
             "amend", resource=entity, given={"fields": fields}, content=content_digest(content)
         )

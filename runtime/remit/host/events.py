@@ -267,6 +267,27 @@ class UnknownReported(_Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineDiverged(_Value):
+    """Compiled policies decided otherwise than the reference engine: from now on the reference decides alone.
+
+    Args:
+        when: `load`, before anything was decided, or `service`: then the decision in question was a deny.
+        image: digest of the policy image, which does not run compiled any more.
+        action: Cedar action of the request on which the engines differ.
+        compiled: what compiled code found, such as `allowed (rules-1)`.
+        reference: what the reference engine decided.
+        at: RFC 3339 UTC time.
+    """
+
+    when: str
+    image: str
+    action: str
+    compiled: str
+    reference: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(_Value):
     """The run stopped; the last event.
 
@@ -302,5 +323,6 @@ RunEvent = (
     | Revised
     | ApprovalRequested
     | UnknownReported
+    | EngineDiverged
     | RunEnded
 )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from remit.document.values import JsonObject
     from remit.host.agent import Agent
     from remit.host.caller import Caller
+    from remit.host.engines import Prepared
     from remit.host.results import Answer
     from remit.ports import ControlState
 
@@ -60,9 +61,8 @@ class _OwnSuspensionAside:
 class _OperatorSession(Session):
     """A session whose gate does not count the agent's own suspension."""
 
-    def gate(self) -> Gate:
-        """Return the gate under the governance of the head."""
-        compiled = self.agent.compiled
+    def gate_under(self, compiled: Prepared) -> Gate:
+        """Return the gate under one governance."""
         control = _OwnSuspensionAside(self.agent.store.control, scope_of(self.agent))
         return Gate(
             compiled.engine,

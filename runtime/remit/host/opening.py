@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from remit.document.model import Document
 from remit.errors import DocumentError, Fault, LedgerError
-from remit.host.agent import Agent, Surroundings, compile_document
+from remit.host.agent import Agent, Surroundings
 from remit.host.clock import SystemClock
-from remit.host.stores import Store, open_store
+from remit.host.engines import DEFAULT, compiled_image
+from remit.host.stores import Store, cache_of, open_store
 from remit.host.tool_sources import supplied_functions
 from remit.ports import Batch
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from remit.document.values import JsonValue
-    from remit.host.agent import EngineName
+    from remit.host.engines import EngineName
+    from remit.host.events import EngineDiverged
     from remit.ports import Clock, Signer
 
 MAX_DOCUMENT_BYTES = 1 << 30
@@ -53,7 +55,8 @@ def open_agent(
     folder: Path | None,
     signer: Signer | None,
     mcp_servers: Mapping[str, object],
-    engine: EngineName = "cedar",
+    engine: EngineName = DEFAULT,
+    on_divergence: Callable[[EngineDiverged], None] | None = None,
 ) -> Agent:
     """Open an agent; see `Runtime.open`.
 
@@ -67,7 +70,9 @@ def open_agent(
     else:
         document = read_document(Path(source))
         folder = folder or Path(source).resolve().parent
-    compile_document(document, engine=engine)
+    if isinstance(store, (str, Path)) and not Path(store).exists():
+        # A document that does not compile leaves no store behind.
+        compiled_image(document)
     functions = supplied_functions(document, tools)
     surroundings = Surroundings(
         clock=clock or SystemClock(),
@@ -77,15 +82,22 @@ def open_agent(
         servers=mcp_servers,
         folder=folder,
         engine=engine,
+        on_divergence=on_divergence,
     )
     if isinstance(store, (str, Path)):
         opened = open_store(Path(store), signer=signer, clock=clock)
         try:
-            return Agent(_head(document, opened), opened, surroundings, owns_store=True)
+            return _agent(document, opened, surroundings, owns_store=True)
         except BaseException:
             opened.close()
             raise
-    return Agent(_head(document, store), store, surroundings, owns_store=False)
+    return _agent(document, store, surroundings, owns_store=False)
+
+
+def _agent(document: Document, store: Store, surroundings: Surroundings, *, owns_store: bool) -> Agent:
+    # INVARIANT (first compiled): no document becomes a head that does not compile.
+    compiled_image(document, cache=cache_of(store))
+    return Agent(_head(document, store), store, surroundings, owns_store=owns_store)
 
 
 def known_backend(document: Document, name: str | None) -> str | None:

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from remit.document.model import Document
     from remit.document.values import JsonObject, JsonValue
-    from remit.host.agent import Agent, EngineName
+    from remit.host.agent import Agent
     from remit.host.caller import Caller
-    from remit.host.events import RunEvent, UnknownReported
+    from remit.host.engines import EngineName
+    from remit.host.events import EngineDiverged, RunEvent, UnknownReported
     from remit.host.results import Answer, RunResult
     from remit.host.stores import Store
     from remit.host.vendor_objects import Leftover, Sweep
@@ -78,7 +79,8 @@ class Runtime:
         folder: str | Path | None = None,
         signer: Signer | None = None,
         mcp_servers: Mapping[str, object] | None = None,
-        engine: EngineName = "cedar",
+        engine: EngineName = "compiled",
+        on_divergence: Callable[[EngineDiverged], None] | None = None,
     ) -> Runtime:
         """Load, verify and compile an agent, and make sure that the store has it.
 
@@ -94,7 +96,9 @@ class Runtime:
             signer: signs checkpoints where the store is a folder; a key kept in that folder where None.
             mcp_servers: servers in this process by name, for sources `{"mcp": {"server": name}}`.
             engine: what decides: `cedar`, the reference, or `compiled`, which is faster, and is checked
-                against the reference at load and in service.
+                against the reference at load and in service; `engine` says which one it came to.
+            on_divergence: told when compiled policies decide otherwise than the reference. The decision in
+                question is a deny, the difference is in the ledger, and the reference decides from then on.
 
         Raises:
             DocumentError: the document cannot be accepted.
@@ -114,6 +118,7 @@ class Runtime:
             signer=signer,
             mcp_servers=dict(mcp_servers or {}),
             engine=engine,
+            on_divergence=on_divergence,
         )
         return cls(agent)
 
@@ -126,6 +131,11 @@ class Runtime:
     def store(self) -> Store:
         """The store: ledger, agents and control state."""
         return self._agent.store
+
+    @property
+    def engine(self) -> str:
+        """Which engine decides, and why, in one line for people."""
+        return self._agent.compiled.status
 
     def run(
         self,
@@ -290,6 +300,8 @@ class Runtime:
 
         Args:
             scope: `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`; this agent where None.
+                `engine:compiled-<format>:<image digest>` stops no effect: it keeps an image's policies from
+                running compiled, so that the reference decides.
             by: who stops; judged by the rules on `terminate`.
             reason: why.
         """

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from remit.gate.approvals import ApprovalGrant
     from remit.host.agent import Agent
     from remit.host.caller import Caller
+    from remit.host.engines import Prepared
     from remit.permit import Effect
 
 Emit = Callable[[RunEvent], None]
@@ -95,7 +96,8 @@ class Session:
         self.turn = 0
         self._on_own_behalf = on_own_behalf
         self._gate: Gate | None = None
-        self._gate_image = ""
+        self._gate_under: Prepared | None = None
+        self._told = len(agent.diverged)
 
     @property
     def document(self) -> Document:
@@ -105,7 +107,10 @@ class Session:
     @property
     def actor(self) -> Entity:
         """Who acts: the agent in a run, the caller in an operation of their own."""
-        return caller_entity(self.caller) if self._on_own_behalf else agent_entity(self.document)
+        return self._actor(self.document)
+
+    def _actor(self, document: Document) -> Entity:
+        return caller_entity(self.caller) if self._on_own_behalf else agent_entity(document)
 
     def lifetime(self) -> Usage:
         """Return the counters of all runs, this one included."""
@@ -130,8 +135,11 @@ class Session:
 
     def gate(self) -> Gate:
         """Return the gate under the governance of the head."""
-        compiled = self.agent.compiled
-        if self._gate is None or self._gate_image != compiled.image.digest:
+        return self.gate_under(self.agent.compiled)
+
+    def gate_under(self, compiled: Prepared) -> Gate:
+        """Return the gate under one governance."""
+        if self._gate is None or self._gate_under is not compiled:
             self._gate = Gate(
                 compiled.engine,
                 compiled.image,
@@ -141,7 +149,7 @@ class Session:
                 agent=self.agent.id,
                 run=self.run,
             )
-            self._gate_image = compiled.image.digest
+            self._gate_under = compiled
         return self._gate
 
     async def ask(
@@ -173,8 +181,10 @@ class Session:
             basis: digest of the declaration of the tool or back-end.
         """
         self.tick()
+        # INVARIANT (one governance): question, answer and record are of one head, whatever moves meanwhile.
+        document, compiled = self.agent.held
         scene = Scene(
-            document=self.document,
+            document=document,
             caller=self.caller,
             environment=self.environment,
             usage=self.usage,
@@ -183,12 +193,16 @@ class Session:
             now=self.agent.clock.now(),
         )
         request = build_request(
-            scene, principal=principal or self.actor, action=action, resource=resource, given=given
+            scene,
+            principal=principal or self._actor(document),
+            action=action,
+            resource=resource,
+            given=given,
         )
-        answer = await self.gate().aauthorize(
+        answer = await self.gate_under(compiled).aauthorize(
             Ask(
                 request=request,
-                revision=self.document.identity.revision,
+                revision=document.identity.revision,
                 step=len(self.steps) + 1,
                 content=content,
                 effect=effect,
@@ -198,10 +212,17 @@ class Session:
                 basis=basis,
             )
         )
+        self._tell_differences()
         self._trace(request, answer)
         if isinstance(answer, Denial) and action != "continue":
             self.usage = self.usage.plus(denials=1)
         return answer
+
+    def _tell_differences(self) -> None:
+        differences = self.agent.diverged
+        for event in differences[self._told :]:
+            self.emit(event)
+        self._told = len(differences)
 
     def _trace(self, request: Request, answer: Granted | Denial | AwaitingApproval) -> None:
         if isinstance(answer, Granted):

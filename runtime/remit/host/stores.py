@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from remit.errors import LedgerError
-from remit.ports import AgentStore, Clock, ControlState, Ledger, Signer
+from remit.ports import AgentStore, Clock, ControlState, Ledger, SealedCache, Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,3 +54,9 @@ def open_store(path: Path, *, kind: str = "sqlite", signer: Signer | None, clock
         raise LedgerError(f"no store is called `{kind}`; install `remit` with its adapters")
     opener = cast("Callable[..., Store]", points[0].load())
     return opener(path, signer=signer, clock=clock)
+
+
+def cache_of(store: Store) -> SealedCache | None:
+    """Return the sealed cache of a store that has one."""
+    cache: object = getattr(store, "cache", None)
+    return cache if isinstance(cache, SealedCache) else None

@@ -33,7 +33,7 @@ from remit.policy.rule_text import Place, places, read_obligations, release_clau
 from remit.policy.vocabulary import Vocabulary, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from cedarpy import pst
 
@@ -79,23 +79,33 @@ class _Draft:
     sources: tuple[_Source, ...]
 
 
-def compile_governance(document: Document, *, origins: Mapping[str, Origin] = _NO_ORIGINS) -> PolicyImage:
+def compile_governance(
+    document: Document,
+    *,
+    origins: Mapping[str, Origin] = _NO_ORIGINS,
+    progress: Callable[[int, int], None] | None = None,
+) -> PolicyImage:
     """Compile all rules of a document into one policy image.
 
     Args:
         document: the agent.
         origins: where the author wrote the members of the document, by JSON pointer.
+        progress: called for each rule with its number and how many there are.
 
     Raises:
         PolicyError: a rule does not parse or validate, ids clash, a schema has no Cedar type, or there is
             no rule at all; lists every fault found.
     """
-    return _Compilation(document, origins).run()
+    return _Compilation(document, origins, progress).run()
 
 
 class _Compilation:
-    def __init__(self, document: Document, origins: Origins) -> None:
+    def __init__(
+        self, document: Document, origins: Origins, progress: Callable[[int, int], None] | None
+    ) -> None:
         self._origins = origins
+        self._progress = progress
+        self._done = 0
         self._faults: list[Fault] = []
         self._places = places(document)
         self._schema, schema_faults = document_schema(document, origins)
@@ -137,11 +147,17 @@ class _Compilation:
         exact = self._origins.get(source.pointer) if source is not None else None
         if source is not None and source.pointer.endswith("/cedar") and exact is not None:
             origin = exact.at(source.text, source.start)
-        return Policy(text=draft.text, pointer=draft.pointer, origin=str(origin) if origin else "")
+        return Policy(
+            text=draft.text,
+            pointer=draft.pointer,
+            origin=str(origin) if origin else "",
+            tree=draft.template,
+        )
 
     def _place_drafts(self, place: Place) -> Iterator[_Draft]:
         number = 0
         for index, rule in enumerate(place.rules):
+            self._tell_progress()
             pointer = f"{place.pointer}/{index}"
             if rule.cedar is not None:
                 for piece in self._pieces(rule.cedar, f"{pointer}/cedar"):
@@ -160,6 +176,11 @@ class _Compilation:
                 draft = self._structured(rule, place, rule.id or f"{place.name}-{number}", pointer)
                 if draft is not None:
                     yield draft
+
+    def _tell_progress(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, sum(len(place.rules) for place in self._places))
 
     def _pieces(self, text: str, pointer: str) -> tuple[PolicyText, ...]:
         pieces = split_policies(text)
@@ -191,7 +212,12 @@ class _Compilation:
             for name, text in (("when", rule.when), ("unless", rule.unless))
             if text is not None
         )
-        sound = [self._sound_clause(source) for source in sources]
+        draft = None
+        if effect is not None and on:
+            text = _policy_of(rule, rule_id, effect, on, place)
+            draft = _as_meant(rule, rule_id, text, pointer, sources)
+        # Only where something is wrong is it looked for in each clause.
+        sound = [] if draft is not None else [self._sound_clause(source) for source in sources]
         if effect is None:
             self._fault(
                 pointer, "a rule here needs an effect", hint="write `effect: permit` or `effect: forbid`"
@@ -199,8 +225,7 @@ class _Compilation:
         self._check_id(rule_id, f"{pointer}/id", None)
         if effect is None or not on or not all(sound):
             return None
-        text = _policy_of(rule, rule_id, effect, on, place)
-        return _reparsed(rule_id, text, pointer, sources)
+        return draft or _reparsed(rule_id, _policy_of(rule, rule_id, effect, on, place), pointer, sources)
 
     def _actions(self, rule: Rule, place: Place, pointer: str) -> tuple[str, ...]:
         if not rule.on:
@@ -375,6 +400,25 @@ def _without_empty_id(text: str) -> str:
 
 def _reparsed(rule_id: str, text: str, pointer: str, sources: tuple[_Source, ...]) -> _Draft:
     return _Draft(id=rule_id, text=text, template=parsed_policy(text), pointer=pointer, sources=sources)
+
+
+def _as_meant(
+    rule: Rule, rule_id: str, text: str, pointer: str, sources: tuple[_Source, ...]
+) -> _Draft | None:
+    """Return the draft of a structured rule whose text reads as it was put together, or nothing.
+
+    INVARIANT (rule 5): a clause stands between brackets and line ends of its own, and nothing in a text can
+    take another's clause away; so if there is one policy with as many clauses as were written, no text
+    reaches beyond its own.
+    """
+    clauses = len(sources) + (text.endswith(release_clause(rule_id) + ";") and bool(rule.obligations))
+    try:
+        template = parsed_policy(text)
+    except ValueError:
+        return None
+    if len(template.clauses) != clauses:
+        return None
+    return _Draft(id=rule_id, text=text, template=template, pointer=pointer, sources=sources)
 
 
 def _base_policies() -> Iterator[Policy]:

@@ -44,9 +44,7 @@ def lint_findings(
 
 
 def _undeclared(policy: pst.Template, declared: Mapping[str, tuple[str, ...]]) -> Iterator[Finding]:
-    for uid in sorted(pst.entity_uids(policy), key=str):
-        if uid.type.namespace != (NAMESPACE,) or uid.type.basename not in declared:
-            continue
+    for uid in sorted(_named(policy, declared), key=str):
         names = declared[uid.type.basename]
         if uid.id not in names:
             word = {"Tool": "tool", "Backend": "back-end", "Block": "block"}[uid.type.basename]
@@ -58,6 +56,19 @@ def _undeclared(policy: pst.Template, declared: Mapping[str, tuple[str, ...]]) -
                     re.escape(f'"{uid.id}"'),
                 ),
             )
+
+
+def _named(policy: pst.Template, declared: Mapping[str, tuple[str, ...]]) -> set[pst.EntityUid]:
+    """Return the entities that a policy names of the types that a document declares."""
+    scopes: list[object] = [getattr(scope, "entity", None) for scope in (policy.principal, policy.resource)]
+    found = {uid for uid in scopes if isinstance(uid, pst.EntityUid)}
+    stack = [clause.expr for clause in policy.clauses]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, pst.EntityLit):
+            found.add(node.value)
+        stack.extend(inner_expressions(node))
+    return {uid for uid in found if uid.type.namespace == (NAMESPACE,) and uid.type.basename in declared}
 
 
 def _never_there(expr: pst.Expr, vocabulary: Vocabulary, actions: frozenset[str]) -> Iterator[Finding]:

@@ -33,11 +33,13 @@ class Policy:
         text: its Cedar text, `@id` included.
         pointer: JSON pointer of the rule; empty for base rules.
         origin: `file:line:column` of the author's text; may be empty.
+        tree: the text's syntax tree, if it is known; it is parsed where it is not.
     """
 
     text: str
     pointer: str = ""
     origin: str = ""
+    tree: pst.Template | None = None
 
 
 def parsed_policy(text: str) -> pst.Template:
@@ -69,7 +71,7 @@ def build_image(policies: tuple[Policy, ...], schema: JsonObject) -> PolicyImage
     members = action_members(schema)
     rules: dict[str, RuleInfo] = {}
     for policy in policies:
-        tree = parsed_policy(policy.text)
+        tree = policy.tree or parsed_policy(policy.text)
         rule_id = tree.annotations.get("id", "")
         if not rule_id or rule_id in rules:
             raise ValueError(f"rule id missing or repeated: `{rule_id}`")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from remit.engine.compiled import extensions, values
 from remit.engine.compiled.entities import gather, is_unicode
-from remit.engine.compiled.lifting import READERS
+from remit.engine.compiled.lifting import READERS, lifter
+from remit.engine.compiled.patterns import matcher
+from remit.engine.compiled.recipes import Later, Lift, Lookup, Match, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +31,6 @@ _FUNCTIONS = (
     *(extensions.Decimal, extensions.Datetime, extensions.Duration, extensions.Ip),
 )
 NAMESPACE: Mapping[str, object] = {
-    "__builtins__": {},
     "M": values.MISSING,
     "NONE": frozenset[object](),
     "PolicyErrs": ValueError,
@@ -80,19 +81,52 @@ class Block:
 
 
 class FunctionMaker:
-    """Makes functions of source; equal source is compiled once."""
+    """Makes functions of recipes; equal source is compiled once.
 
-    def __init__(self) -> None:
+    Args:
+        shared: what every function may name beside `NAMESPACE`.
+    """
+
+    def __init__(self, shared: Mapping[str, object]) -> None:
         self._codes: dict[str, CodeType] = {}
+        # Found after a function's own constants, as built-ins are; one dictionary for all functions.
+        self._builtins = {**NAMESPACE, **shared}
 
-    def make(self, source: str, constants: Mapping[str, object]) -> Callable[..., object]:
-        """Return the one function that a source defines."""
-        code = self._codes.get(source)
+    def code(self, recipe: Recipe) -> CodeType:
+        """Return a recipe's code."""
+        if recipe.code is not None:
+            return recipe.code
+        code = self._codes.get(recipe.source)
         if code is None:
-            module = compile(source, "<policies>", "exec", dont_inherit=True, optimize=1)
+            module = compile(recipe.source, "<policies>", "exec", dont_inherit=True, optimize=1)
             (code,) = (value for value in module.co_consts if isinstance(value, CodeType))
-            self._codes[source] = code
-        return FunctionType(code, {**NAMESPACE, **constants})
+            self._codes[recipe.source] = code
+        return code
+
+    def make(self, recipe: Recipe) -> Callable[..., object]:
+        """Return the one function that a recipe describes."""
+        code = self.code(recipe)
+        named = {
+            name: self._made(recipe.constants[name]) for name in code.co_names if name in recipe.constants
+        }
+        return FunctionType(code, {"__builtins__": self._builtins, **named})
+
+    def forget(self) -> None:
+        """Drop what is only needed while many functions are made."""
+        self._codes.clear()
+
+    def _made(self, constant: object) -> object:
+        match constant:
+            case Recipe():
+                return self.make(constant)
+            case Lookup(entries):
+                return {key: LazyFunctions(later, self) for key, later in entries.items()}
+            case Lift(declared):
+                return lifter(declared)
+            case Match(parts):
+                return matcher(parts)
+            case _:
+                return constant
 
 
 def write_function(name: str, parameters: Sequence[str], body: Sequence[str]) -> str:
@@ -118,10 +152,11 @@ def single_block(condition: Condition, piece: int | None = None) -> Block:
 class LazyFunctions:
     """Functions that are made when they are first called."""
 
-    __slots__ = ("_functions", "_make")
+    __slots__ = ("_functions", "_later", "_maker")
 
-    def __init__(self, make: Callable[[], Sequence[Callable[..., object]]]) -> None:
-        self._make = make
+    def __init__(self, later: Later, maker: FunctionMaker) -> None:
+        self._later = later
+        self._maker = maker
         self._functions: Sequence[Callable[..., object]] | None = None
 
     def __call__(self, *arguments: object) -> None:
@@ -129,7 +164,7 @@ class LazyFunctions:
         functions = self._functions
         if functions is None:
             try:
-                functions = self._make()
+                functions = tuple(self._maker.make(recipe) for recipe in self._later.recipes())
             except Exception:
                 # Not tried again for each request; see `CompiledEngine.run` for what an exception does.
                 self._functions = (_refuses,)

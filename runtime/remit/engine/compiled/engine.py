@@ -10,6 +10,7 @@ Rules
 
 from __future__ import annotations
 
+import marshal
 from dataclasses import dataclass, replace
 from threading import RLock
 from typing import TYPE_CHECKING, cast
@@ -18,29 +19,36 @@ from remit.engine.cedar import CedarEngine
 from remit.engine.compiled.chunks import FunctionMaker
 from remit.engine.compiled.emit import Emitter
 from remit.engine.compiled.entities import EntityKind
+from remit.engine.compiled.frozen import Freezer, Saved, Thawer, TooMuch
 from remit.engine.compiled.index import Index
 from remit.engine.compiled.ingress_code import entity_check, has_decimals
 from remit.engine.compiled.lifting import entity_lifts
 from remit.engine.compiled.outcomes import Failed, Outcomes
 from remit.engine.compiled.probes import Probes
-from remit.engine.compiled.program import Numbered, Parts, Program, ProgramWriter, action_fits
+from remit.engine.compiled.program import Parts, Program, ProgramWriter
+from remit.engine.compiled.recipes import Recipe
 from remit.engine.compiled.slots import SlotNames
-from remit.engine.compiled.support import check_types, supported_policies
-from remit.engine.reads import read_paths
+from remit.engine.compiled.support import check_types
+from remit.engine.compiled.trees import Trees
+from remit.engine.compiled.version import NAME
 from remit.engine.request import NAMESPACE, Decision, Kind, PolicyFailure
 from remit.engine.schema import resolve_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from remit.engine.image import PolicyImage
+    from remit.engine.policy_index import PolicyIndex
     from remit.engine.port import Engine
     from remit.engine.request import Request
+    from remit.engine.schema import SchemaTypes
 
-FORMAT = 1
-"""Version of the generated code's meaning."""
+_Key = tuple[str, str, str]
+"""Action, type of principal, type of resource."""
 
-NAME = f"compiled {FORMAT}"
+MAX_PROGRAMS = 256
+"""Programs that are compiled to be saved; what is beyond is compiled when it is asked for."""
+
 _PREFIX = f"{NAMESPACE}::"
 
 
@@ -65,12 +73,16 @@ class CompiledEngine:
     Args:
         image: what `remit.policy` compiled.
         reference: decides what compiled code does not; made from the image at first need if not given.
+        index: of the image's policies; made if not given.
+        trees: of the image's policies and index; parsed if not given.
+        saved: what `save` returned for this image in an engine like this one; trusted, for it is code.
         emitter: writes the conditions; tests give another one to see its bugs caught.
-        index: arranges them; likewise.
+        arranger: arranges them; likewise.
 
     Raises:
-        Unsupported: the compiler does not take the image; says which policy and why.
+        Unsupported: the compiler does not take the image; says which policies and why.
         PolicyError: the image does not load at all.
+        ValueError: what was saved is damaged, or of another version.
     """
 
     def __init__(
@@ -78,45 +90,54 @@ class CompiledEngine:
         image: PolicyImage,
         *,
         reference: Engine | None = None,
+        index: PolicyIndex | None = None,
+        trees: Trees | None = None,
+        saved: bytes | None = None,
         emitter: type[Emitter] = Emitter,
-        index: type[Index] = Index,
+        arranger: type[Index] = Index,
     ) -> None:
         self._image = image
         self._reference = reference
         self._types = resolve_schema(image.schema)
-        check_types(self._types)
-        policies = supported_policies(image.policies)
-        self._rules = tuple(policies)
-        self._policies = tuple(Numbered(n, policy) for n, policy in enumerate(policies.values()))
-        self._outcomes = Outcomes(self._rules, NAME, image.digest)
-        maker = FunctionMaker()
-        kinds = {
-            full.removeprefix(_PREFIX): EntityKind(
-                full=full,
-                check=cast(
-                    "Callable[[object], bool | None]",
-                    maker.make(entity_check(declared, f"check_{n}"), {}),
-                ),
-                exact=not has_decimals(declared),
-                parents=frozenset(self._types.parents[full]),
-            )
-            for n, (full, declared) in enumerate(self._types.entities.items())
-            if full.startswith(_PREFIX)
-        }
         self._lock = RLock()
+        self._programs: dict[_Key, Program] = {}
+        self._recipes: dict[_Key, Recipe] = {}
+        self._saved: dict[_Key, bytes] = {}
+        self._settled = saved is not None
+        content = None if saved is None else Saved.read(saved)
+        self._trees = trees or (Trees.of(image) if index is None else Trees(image.policies, index))
+        if content is None:
+            check_types(self._types)
+            # Refuses what is not compiled.
+            self._trees.numbered()
+        self._outcomes = Outcomes(self._trees.rules, NAME, image.digest)
+        names = SlotNames()
+        if content is not None:
+            self._saved = content.programs
+            self._thawer = Thawer(content.codes)
+            names.restore(content.paths)
+            self._outcomes.restore(content.groups)
+        self._maker = FunctionMaker(
+            {
+                "KINDS": _entity_kinds(self._types),
+                "LIFTS": entity_lifts(self._types.entities),
+                "Failed": Failed,
+                "FORBIDDEN": self._outcomes.forbidden,
+                "PERMITTED": self._outcomes.permitted,
+                "NOTHING": self._outcomes.nothing,
+                "forbid": self._outcomes.forbid,
+                "permit": self._outcomes.permit,
+            }
+        )
         self._parts = Parts(
             types=self._types,
-            reads=read_paths(image),
-            kinds=kinds,
-            lifts=entity_lifts(self._types.entities),
-            names=SlotNames(),
-            maker=maker,
+            reads=self._trees.index.reads(self._types.actions),
+            names=names,
             outcomes=self._outcomes,
             emitter=emitter,
-            arranger=index,
+            arranger=arranger,
             lock=self._lock,
         )
-        self._programs: dict[tuple[str, str, str], Program] = {}
 
     @property
     def name(self) -> str:
@@ -176,7 +197,46 @@ class CompiledEngine:
 
     def probes(self) -> Iterator[Request]:
         """Yield the requests on which the engines are compared at load."""
-        return Probes(self._types, self._policies, self._image.digest).requests()
+        texts = self._trees.texts()
+        return Probes(self._types, self._trees.numbered(), texts, self._image.digest).requests()
+
+    def save(self) -> bytes | None:
+        """Return this engine's code as bytes for the argument `saved`, once.
+
+        What has not been compiled yet is, as far as it is not too much; then what that needed is let go.
+
+        Returns:
+            Nothing the second time, in an engine made of saved code, and where there is too much to keep.
+        """
+        with self._lock:
+            if self._settled:
+                return None
+            combinations = [
+                (name, principal.removeprefix(_PREFIX), resource.removeprefix(_PREFIX))
+                for name, action in self._types.actions.items()
+                for principal in sorted(action.principals)
+                for resource in sorted(action.resources)
+            ]
+            for key in combinations[:MAX_PROGRAMS]:
+                self._program(*key)
+            freezer = Freezer(self._maker.code)
+            try:
+                programs = {key: freezer.frozen(recipe) for key, recipe in self._recipes.items()}
+            except (TooMuch, TypeError, ValueError):
+                programs = None
+            paths, groups = self._parts.names.paths, self._outcomes.groups
+            self._let_go()
+        if programs is None:
+            return None
+        codes = tuple(marshal.dumps(code) for code in freezer.codes)
+        return Saved(codes=codes, programs=programs, paths=paths, groups=groups).to_bytes()
+
+    def _let_go(self) -> None:
+        self._settled = True
+        self._recipes.clear()
+        self._trees.forget()
+        self._maker.forget()
+        self._outcomes.forget()
 
     def _diverged(self, erring: frozenset[str], decision: Decision) -> Decision:
         named = ", ".join(f"`{rule}`" for rule in sorted(erring))
@@ -194,7 +254,7 @@ class CompiledEngine:
         declared = self._types.actions.get(action)
         names = (f"{_PREFIX}{principal}", f"{_PREFIX}{resource}")
         if (
-            not self._policies
+            not self._trees.rules
             or declared is None
             or names[0] not in declared.principals
             or names[1] not in declared.resources
@@ -204,12 +264,50 @@ class CompiledEngine:
             key = (action, principal, resource)
             program = self._programs.get(key)
             if program is None:
-                fitting = (n for n in self._policies if action_fits(n.policy.action, declared))
                 # Kept first: what cannot be written is not tried again for each request.
                 self._programs[key] = _nothing
-                program = ProgramWriter(self._parts, declared, *names).write(fitting)
+                saved = self._saved.get(key)
+                if saved is not None:
+                    recipe = self._thawer.thawed(saved)
+                else:
+                    fitting = self._trees.fitting(declared)
+                    recipe = ProgramWriter(self._parts, declared, *names).write(fitting)
+                    if not self._settled:
+                        self._recipes[key] = recipe
+                program = cast("Program", self._maker.make(recipe))
                 self._programs[key] = program
             return program
+
+
+def applicable_policies(image: PolicyImage, index: PolicyIndex) -> Mapping[str, int]:
+    """Return how many policies can apply to each action, of any principal and resource.
+
+    Args:
+        image: what `remit.policy` compiled.
+        index: of its policies.
+    """
+    return {
+        name: sum(policy.action.admits(name, action.ancestors) for policy in index.policies)
+        for name, action in resolve_schema(image.schema).actions.items()
+        if action.principals and action.resources
+    }
+
+
+def _entity_kinds(types: SchemaTypes) -> Mapping[str, EntityKind]:
+    maker = FunctionMaker({})
+    return {
+        full.removeprefix(_PREFIX): EntityKind(
+            full=full,
+            check=cast(
+                "Callable[[object], bool | None]",
+                maker.make(Recipe(entity_check(declared, f"check_{n}"), {})),
+            ),
+            exact=not has_decimals(declared),
+            parents=frozenset(types.parents[full]),
+        )
+        for n, (full, declared) in enumerate(types.entities.items())
+        if full.startswith(_PREFIX)
+    }
 
 
 def _nothing(_: Request) -> None:

@@ -6,7 +6,7 @@ Rules
 3. Conditions that are the same but for one bound on one path (`x > 10`, `x > 20`, …) are one search in the
    sorted bounds. What they share is tested once, and before: it may be what makes the path readable.
 4. Conditions that compare one path with constants (`x == "a"`, `x == "b"`, …) are one look-up; the rest of
-   each is compiled when its constant is first met.
+   each is written when its constant is first met.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from remit.engine.compiled.chunks import Block, Condition, LazyFunctions, single_block, write_function
+from remit.engine.compiled.chunks import Block, Condition, single_block, write_function
+from remit.engine.compiled.recipes import Later, Lookup, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from remit.engine.compiled.chunks import FunctionMaker
     from remit.engine.compiled.code import Atom, Constants
     from remit.engine.compiled.outcomes import Outcomes
 
@@ -58,8 +58,7 @@ class Index:
     Args:
         constants: gets the constants that the statements name.
         outcomes: numbers groups.
-        maker: compiles what is met later.
-        lock: held while that happens.
+        lock: held while what is met later is written.
     """
 
     SEARCHES = {">": "bisect_left", "<": "bisect_right"}  # noqa: RUF012  # a class attribute for tests to override
@@ -69,12 +68,10 @@ class Index:
         self,
         constants: Constants,
         outcomes: Outcomes,
-        maker: FunctionMaker,
         lock: AbstractContextManager[bool],
     ) -> None:
         self._constants = constants
         self._outcomes = outcomes
-        self._maker = maker
         self._lock = lock
 
     def arranged(self, conditions: Sequence[Condition], levels: int = MAX_LEVELS) -> list[Block]:
@@ -146,24 +143,25 @@ class Index:
             codes = part.condition.codes
             left = (*codes[: part.place], *codes[part.place + 1 :])
             found[part.atom.constant].append(part.condition.without(left))
-        table: dict[object, object] = {}
-        for constant, conditions in found.items():
-            table[constant] = LazyFunctions(self._later(conditions, parameters, levels))
-        name = self._constants.add_object(table)
+        table = {
+            constant: Later(self._later(conditions, parameters, levels))
+            for constant, conditions in found.items()
+        }
+        name = self._constants.add_object(Lookup(table))
         arguments = ", ".join((*_REPORTS, *parameters))
         lines = (f"n = {name}.get({parts[0].atom.slot})", f"if n is not None: n({arguments})")
         return Block(lines=lines, variables=variables)
 
     def _later(
         self, conditions: Sequence[Condition], parameters: Sequence[str], levels: int
-    ) -> Callable[[], Sequence[Callable[..., object]]]:
-        def make() -> Sequence[Callable[..., object]]:
+    ) -> Callable[[], Sequence[Recipe]]:
+        def write() -> Sequence[Recipe]:
             with self._lock:
                 lines = [line for block in self.arranged(conditions, levels) for line in block.lines]
                 source = write_function("lookup", (*_REPORTS, *parameters), lines)
-                return (self._maker.make(source, self._constants.values),)
+                return (Recipe(source, self._constants.values),)
 
-        return make
+        return write
 
     def _group(self, rules: Sequence[int]) -> int:
         return self._outcomes.group(rules) + len(rules) - 1

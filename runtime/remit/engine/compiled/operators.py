@@ -22,9 +22,8 @@ from remit.engine.compiled.code import (
     is_primitive,
     plain_elements,
 )
-from remit.engine.compiled.lifting import lifter
 from remit.engine.compiled.operations import CLASSES, ExtensionCall
-from remit.engine.compiled.patterns import matcher
+from remit.engine.compiled.recipes import Lift, Match
 from remit.engine.compiled.slots import ABOVE
 from remit.engine.compiled.values import key
 from remit.engine.schema import EntityType, Primitive, SetType, Type
@@ -60,7 +59,7 @@ class Operators:
         """Return the text of a value, whatever form the expression has."""
         if not code.raw or code.type is None:
             return code.text
-        return f"{self.constants.add_object(lifter(code.type))}({code.text})"
+        return f"{self.constants.add_object(Lift(code.type))}({code.text})"
 
     def entity(self, kind: str, name: str) -> Code:
         """Return a named entity."""
@@ -177,7 +176,7 @@ class Operators:
             case ("", inner, ""):
                 text = f"({inner!r} in {value})"
             case _:
-                text = f"{self.constants.add_object(matcher(parts))}({value})"
+                text = f"{self.constants.add(Match(parts))}({value})"
         return Code(text=text, type=BOOL, safe=safe)
 
     def set_of(self, codes: Sequence[Code]) -> Code:

@@ -50,6 +50,7 @@ class Outcomes:
         self._image = image
         self._bases: list[int] = []
         self._groups: list[tuple[int, ...]] = []
+        self._known: dict[tuple[int, ...], int] = {}
         self._next = len(rules)
         self._kept = 0
         self.permitted: dict[tuple[int, ...], Decision] = {}
@@ -58,12 +59,34 @@ class Outcomes:
 
     def group(self, rules: Sequence[int]) -> int:
         """Return the number that stands for the first policy of a group; the next one for the first two …."""
+        group = tuple(rules)
+        known = self._known.get(group)
+        if known is not None:
+            return known
+        self._known[group] = base = self._add(group)
+        return base
+
+    def _add(self, group: tuple[int, ...]) -> int:
         base = self._next
-        self._next += len(rules)
+        self._next += len(group)
         # In this order: another thread that sees the base finds the group.
-        self._groups.append(tuple(rules))
+        self._groups.append(group)
         self._bases.append(base)
         return base
+
+    def restore(self, groups: Iterable[tuple[int, ...]]) -> None:
+        """Number groups as in the engine whose `groups` they are."""
+        for group in groups:
+            self._add(tuple(group))
+
+    def forget(self) -> None:
+        """Drop what finds equal groups: a group that is met again gets another number, which is as good."""
+        self._known.clear()
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """All groups, in the order of their numbers."""
+        return tuple(self._groups)
 
     def permit(self, pieces: tuple[int, ...]) -> Decision:
         """Make the decision for permits that apply."""

@@ -3,11 +3,16 @@
 Deterministic: the same image gives the same probes. For every policy: it applies, at the edge of each of its
 comparisons; each comparison in turn goes the other way; what it reads is left out; chance picks among the
 constants of the policy. For every action: what the ingress walk refuses.
+An image with more policies than can be probed has one of each shape probed first, then a second of each, …:
+policies that are the same but for their constants become the same code but for its constants.
 """
 
 from __future__ import annotations
 
+import math
 import random
+import re
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +25,7 @@ from remit.engine.request import NAMESPACE, Entity, EntityRef, Request
 from remit.engine.schema import EntityType, Primitive, RecordType, SetType, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from remit.document.values import JsonObject, JsonValue
     from remit.engine.reads import Path
@@ -28,6 +33,9 @@ if TYPE_CHECKING:
 
 MAX_PROBES = 1_600
 """For one image."""
+
+MAX_EVALUATIONS = 500_000
+"""Policies whose action fits, over all probes: what the reference engine's time grows with."""
 
 MAX_OF_POLICY = 64
 _MIN_OF_POLICY = 6
@@ -41,8 +49,7 @@ _NAMED = 0.8
 _ROUNDS = 6
 _ABSENT = 3
 _LEFT_TO_CHANCE = 8
-_LARGE = 1_000
-"""From so many policies on, reference decisions are slow, and a quarter as many probes are made."""
+_LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|\b\d+\b')
 
 _PREFIX = f"{NAMESPACE}::"
 _LIMITS: tuple[JsonValue, ...] = (0, 1, -1, 2**63 - 1, -(2**63))
@@ -89,25 +96,40 @@ class Probes:
     Args:
         types: the schema.
         policies: of the image.
+        texts: of these, one each.
         seed: the image's digest.
     """
 
-    def __init__(self, types: SchemaTypes, policies: Sequence[Numbered], seed: str) -> None:
+    def __init__(
+        self, types: SchemaTypes, policies: Sequence[Numbered], texts: Iterable[str], seed: str
+    ) -> None:
         self._types = types
-        self._policies = policies
+        self._policies = tuple(_by_shape(policies, texts))
         self._chance = random.Random(seed)  # noqa: S311  # probes, not secrets
         self._goal = Goal()
         self._pool = _Pool({}, [])
         self._entities: dict[tuple[str, str], Entity] = {}
 
     def requests(self) -> Iterator[Request]:
-        """Yield at most `MAX_PROBES` requests."""
+        """Yield at most `MAX_PROBES` requests, and fewer where each takes long to decide."""
         askable = [
             action for action in self._types.actions.values() if action.principals and action.resources
         ]
         if not askable or not self._policies:
             return
-        budget = MAX_PROBES // (4 if len(self._policies) >= _LARGE else 1)
+        left = MAX_EVALUATIONS
+        weights = {
+            action.name: sum(action_fits(numbered.policy.action, action) for numbered in self._policies)
+            for action in askable
+        }
+        for request in self._all(askable):
+            left -= weights[request.action]
+            if left < 0:
+                return
+            yield request
+
+    def _all(self, askable: Sequence[ActionType]) -> Iterator[Request]:
+        budget = MAX_PROBES
         share = max(1, budget // 8 // len(askable))
         for action in askable[: budget // 8]:
             refused = list(self._refused(action))
@@ -115,9 +137,7 @@ class Probes:
             yield from refused[:share]
         budget -= budget // 8
         share = max(_MIN_OF_POLICY, min(MAX_OF_POLICY, budget // len(self._policies)))
-        # Beyond what the budget covers, policies are left out evenly.
-        stride = max(1, -(-len(self._policies) * share // budget))
-        for numbered in self._policies[::stride]:
+        for numbered in self._policies[: max(1, budget // share)]:
             fitting = [action for action in askable if action_fits(numbered.policy.action, action)]
             if fitting:
                 yield from self._of_policy(numbered.policy, fitting, share)
@@ -238,6 +258,26 @@ class Probes:
             if isinstance(value, dict) and depth:
                 for inner in self._spoiled(value, depth - 1):
                     yield {**record, name: inner}
+
+
+def _by_shape(policies: Sequence[Numbered], texts: Iterable[str]) -> Iterator[Numbered]:
+    """Yield all policies, the first of each shape before the second of any."""
+    shapes: defaultdict[str, list[Numbered]] = defaultdict(list)
+    for numbered, text in zip(policies, texts, strict=True):
+        shapes[_LITERAL.sub("", text)].append(numbered)
+    for rank in range(max(map(len, shapes.values()), default=0)):
+        for alike in shapes.values():
+            if rank < len(alike):
+                # Of many that are alike, the last and the middle ones as soon as the first ones.
+                yield alike[_spread(rank, len(alike))]
+
+
+def _spread(rank: int, count: int) -> int:
+    """Return a different place for every rank, far from those of the ranks before it."""
+    step = max(1, int(count * 0.618))
+    while math.gcd(step, count) != 1:
+        step += 1
+    return rank * step % count
 
 
 def _pool(policy: pst.Template) -> _Pool:

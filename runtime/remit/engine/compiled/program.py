@@ -12,15 +12,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from cedarpy import pst
 
-from remit.engine.compiled.chunks import Block, Condition, FunctionMaker, LazyFunctions, write_function
+from remit.engine.compiled.chunks import Block, Condition, write_function
 from remit.engine.compiled.code import Constants
 from remit.engine.compiled.emit import ACTION_TYPE, Emitter
 from remit.engine.compiled.ingress_code import IngressWriter
-from remit.engine.compiled.outcomes import Failed, Outcomes
+from remit.engine.compiled.recipes import Later, Lookup, Recipe
 from remit.engine.compiled.slots import (
     ABOVE,
     CONTEXT,
@@ -39,9 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from remit.engine.compiled.entities import EntityKind
     from remit.engine.compiled.index import Index
-    from remit.engine.compiled.values import Lifts
+    from remit.engine.compiled.outcomes import Failed, Outcomes
     from remit.engine.request import Decision, Request
     from remit.engine.schema import ActionType, SchemaTypes
 
@@ -60,10 +59,7 @@ class Parts(NamedTuple):
 
     types: SchemaTypes
     reads: Mapping[str, frozenset[Path]]
-    kinds: Mapping[str, EntityKind]
-    lifts: Lifts
     names: SlotNames
-    maker: FunctionMaker
     outcomes: Outcomes
     emitter: type[Emitter]
     arranger: type[Index]
@@ -112,8 +108,8 @@ class ProgramWriter:
         }
         self._slots = Slots(entities, roots, self._needed, parts.names)
 
-    def write(self, policies: Iterable[Numbered]) -> Program:
-        """Return the function from a request to an answer.
+    def write(self, policies: Iterable[Numbered]) -> Recipe:
+        """Return the recipe of the function from a request to an answer, a `Program`.
 
         Args:
             policies: those whose action fits.
@@ -142,9 +138,9 @@ class ProgramWriter:
         wanted: dict[Path, None] = {}
         constants = Constants()
         for policy_list in everybody.values():
-            for function, parameters in self._functions(policy_list, wanted):
+            for recipe, parameters in self._functions(policy_list, wanted):
                 arguments = ", ".join((*_REPORTS, *parameters))
-                tests.append(f"{constants.add_object(function)}({arguments})")
+                tests.append(f"{constants.add_object(recipe)}({arguments})")
         tests += self._dispatch(
             named, sorted(self._parts.names.of(path) for path in loaded), constants, loaded
         )
@@ -173,19 +169,9 @@ class ProgramWriter:
             "    return known if known is not None else permit(hit)",
             "return NOTHING",
         ]
-        outcomes = self._parts.outcomes
-        names: dict[str, object] = {
-            "KINDS": self._parts.kinds,
-            "ACTION": {(ACTION_TYPE, self._action.name): _groups(self._action)},
-            "Failed": Failed,
-            "FORBIDDEN": outcomes.forbidden,
-            "PERMITTED": outcomes.permitted,
-            "NOTHING": outcomes.nothing,
-            "forbid": outcomes.forbid,
-            "permit": outcomes.permit,
-        }
+        own = {"ACTION": {(ACTION_TYPE, self._action.name): _groups(self._action)}}
         source = write_function("program", ("request",), body)
-        return cast("Program", self._parts.maker.make(source, names | constants.values))
+        return Recipe(source, constants.values | own)
 
     def _needed_lines(self, loaded: set[Path]) -> list[str]:
         needed = sorted(path for path in self._needed if self._slots.get(path) is not None)
@@ -211,9 +197,9 @@ class ProgramWriter:
             "principal": f"{PRINCIPAL}[1]",
             "resource": f"{RESOURCE}[1]",
         }
-        tables: defaultdict[str, dict[object, object]] = defaultdict(dict)
+        tables: defaultdict[str, dict[object, Later]] = defaultdict(dict)
         for (principal, resource), policies in named.items():
-            bucket = LazyFunctions(partial(self._later, policies, parameters, frozenset(loaded)))
+            bucket = Later(partial(self._later, policies, parameters, frozenset(loaded)))
             if principal is None:
                 tables["resource"][resource] = bucket
             elif resource is None:
@@ -222,28 +208,28 @@ class ProgramWriter:
                 tables["both"][principal, resource] = bucket
         for which, table in tables.items():
             lines += [
-                f"named = {constants.add_object(table)}.get({keys[which]})",
+                f"named = {constants.add_object(Lookup(table))}.get({keys[which]})",
                 f"if named is not None: named({arguments})",
             ]
         return lines
 
     def _later(
         self, policies: Sequence[Numbered], parameters: Sequence[str], loaded: frozenset[Path]
-    ) -> list[Callable[..., object]]:
+    ) -> list[Recipe]:
         with self._parts.lock:
             wanted: dict[Path, None] = {}
             blocks, constants = self._blocks(policies, wanted)
-            made: list[Callable[..., object]] = []
+            recipes: list[Recipe] = []
             for start in range(0, len(blocks), CHUNK):
                 lines = [line for block in blocks[start : start + CHUNK] for line in block.lines]
                 loads = self._slots.loads(wanted, set(loaded))
                 source = write_function("bucket", (*_REPORTS, *parameters), [*loads, *lines])
-                made.append(self._parts.maker.make(source, constants.values))
-            return made
+                recipes.append(Recipe(source, constants.values))
+            return recipes
 
     def _functions(
         self, policies: Sequence[Numbered], wanted: dict[Path, None]
-    ) -> Iterator[tuple[Callable[..., object], Sequence[str]]]:
+    ) -> Iterator[tuple[Recipe, Sequence[str]]]:
         blocks, constants = self._blocks(policies, wanted)
         for start in range(0, len(blocks), CHUNK):
             chunk = blocks[start : start + CHUNK]
@@ -251,15 +237,15 @@ class ProgramWriter:
             source = write_function(
                 "chunk", (*_REPORTS, *parameters), [line for block in chunk for line in block.lines]
             )
-            yield self._parts.maker.make(source, constants.values), parameters
+            yield Recipe(source, constants.values), parameters
 
     def _blocks(
         self, policies: Sequence[Numbered], wanted: dict[Path, None]
     ) -> tuple[list[Block], Constants]:
-        constants = Constants({"LIFTS": self._parts.lifts})
+        constants = Constants()
         emitter = self._parts.emitter(self._slots, self._action.name, constants)
         conditions = [self._condition(emitter, numbered, wanted) for numbered in policies]
-        index = self._parts.arranger(constants, self._parts.outcomes, self._parts.maker, self._parts.lock)
+        index = self._parts.arranger(constants, self._parts.outcomes, self._parts.lock)
         return index.arranged(conditions), constants
 
     def _condition(self, emitter: Emitter, numbered: Numbered, wanted: dict[Path, None]) -> Condition:

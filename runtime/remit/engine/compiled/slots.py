@@ -50,6 +50,16 @@ class SlotNames:
         """Return the name of the variable for a path."""
         return self._names.setdefault(path, f"s{len(self._names)}")
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All paths that have a name, in the order of their numbers."""
+        return tuple(self._names)
+
+    def restore(self, paths: Iterable[Path]) -> None:
+        """Name paths as in the engine whose `paths` they are."""
+        for path in paths:
+            self.of(path)
+
 
 def needed_entities(declared: RecordType, reads: Reads, above: Path) -> frozenset[Path]:
     """Return the paths that name an entity which must be there, because policies read its attributes."""

@@ -65,7 +65,8 @@ class ExtensionKey(tuple[type, int]):
     __slots__ = ()
 
 
-_TRUE, _FALSE = _BoolKey(), _BoolKey()
+TRUE_KEY: Final = _BoolKey()
+FALSE_KEY: Final = _BoolKey()
 _PLAIN = frozenset({str, int, tuple, frozenset, Ip})
 _ORDERED = frozenset({int, Datetime, Duration})
 
@@ -76,7 +77,7 @@ def key(value: Value) -> object:
     if kind in _PLAIN:
         return value
     if kind is bool:
-        return _TRUE if value else _FALSE
+        return TRUE_KEY if value else FALSE_KEY
     if kind is dict:
         return RecordKey((frozenset((name, key(v)) for name, v in cast("dict[str, Value]", value).items()),))
     return ExtensionKey((kind, int(cast("int", value))))
