@@ -171,24 +171,27 @@ class Writer:
         if timeout_s < self._busy_timeout_s:
             self.put(job)
             return ticket.result(timeout_s)
-        with self._lock:
-            self._require_open()
-            idle = not self._busy
-            if idle:
-                self._busy = True
-            else:
-                self._waiting.append(job)
-        if not idle:
-            return ticket.result(timeout_s)
+        mine = False
+        answers: _Answers = []
         try:
-            answers = self._commit([job])
+            with self._lock:
+                self._require_open()
+                if self._busy:
+                    self._waiting.append(job)
+                else:
+                    # One statement without a call, so that no interrupt falls between the two.
+                    self._busy = mine = True
+            if mine:
+                answers = self._commit([job])
         except BaseException:
-            # An interrupt in this thread must not leave a transaction that the next one would continue.
-            self._abandon()
+            if mine:
+                # An interrupt must not leave a transaction that the next commit would continue.
+                self._abandon()
             raise
         finally:
-            self._pass_on()
-        return receipts_of(answers[0])
+            if mine:
+                self._pass_on()
+        return receipts_of(answers[0]) if mine else ticket.result(timeout_s)
 
     def close(self) -> None:
         """Write what is queued, then release the connection; idempotent."""
