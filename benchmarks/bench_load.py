@@ -1,10 +1,10 @@
 """What it takes to load rules: compiled from a document, proven, and from the cache; each in its own process.
 
 Run: `python benchmarks/bench_load.py [RULES …]`; the default is 50, 500, 5000 and 10000.
-`compile` is from a document to a policy image, `cold` from the image to an engine that is proven (the load-time
-comparison included), `open` is `Runtime.open` on a new store, `again` the same in another process, and `first`
-the first decision after it, which builds what was left until asked. Memory is resident, above what the same
-process held before, with both engines there; `peak` is the most that it was.
+`compile` is from a document to a policy image; `cold` from there to a proven engine, the load-time comparison
+included; `cached` the same from what was saved. `open` is `Runtime.open` on a new store, `again` the same in
+another process, and `first` the first decision after that, which builds what was left until asked.
+Memory is resident, above what the process held before, with both engines there; `peak` is the most it was.
 Times are CPU time of one process, the least of three: other work on the machine counts little then.
 """
 
