@@ -65,8 +65,10 @@ def settle(engine: Engine, image: PolicyImage, request: Request) -> Verdict:
         image: provenance of its rules.
         request: what is asked.
     """
-    asked = engine.decide(request)
     settlement = obligations.settle(engine, image, request)
+    # Where nothing is fulfilled and nothing would help, the settlement is the answer to the request as asked.
+    same = not settlement.fulfilled and not request.context.get("fulfilled")
+    asked = settlement.decision if same else engine.decide(request)
     if asked.errors or not settlement.decision.allowed:
         return _verdict(image, asked)
     given = request.context.get("fulfilled")

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from remit.errors import GovernanceError
 from remit.host.approvals import settle
 from remit.host.caller import Caller
 from remit.host.dry_run import rehearsal
@@ -46,12 +47,16 @@ def rehearse_case(case: RunCase, world: AgentWorld, *, engine: EngineName = "ced
         world: the agent.
         engine: what decides.
     """
-    with tempfile.TemporaryDirectory(prefix="remit-cases-") as folder:
-        agent = _open(case.conversation, world, Path(folder), engine)
-        try:
-            result, lifecycle, events, problem = asyncio.run(_played(case.conversation, agent))
-        finally:
-            agent.close()
+    try:
+        with tempfile.TemporaryDirectory(prefix="remit-cases-") as folder:
+            agent = _open(case.conversation, world, Path(folder), engine)
+            try:
+                result, lifecycle, events, problem = asyncio.run(_played(case.conversation, agent))
+            finally:
+                agent.close()
+    except GovernanceError as error:
+        ended = Difference(what="the run", expected="to end", got=f"{type(error).__name__}: {error}")
+        return CaseResult(case=case, differences=(ended,))
     found = [*_differences(case.expect, result, lifecycle, events)]
     if problem:
         found.append(Difference(what="approvals", expected="all to count", got=problem))
