@@ -47,14 +47,16 @@ def import_cases(
     target = Path(output) if output is not None else source.with_suffix("").with_suffix(".cases.yaml")
     if target.exists():
         raise bad_input(f"`{target.as_posix()}` exists", "name another file with `--output`")
-    text, count = imported(
+    text, count, repeats = imported(
         source, policies=tuple(Path(name) for name in policies), schema=schema, beside=target.parent
     )
     write_whole(target, text.encode())
     if session.json:
-        session.emit({"file": target.as_posix(), "cases": count})
+        session.emit({"file": target.as_posix(), "cases": count, "repeats": repeats})
     else:
         session.say(f"wrote {count} cases to {target.as_posix()}")
+        if repeats:
+            session.say(f"left out {repeats} that ask and expect what another does", style="yellow")
         session.say(f"next: remit test {target.as_posix()}")
     return ExitCode.FINE
 

@@ -173,7 +173,12 @@ class _Composer:
             parts = (fault.context, fault.problem)
             reason = ", ".join(" ".join(str(part).split()) for part in parts if part)
             offset = 0 if mark is None else mark.index
-            self._stop(offset, f"this is no YAML: {printable(reason.lower())}", self.pointer)
+            self._stop(
+                offset,
+                f"this is no YAML: {printable(reason.lower())}",
+                self.pointer,
+                "check brackets, quotes and indentation here and above",
+            )
         except ReaderError as error:
             bad = cast("_CharacterFault", error)
             self._stop(
@@ -219,7 +224,7 @@ class _Composer:
                 stack.append(frame)
             self.pointer = self._pointer(frame)
         if not root:
-            self._stop(0, "the input holds no value")
+            self._stop(0, "the input holds no value", hint="write one into it")
         return root[0]
 
     def _begin(self, event: _Event, offset: int) -> None:

@@ -2,6 +2,7 @@
 
 `reason` is a part of the determining policies and `num_errors` a number, and so they stay: a case then says
 `rules: {includes: […]}` and `num_errors`, and can be made exact by hand.
+A test that asks and expects what an earlier one does is left out: it could never say anything of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from remit.errors import DocumentError
 from remit.project.source import FaultList
 from remit.workbench.suites.cedar_json import read_json_node
 from remit.workbench.suites.members import Members, shown
-from remit.workbench.suites.plain import plain_question
+from remit.workbench.suites.model import Expectation
+from remit.workbench.suites.plain import plain_question, read_json_file
+from remit.workbench.suites.reading import meaning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +30,10 @@ _TEST_KEYS = ("name", "request", "entities", "decision", "reason", "num_errors")
 _REQUEST_KEYS = ("principal", "action", "resource", "context")
 
 
-def imported(source: Path, *, policies: Sequence[Path], schema: str | None, beside: Path) -> tuple[str, int]:
-    """Return a case file with the tests of a `run-tests` file, and their number.
+def imported(
+    source: Path, *, policies: Sequence[Path], schema: str | None, beside: Path
+) -> tuple[str, int, int]:
+    """Return a case file with the tests of a `run-tests` file, how many there are, and how many were repeats.
 
     Args:
         source: the JSON file.
@@ -47,23 +52,26 @@ def imported(source: Path, *, policies: Sequence[Path], schema: str | None, besi
         raise DocumentError(root.fault("the file holds no test, so it can never fail", "name another file"))
     cases: list[JsonValue] = []
     names: dict[str, int] = {}
+    known: set[str] = set()
     for number, node in enumerate(root.items(), 1):
         case = _case(node, source.parent, beside, faults)
-        if case is not None:
-            cases.append({"name": _named(node, number, names), **case})
+        if case is not None and case[1] not in known:
+            known.add(case[1])
+            cases.append({"name": _named(node, number, names), **case[0]})
     faults.settle()
     listed: list[JsonValue] = [_from(path, beside) for path in policies]
     suite: JsonObject = {"suite": source.name.partition(".")[0], "policies": listed}
     if schema is not None:
         suite["schema"] = _from(Path(schema), beside)
-    return write_yaml({**suite, "cases": cases}).decode(), len(cases)
+    return write_yaml({**suite, "cases": cases}).decode(), len(cases), len(root.value) - len(cases)
 
 
 def _from(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
-def _case(node: Node, folder: Path, beside: Path, faults: FaultList) -> JsonObject | None:
+def _case(node: Node, folder: Path, beside: Path, faults: FaultList) -> tuple[JsonObject, str] | None:
+    """Return a test as a case, and what it means."""
     required = ("request", "entities", "decision", "reason", "num_errors")
     members = Members(node, faults, what="a test", known=_TEST_KEYS, required=required)
     if not members.readable or not set(required) <= members.value.keys():
@@ -76,7 +84,9 @@ def _case(node: Node, folder: Path, beside: Path, faults: FaultList) -> JsonObje
         members.wrong(
             "decision", f"`decision` is {shown(members.value['decision'])}", "it is `allow` or `deny`"
         )
-    if not asked.readable or plain_question(asked.node, asked.value, faults) is None:
+    whole = {**asked.value, "entities": _entities(members, folder)}
+    question = plain_question(asked.node, whole, faults) if asked.readable else None
+    if question is None:
         return None
     expect: JsonObject = {"decision": members.value["decision"]}
     if reasons:
@@ -92,7 +102,22 @@ def _case(node: Node, folder: Path, beside: Path, faults: FaultList) -> JsonObje
     elif entities:
         request["entities"] = cast("list[JsonValue]", entities)
     members.text("name", empty=True)
-    return {"request": request, "expect": expect}
+    meant = Expectation(
+        decision=str(expect["decision"]), rules=tuple(sorted(reasons)), exact=False, error_count=errors
+    )
+    return {"request": request, "expect": expect}, meaning(question, meant)
+
+
+def _entities(members: Members, folder: Path) -> JsonValue:
+    """Return a test's entities, read where it names a file of them."""
+    value = members.value["entities"]
+    if not isinstance(value, str):
+        return value
+    try:
+        return read_json_file(folder / value)
+    except DocumentError as error:
+        members.wrong("entities", error.faults[0].message, "name a file of entities, from the tests' file")
+        return []
 
 
 def _named(node: Node, number: int, names: dict[str, int]) -> str:

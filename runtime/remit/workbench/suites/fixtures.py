@@ -127,11 +127,10 @@ def entry_request(request: JsonObject) -> JsonObject:
     known = ("block", "value", "key", "subject")
     for name in entry:
         if name not in known:
-            raise MisfitError(
-                f"unknown key `{name}` in an entry", nearest(name, known) or f"it has {listing(known)}"
-            )
+            hint = nearest(name, known) or f"it has {listing(known)}"
+            raise MisfitError(f"unknown key `{name}` in an entry", hint, key="entry")
     if not isinstance(entry.get("block"), str):
-        raise MisfitError("the entry lacks `block`", "name the memory block that it lies in")
+        raise MisfitError("the entry lacks `block`", "name the memory block that it lies in", key="entry")
     given: JsonObject = {}
     if request.get("action") in ("remember", "revise"):
         given["bytes"] = len(canonical_bytes(entry.get("value", "")))

@@ -1,7 +1,7 @@
 """Reading a case file: a suite with every case expanded, or every fault in it with its place.
 
 Rules
-1. Unknown keys, an empty suite, a name given twice and a request asked twice are faults.
+1. Unknown keys, an empty suite, a name given twice and a case that repeats another are faults.
 2. A suite belongs to the project folder that it lies in, or names `agent`, or names `policies`.
 3. A member of the suite's own `request` holds for every case that does not say otherwise.
 """
@@ -245,6 +245,8 @@ def _filled(node: Node, written: JsonObject, combination: Combination, ground: _
 def _question(node: Node, filled: JsonObject, ground: _Ground) -> Question | CedarQuestion | None:
     if ground.plain:
         return plain_question(node, filled, ground.faults)
+    if "action" not in filled and any(key not in ground.keys for key in node.object() or {}):
+        return None  # the misspelled key was told of
     if not filled.get("action"):
         ground.faults.add(
             node.fault(
@@ -315,7 +317,7 @@ def _run_cases(
 
 
 def _refuse_twins(cases: Sequence[AnyCase], faults: FaultList) -> None:
-    """Keep a fault for a name given twice, and for a request that two cases ask."""
+    """Keep a fault for a name given twice, and for a case that asks and expects what another does."""
     names: dict[str, AnyCase] = {}
     asked: dict[str, AnyCase] = {}
     for case in cases:
@@ -330,14 +332,19 @@ def _refuse_twins(cases: Sequence[AnyCase], faults: FaultList) -> None:
             continue
         if not isinstance(case, Case) or case.skip:
             continue
-        key = json.dumps(
-            [getattr(case.question, item.name) for item in fields(case.question)], sort_keys=True, default=str
-        )
-        twin = asked.setdefault(key, case)
+        twin = asked.setdefault(meaning(case.question, case.expect), case)
         if twin is not case:
             where = f"line {twin.place.line}"
             faults.add(
                 case.place.fault(
-                    f"`{case.name}` asks the same as `{twin.name}` in {where}", "keep one of the two"
+                    f"`{case.name}` asks and expects the same as `{twin.name}` in {where}",
+                    "keep one of the two",
                 )
             )
+
+
+def meaning(question: Question | CedarQuestion, expect: Expectation) -> str:
+    """Return a text that two cases have in common exactly if they ask and expect the same."""
+    asked = [getattr(question, item.name) for item in fields(question)]
+    expected = [getattr(expect, item.name) for item in fields(expect) if item.name != "written"]
+    return json.dumps([asked, expected], sort_keys=True, default=str)
