@@ -118,11 +118,7 @@ def escape(key: str) -> str:
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the hint `did you mean …`, or an empty text where nothing is close."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return _did_you_mean(found[0]) if found else ""
-
-
-def _did_you_mean(word: str) -> str:
-    return f"did you mean `{word}`?"
+    return f"did you mean `{found[0]}`?" if found else ""
 
 
 def check_keys(
@@ -140,19 +136,12 @@ def check_keys(
             node.fault(f"{what} is {kind_of(node.value)}, not a mapping", f"its keys are {listing(names)}")
         )
         return False
-    meant: set[str] = set()
     for key in members:
         if key not in names and not key.startswith("x-"):
-            close = nearest(key, names)
-            meant.update(name for name in names if close == _did_you_mean(name))
-            faults.add(
-                key_fault(
-                    node, key, f"unknown key `{key}` in {what}", close or f"known keys are {listing(names)}"
-                )
-            )
+            hint = nearest(key, names) or f"known keys are {listing(names)}"
+            faults.add(key_fault(node, key, f"unknown key `{key}` in {what}", hint))
     for key in required:
-        # A key that is there, but misspelled, is told of once.
-        if key not in members and key not in meant:
+        if key not in members:
             faults.add(node.fault(f"{what} lacks `{key}`", f"add `{key}:`"))
     return True
 
