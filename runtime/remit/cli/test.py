@@ -153,7 +153,8 @@ def _show(session: Session, outcome: Outcome, failures: dict[int, Failure]) -> N
                     session.say(f"      {one_line(shortened(text), limit=1000)}", style=_STYLES.get(kind, ""))
     every = [result for _, results in outcome for result in results]
     failed, skipped = len(failures), _skipped(every)
-    told = f"{len(every)} cases: {len(every) - failed - skipped} passed, {failed} failed"
+    count = f"{len(every)} case{'' if len(every) == 1 else 's'}"
+    told = f"{count}: {len(every) - failed - skipped} passed, {failed} failed"
     session.say(told + (f", {skipped} skipped" if skipped else ""), style="bold")
 
 

@@ -65,8 +65,17 @@ class Members:
         self.node = node
         self._faults = faults
         self._what = what
-        self.readable = check_keys(node, known=known, required=required, what=what, faults=faults)
+        self.readable = check_keys(node, known=known, what=what, faults=faults)
         self.value: JsonObject = node.object() or {}
+        if self.readable:
+            self._require(required, known)
+
+    def _require(self, required: Iterable[str], known: Sequence[str]) -> None:
+        """Keep a fault for every key that is not there; one that is misspelled was told of."""
+        odd = {nearest(key, known) for key in self.value if key not in known}
+        for key in required:
+            if key not in self.value and nearest(key, (key,)) not in odd:
+                self._faults.add(self.node.fault(f"{self._what} lacks `{key}`", f"add `{key}:`"))
 
     def has(self, key: str) -> bool:
         """Return whether the member is there."""
