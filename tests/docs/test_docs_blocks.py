@@ -16,11 +16,10 @@ from docs_blocks import EXAMPLES, REPO, RUN, SHOWN, SKIP_REASONS, Block, all_blo
 
 from remit.document.carriers import read_value
 from remit.document.json_text import parse_json
-from remit.engine.cedar import CedarEngine
 from remit.errors import DocumentError, PolicyError
 from remit.policy.compile import compile_governance
 from remit.project.build import build_project
-from remit.project.cases import read_cases, run_case
+from remit.workbench.suites.folder import run_folder
 
 BLOCKS = all_blocks()
 SKIPPED = tuple(block for block in BLOCKS if "skip" in block.directives)
@@ -72,12 +71,7 @@ def _project(folder: Path, block: Block) -> Path:
 
 
 def _check(project: Path) -> list[str]:
-    built = build_project(project)
-    image = compile_governance(built.document, origins=built.origins)
-    engine = CedarEngine(image)
-    results = [
-        run_case(case, document=built.document, engine=engine, image=image) for case in read_cases(project)
-    ]
+    results = run_folder(project)
     return [f"{result.case.name}: {problem}" for result in results for problem in result.problems]
 
 

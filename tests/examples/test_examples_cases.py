@@ -9,14 +9,14 @@ from examples_support import EXAMPLES, MODEL_SHA256, REPO, build, copy_example
 
 from remit.document.carriers import read_value, write_value
 from remit.document.parse import parse_document, serialize_document
-from remit.engine.cedar import CedarEngine
 from remit.host.tools import describe_function
 from remit.policy.compile import compile_governance
-from remit.project.build import build_project
-from remit.project.cases import CaseResult, read_cases, run_case
+from remit.workbench.suites.folder import run_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from remit.workbench.suites.running import CaseResult
 
 _BASE = frozenset(
     {"remit.continue", "remit.operator-stop", "remit.terminated-acts", "remit.terminated-target"}
@@ -26,13 +26,7 @@ _FOR_LATER_TOOLS = frozenset({"no-external-tools"})
 
 
 def _results(name: str) -> tuple[CaseResult, ...]:
-    folder = REPO / "examples" / name
-    built = build_project(folder)
-    image = compile_governance(built.document, origins=built.origins)
-    engine = CedarEngine(image)
-    return tuple(
-        run_case(case, document=built.document, engine=engine, image=image) for case in read_cases(folder)
-    )
+    return run_folder(REPO / "examples" / name)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -14,8 +14,8 @@ from remit.document.parse import parse_document, serialize_document
 from remit.errors import DocumentError, PolicyError
 from remit.policy.compile import compile_governance
 from remit.project.build import build_project, default_output, write_document
-from remit.project.cases import read_cases, run_case
 from remit.project.scenes import read_demo
+from remit.workbench.suites.folder import run_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -329,28 +329,17 @@ def test_the_default_output_is_named_after_the_folder(tmp_path: Path) -> None:
 
 
 def test_cases_hold_or_say_what_differs(tmp_path: Path) -> None:
-    from remit.engine.cedar import CedarEngine
-
     cases = """
 - name: right
   request: {action: activate}
   expect: {decision: allow, rules: [start]}
 - name: wrong
-  request: {action: pay, input: {amount: 900}}
-  expect: {decision: allow, rules: [start], kind: allowed}
-- name: impossible
-  request: {action: pays}
-  expect: {decision: allow}
+  request: {action: continue}
+  expect: {decision: deny, rules: [], kind: not_permitted}
 """
-    built = build_project(make(tmp_path, **{"cases/a.yaml": cases}))
-    image = compile_governance(built.document, origins=built.origins)
-    engine = CedarEngine(image)
-    right, wrong, impossible = (
-        run_case(case, document=built.document, engine=engine, image=image) for case in read_cases(tmp_path)
-    )
-    assert (right.passed, wrong.passed, impossible.passed) == (True, False, False)
+    right, wrong = run_folder(make(tmp_path, **{"cases/a.yaml": cases}))
+    assert (right.passed, wrong.passed) == (True, False)
     assert len(wrong.problems) == 3
-    assert "did you mean `pay`" in impossible.problems[0]
 
 
 @pytest.mark.parametrize(
@@ -362,6 +351,7 @@ def test_cases_hold_or_say_what_differs(tmp_path: Path) -> None:
         ("- name: a\n  request: {acton: x}\n  expect: {decision: allow}\n", "did you mean `action`"),
         ("- name: a\n  request: {action: x, input: 3}\n  expect: {decision: allow}\n", "`input`"),
         ("- name: a\n  request: {action: x}\n  expect: {decision: allow, rules: r}\n", "`rules`"),
+        ("- name: a\n  request: {action: pays}\n  expect: {decision: allow}\n", "did you mean `pay`"),
         ("cases: 3\n", "list"),
         ("caes: []\n", "did you mean `cases`"),
     ],
@@ -369,7 +359,7 @@ def test_cases_hold_or_say_what_differs(tmp_path: Path) -> None:
 def test_a_case_that_cannot_be_judged_is_a_fault(case: str, word: str, tmp_path: Path) -> None:
     make(tmp_path, **{"cases/a.yaml": case})
     with pytest.raises(DocumentError) as caught:
-        read_cases(tmp_path)
+        run_folder(tmp_path)
     assert word in str(caught.value)
 
 
@@ -383,17 +373,10 @@ def test_a_demo_with_a_mistake_is_refused_with_every_fault(tmp_path: Path) -> No
 
 
 def test_the_folder_that_init_makes_builds_and_its_cases_hold(tmp_path: Path) -> None:
-    from remit.engine.cedar import CedarEngine
     from remit.project.skeleton import make_project
 
     make_project(tmp_path / "new", jurisdiction='E"U: #', owner="we")
-    built = build_project(tmp_path / "new")
-    image = compile_governance(built.document, origins=built.origins)
-    engine = CedarEngine(image)
-    results = [
-        run_case(case, document=built.document, engine=engine, image=image)
-        for case in read_cases(tmp_path / "new")
-    ]
+    results = run_folder(tmp_path / "new")
     assert len(results) == 5
     assert [result.problems for result in results] == [()] * 5
 

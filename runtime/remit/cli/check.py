@@ -10,8 +10,10 @@ from remit.cli.agents import read_target
 from remit.cli.exits import ExitCode
 from remit.cli.options import common, example
 from remit.engine.cedar import CedarEngine
-from remit.project.cases import CaseResult, read_cases, run_case
 from remit.project.lint import Finding, lint
+from remit.workbench.suites.agent_world import AgentWorld
+from remit.workbench.suites.folder import bound_suites
+from remit.workbench.suites.running import CaseResult, run_suite
 
 if TYPE_CHECKING:
     from remit.cli.output import Session
@@ -25,10 +27,9 @@ def command(session: Session, *, agent: str, strict: bool) -> int:
     """Build and compile AGENT, look for rules that cannot work as meant, and decide its cases."""
     target = read_target(agent)
     image = target.compile()
-    cases = read_cases(target.folder) if target.project else ()
-    engine = CedarEngine(image)
-    results = [run_case(case, document=target.document, engine=engine, image=image) for case in cases]
-    findings = lint(target.document, image, cases=cases, project=target.project)
+    world = AgentWorld(document=target.document, image=image, folder=target.folder, origins=target.origins)
+    results = _cases(world) if target.project else []
+    findings = lint(target.document, image, cases=len(results), project=target.project)
     failed = sum(not result.passed for result in results)
     problems = sum(finding.level == "problem" or strict for finding in findings)
     if session.json:
@@ -52,6 +53,12 @@ def command(session: Session, *, agent: str, strict: bool) -> int:
             style="bold",
         )
     return ExitCode.FINDINGS if failed or problems else ExitCode.FINE
+
+
+def _cases(world: AgentWorld) -> list[CaseResult]:
+    """Decide the cases that belong to the project itself."""
+    engine = CedarEngine(world.image)
+    return [result for suite in bound_suites(world) for result in run_suite(suite, engine=engine)]
 
 
 def _show(session: Session, results: list[CaseResult], findings: tuple[Finding, ...]) -> None:

@@ -18,6 +18,8 @@ VERBS = {
     "init": "Make a project folder to start from.",
     "build": "Build the document of a project folder.",
     "check": "Build, compile, lint and run the cases of a project folder.",
+    "test": "Decide cases and compare; say what is behind every one that does not hold.",
+    "cases": "Take over test cases of the Cedar command line, or write them for it.",
     "inspect": "Show what a document says: six fields, rules, pending approvals.",
     "verify": "Check a document's identity and signatures.",
     "sign": "Sign a document.",
@@ -36,7 +38,7 @@ VERBS = {
     "ledger": "Show and verify the record of decisions.",
     "backends": "List, compare and check back-ends, and clean up at vendors.",
     "models": "Fetch and verify model weights.",
-    "schema": "Print the schema of documents, rules or policies.",
+    "schema": "Print the schema of documents, rules, cases or policies.",
     "demo": "Play an example's scenes and check what they show.",
     "version": "Print versions.",
 }

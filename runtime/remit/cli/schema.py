@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    "schema", epilog=example("remit schema document > agent.schema.json", "remit schema cedar refund-desk")
+    "schema",
+    epilog=example(
+        "remit schema document > agent.schema.json",
+        "remit schema cases > cases.schema.json",
+        "remit schema cedar refund-desk",
+    ),
 )
-@click.argument("what", type=click.Choice(("document", "rules", "cedar")), default="document")
+@click.argument("what", type=click.Choice(("document", "rules", "cases", "cedar")), default="document")
 @click.argument("agent", required=False)
 @common
 def command(session: Session, *, what: str, agent: str | None) -> int:
-    """Print the JSON Schema of documents or rules, or the Cedar schema of one AGENT."""
+    """Print the JSON Schema of documents, rules or case files, or the Cedar schema of one AGENT."""
     if what == "cedar":
         if agent is None:
             raise bad_input("`schema cedar` needs an agent", "its tools and attributes make the schema")
@@ -32,6 +37,11 @@ def command(session: Session, *, what: str, agent: str | None) -> int:
             session.emit(image.schema)
         else:
             click.echo(image.schema_text.rstrip("\n"))
+        return ExitCode.FINE
+    if what == "cases":
+        from remit.workbench.suites.schema import cases_schema
+
+        session.emit(cases_schema())
         return ExitCode.FINE
     whole = json_schema()
     session.emit(whole if what == "document" else _rule_schema(whole))

@@ -10,6 +10,7 @@ Rules
 5. Values then obey rule R1 like those of JSON text.
 
 ruamel.yaml gives the events; nothing of its composer, resolver or constructor is used.
+Texts of the plain part of YAML are read by `remit.document.yaml_quick`, alike and faster.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from remit.document.values import (
     has_surrogate,
     pointer_to,
 )
+from remit.document.yaml_quick import quick_yaml
 from remit.errors import DocumentError, Fault
 
 if TYPE_CHECKING:
@@ -100,6 +102,9 @@ def parse_yaml(data: bytes, *, file: str = "") -> Parsed:
         DocumentError: the input breaks a rule above; every fault that could be found is listed.
     """
     text = decode_text(data, file=file, max_bytes=MAX_YAML_BYTES, reached=_reached)
+    quick = quick_yaml(text)
+    if quick is not None:
+        return Parsed(quick[0], file=file, text=text, locate=lambda _: quick[1])
     composer = _Composer(text, file)
     value = composer.read()
     if composer.faults:
@@ -173,7 +178,12 @@ class _Composer:
             parts = (fault.context, fault.problem)
             reason = ", ".join(" ".join(str(part).split()) for part in parts if part)
             offset = 0 if mark is None else mark.index
-            self._stop(offset, f"this is no YAML: {printable(reason.lower())}", self.pointer)
+            self._stop(
+                offset,
+                f"this is no YAML: {printable(reason.lower())}",
+                self.pointer,
+                "check brackets, quotes and indentation here and above",
+            )
         except ReaderError as error:
             bad = cast("_CharacterFault", error)
             self._stop(
@@ -219,7 +229,7 @@ class _Composer:
                 stack.append(frame)
             self.pointer = self._pointer(frame)
         if not root:
-            self._stop(0, "the input holds no value")
+            self._stop(0, "the input holds no value", hint="write one into it")
         return root[0]
 
     def _begin(self, event: _Event, offset: int) -> None:

@@ -3,9 +3,8 @@
 Rules
 1. Store, ledger and control state are new and temporary; standing orders of the real control state still
    count.
-2. Tools do not run, and their modules are not even loaded: each answers with its declared `x-example`, else
-   with
-   `{"dry_run": true}`. The permit is redeemed all the same.
+2. Tools do not run, and their modules are not even loaded: each answers with what was recorded for it, else
+   with its declared `x-example`, else with `{"dry_run": true}`. The permit is redeemed all the same.
 3. Back-ends do infer, because without the model's proposals there is nothing to evaluate; `dispatch` is
    decided first.
 4. Memory changes go into the temporary store and are thrown away.
@@ -25,7 +24,7 @@ from remit.permit import redeem
 from remit.ports import Batch, ToolResult
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
     from remit.document.model import Document
     from remit.document.values import JsonValue
@@ -34,10 +33,20 @@ if TYPE_CHECKING:
 
 
 class DryTools:
-    """Answers in the place of all tools, without running any."""
+    """Answers in the place of all tools, without running any.
 
-    def __init__(self, examples: Mapping[str, JsonValue]) -> None:
+    Args:
+        examples: what a tool answers each time.
+        recorded: answers by tool that come first, in the order of its calls; the last one is given again.
+    """
+
+    def __init__(
+        self,
+        examples: Mapping[str, JsonValue],
+        recorded: Mapping[str, Sequence[ToolResult]] | None = None,
+    ) -> None:
         self._examples = dict(examples)
+        self._recorded = {tool: list(answers) for tool, answers in (recorded or {}).items()}
 
     async def call(self, permit: Permit, invocation: Invocation) -> ToolResult:
         """Redeem the permit and answer with the declared example.
@@ -46,6 +55,9 @@ class DryTools:
             PermitError: no valid permit.
         """
         redeem(permit, effect="call_tool", target=invocation.tool, digest=invocation.digest())
+        recorded = self._recorded.get(invocation.tool)
+        if recorded:
+            return recorded.pop(0) if len(recorded) > 1 else recorded[0]
         value = self._examples.get(invocation.tool)
         return ToolResult(ok=True, value={"dry_run": True} if value is None else value)
 
@@ -64,8 +76,15 @@ def examples_of(document: Document) -> dict[str, JsonValue]:
 
 
 @contextmanager
-def rehearsal(agent: Agent) -> Generator[tuple[Agent, DryTools]]:
-    """Open a temporary store that holds the agent's head, and close and delete it afterwards."""
+def rehearsal(
+    agent: Agent, *, recorded: Mapping[str, Sequence[ToolResult]] | None = None
+) -> Generator[tuple[Agent, DryTools]]:
+    """Open a temporary store that holds the agent's head, and close and delete it afterwards.
+
+    Args:
+        agent: whose head.
+        recorded: answers of tools, see `DryTools`.
+    """
     document = agent.refresh()
     with tempfile.TemporaryDirectory(prefix="remit-dry-run-") as folder:
         store = open_store(Path(folder), signer=None, clock=agent.surroundings.clock)
@@ -73,7 +92,7 @@ def rehearsal(agent: Agent) -> Generator[tuple[Agent, DryTools]]:
             store.submit(Batch(records=(), create=document)).result()
             _copy_orders(agent.store.control, store.control, document)
             shadow = Agent(document, store, agent.surroundings, owns_store=False, noted_in=agent.noted_in)
-            yield shadow, DryTools(examples_of(document))
+            yield shadow, DryTools(examples_of(document), recorded)
         finally:
             store.close()
 

@@ -86,14 +86,44 @@ async def run_once(
     """Run an agent once; see `Runtime.run`."""
     from remit.host.dry_run import rehearsal
 
+    if not dry_run:
+        return await _begun(agent, _memo(agent, text, caller, environment, backend), emit)
+    with rehearsal(agent) as (shadow, tools):
+        return await _begun(shadow, _memo(agent, text, caller, environment, backend), emit, tools)
+
+
+async def rehearse_once(
+    shadow: Agent,
+    text: str,
+    *,
+    caller: Caller,
+    environment: JsonObject,
+    emit: Emit | None,
+    tools: DryTools,
+) -> RunResult:
+    """Begin a dry run in a store that the caller keeps open, so that it can go on after an approval.
+
+    Args:
+        shadow: the agent in its temporary store, see `remit.host.dry_run.rehearsal`.
+        text: what the caller says.
+        caller: on whose behalf.
+        environment: values over the document's own.
+        emit: told every event.
+        tools: what answers in the place of all tools.
+    """
+    return await _begun(shadow, _memo(shadow, text, caller, environment, None), emit, tools)
+
+
+def _memo(agent: Agent, text: str, caller: Caller, environment: JsonObject, backend: str | None) -> RunMemo:
     chosen = known_backend(agent.document, backend) or agent.surroundings.backend or ""
     memo = RunMemo(text=mended(text), caller=caller, environment=environment, backend=chosen)
     _check_given(memo)
+    return memo
+
+
+async def _begun(agent: Agent, memo: RunMemo, emit: Emit | None, tools: DryTools | None = None) -> RunResult:
     observer = Observer(emit or ignore)
-    if not dry_run:
-        return await _surfaced(Run(agent, memo, new_run_id(), observer).start())
-    with rehearsal(agent) as (shadow, tools):
-        return await _surfaced(Run(shadow, memo, new_run_id(), observer, dry_tools=tools).start())
+    return await _surfaced(Run(agent, memo, new_run_id(), observer, dry_tools=tools).start())
 
 
 def _check_given(memo: RunMemo) -> None:
@@ -114,8 +144,22 @@ async def _surfaced(work: Awaitable[RunResult]) -> RunResult:
         raise (error.__cause__ or error) from None
 
 
-async def resume_once(agent: Agent, run: str, *, emit: Emit | None, backend: str | None) -> RunResult:
+async def resume_once(
+    agent: Agent,
+    run: str,
+    *,
+    emit: Emit | None,
+    backend: str | None,
+    dry_tools: DryTools | None = None,
+) -> RunResult:
     """Go on with a saved run; see `Runtime.resume_run`.
+
+    Args:
+        agent: whose run.
+        run: run id.
+        emit: told every event.
+        backend: name of the only back-end entry to use; the run's own where None.
+        dry_tools: what answers in the place of all tools, in a rehearsal.
 
     Raises:
         EvaluationError: no such run, or it has ended.
@@ -132,7 +176,8 @@ async def resume_once(agent: Agent, run: str, *, emit: Emit | None, backend: str
         memo = RunMemo.from_json(state.value)
         if backend is not None:
             memo.backend = known_backend(agent.document, backend) or ""
-        return await _surfaced(Run(agent, memo, run, Observer(emit or ignore)).go_on(state.status))
+        observer = Observer(emit or ignore)
+        return await _surfaced(Run(agent, memo, run, observer, dry_tools=dry_tools).go_on(state.status))
     finally:
         running_here().discard(run)
 

@@ -5,7 +5,7 @@ What must be fulfilled is found by the gate's own pure function, so that a case,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from remit.document.rules import Approve
@@ -29,6 +29,7 @@ class Verdict:
         because: their reasons.
         errors: what could not be evaluated, as `rule: message`.
         by: roles that must approve.
+        redact_arguments, redact_result: members that obligations mask where the request is carried out.
         engine: the engine's own answer to the request as asked.
     """
 
@@ -39,6 +40,8 @@ class Verdict:
     errors: tuple[str, ...]
     by: tuple[str, ...]
     engine: Decision
+    redact_arguments: tuple[str, ...] = ()
+    redact_result: tuple[str, ...] = ()
 
     def to_json(self) -> JsonObject:
         """Return the verdict as a JSON object with stable keys."""
@@ -62,8 +65,10 @@ def settle(engine: Engine, image: PolicyImage, request: Request) -> Verdict:
         image: provenance of its rules.
         request: what is asked.
     """
-    asked = engine.decide(request)
     settlement = obligations.settle(engine, image, request)
+    # Where nothing is fulfilled and nothing would help, the settlement is the answer to the request as asked.
+    same = not settlement.fulfilled and not request.context.get("fulfilled")
+    asked = settlement.decision if same else engine.decide(request)
     if asked.errors or not settlement.decision.allowed:
         return _verdict(image, asked)
     given = request.context.get("fulfilled")
@@ -73,7 +78,14 @@ def settle(engine: Engine, image: PolicyImage, request: Request) -> Verdict:
         for rule in settlement.rules
         if rule.id not in done and any(isinstance(duty, Approve) for duty in rule.obligations)
     )
-    return _verdict(image, asked if waiting or asked.allowed else settlement.decision, waiting=waiting)
+    verdict = _verdict(image, asked if waiting or asked.allowed else settlement.decision, waiting=waiting)
+    if not settlement.rules:
+        return verdict
+    return replace(
+        verdict,
+        redact_arguments=settlement.masked_arguments(),
+        redact_result=settlement.masked_result(),
+    )
 
 
 def _verdict(image: PolicyImage, decision: Decision, *, waiting: tuple[RuleInfo, ...] = ()) -> Verdict:

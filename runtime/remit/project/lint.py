@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from remit.document.model import Document
     from remit.document.values import JsonObject
     from remit.engine.image import PolicyImage, RuleInfo
-    from remit.project.cases import Case
 
 _ALWAYS_NEEDED = {
     "activate": "no rule permits `activate`, so nobody can start this agent",
@@ -44,14 +43,14 @@ class Finding:
 
 
 def lint(
-    document: Document, image: PolicyImage, *, cases: Sequence[Case] = (), project: bool = True
+    document: Document, image: PolicyImage, *, cases: int = 0, project: bool = True
 ) -> tuple[Finding, ...]:
     """Look over an agent that compiles.
 
     Args:
         document: the agent.
         image: its compiled governance.
-        cases: the project's cases.
+        cases: how many cases the project has.
         project: whether cases could exist at all.
     """
     found: list[Finding] = []

@@ -53,6 +53,7 @@ class Question:
         environment: values over the declared ones.
         now: RFC 3339 UTC time.
         lifecycle: of the agent; empty takes the action's own.
+        agent: values over the agent's declared attributes.
         fulfilled: rule ids whose obligations count as fulfilled.
     """
 
@@ -66,6 +67,7 @@ class Question:
     environment: JsonObject = field(default_factory=dict[str, JsonValue])
     now: str = DEFAULT_NOW
     lifecycle: str = ""
+    agent: JsonObject = field(default_factory=dict[str, JsonValue])
     fulfilled: tuple[str, ...] = ()
 
 
@@ -109,8 +111,12 @@ def build_request(document: Document, question: Question) -> Request:
 
 def _agent(document: Document, question: Question) -> Entity:
     lifecycle = question.lifecycle or ("ready" if question.action == "activate" else "active")
-    entity = agent_entity(document)
-    return replace(entity, attributes={**entity.attributes, "lifecycle": lifecycle})
+    entity, declared = agent_entity(document), document.governance.attributes
+    for name in question.agent:
+        if name not in declared:
+            hint = nearest(name, declared) or f"attributes are {listing(declared) or 'none'}"
+            raise EvaluationError(f"the agent has no attribute `{name}`; {hint}")
+    return replace(entity, attributes={**entity.attributes, **question.agent, "lifecycle": lifecycle})
 
 
 def _caller(question: Question) -> Entity:
@@ -186,6 +192,7 @@ QUESTION_KEYS = (
     "environment",
     "now",
     "lifecycle",
+    "agent",
     "fulfilled",
 )
 
@@ -211,6 +218,7 @@ def question_from(members: JsonObject) -> Question:
         resource=_text(members, "resource"),
         principal=principal,
         lifecycle=lifecycle,
+        agent=_object(members, "agent"),
         caller=_object(members, "caller"),
         input=_object(members, "input"),
         usage=_counts(members, "usage"),

@@ -65,11 +65,31 @@ def read_transcript(path: Path) -> tuple[Said, ...]:
             Fault(message=f"`{path.as_posix()}` cannot be read: {error.strerror or error}")
         ) from error
     parsed = read_value(data, format=format_of(path.name), file=path.as_posix())
-    value, pointer = parsed.value, ""
-    if isinstance(value, dict):
-        value, pointer = value.get("script"), "/script"
+    if isinstance(parsed.value, dict):
+        return turns_of(parsed, "/script", parsed.value.get("script"))
+    return turns_of(parsed, "", parsed.value)
+
+
+def turns_of(parsed: Parsed, pointer: str, value: JsonValue) -> tuple[Said, ...]:
+    """Read the steps of a transcript that stands in a larger file.
+
+    Args:
+        parsed: the file, for places.
+        pointer: where the steps stand in it.
+        value: what stands there.
+
+    Raises:
+        DocumentError: a step is not acceptable; names file, line and column.
+    """
     if not isinstance(value, list) or not value:
-        raise DocumentError(_fault(parsed, pointer, "a transcript is a list of steps, at least one"))
+        raise DocumentError(
+            _fault(
+                parsed,
+                pointer,
+                "a transcript is a list of steps, at least one",
+                "begin each with `- say:` or `- call:`",
+            )
+        )
     return tuple(_said(parsed, f"{pointer}/{index}", item) for index, item in enumerate(value))
 
 
@@ -79,7 +99,12 @@ def _said(parsed: Parsed, pointer: str, step: JsonValue) -> Said:
     unknown = sorted(set(step) - set(_MEMBERS))
     if unknown:
         raise DocumentError(
-            _fault(parsed, f"{pointer}/{unknown[0]}", f"`{unknown[0]}` is none of {_listed(_MEMBERS)}")
+            _fault(
+                parsed,
+                f"{pointer}/{unknown[0]}",
+                f"`{unknown[0]}` is none of {_listed(_MEMBERS)}",
+                "write one of them",
+            )
         )
     calls: list[tuple[str, str]] = []
     for member in ("call", "calls", "raw_call", "raw_calls"):
@@ -116,9 +141,9 @@ def _call(parsed: Parsed, pointer: str, item: JsonValue, *, raw: bool) -> tuple[
     raise DocumentError(_fault(parsed, pointer, "a call is an object of `name` and `arguments`"))
 
 
-def _fault(parsed: Parsed, pointer: str, message: str) -> Fault:
+def _fault(parsed: Parsed, pointer: str, message: str, hint: str = "") -> Fault:
     line, column = parsed.place(pointer)
-    return Fault(message=message, file=parsed.file, line=line, column=column, pointer=pointer)
+    return Fault(message=message, file=parsed.file, line=line, column=column, pointer=pointer, hint=hint)
 
 
 def _listed(names: Sequence[str]) -> str:

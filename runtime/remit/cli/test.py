@@ -1,0 +1,162 @@
+"""`remit test`: decide cases, compare, and say what is behind every one that does not hold."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from remit.cli.exits import ExitCode, bad_input
+from remit.cli.options import common, example
+from remit.cli.output import one_line, shortened
+from remit.workbench.suites.failure import MAX_SEARCHED, Failure, explain_failure
+from remit.workbench.suites.finding import read_suites
+from remit.workbench.suites.plan import prepare, run_all
+from remit.workbench.suites.reports import github_lines, junit, parts_of, report_value
+from remit.workbench.suites.selecting import select
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from remit.cli.output import Session
+    from remit.host.agent import EngineName
+    from remit.workbench.suites.model import Suite
+    from remit.workbench.suites.plan import Prepared
+    from remit.workbench.suites.running import CaseResult
+
+    Outcome = tuple[tuple[Suite, tuple[CaseResult, ...]], ...]
+
+_STYLES = {"problem": "red", "nearest": "yellow", "place": "dim"}
+_PROGRESS_STEP = 25
+
+
+@click.command(
+    "test",
+    epilog=example(
+        "remit test",
+        "remit test refund-desk -k 'refund and not freeze'",
+        "remit test --watch",
+        "remit test cases/desk.cases.yaml --junit report.xml",
+        "remit test 'cedar-integration-tests/tests/**/*.json'",
+    ),
+)
+@click.argument("paths", nargs=-1)
+@click.option("-k", "expression", default="", metavar="EXPR", help="Only cases whose names fit.")
+@click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first case that does not hold.")
+@click.option("--watch", is_flag=True, help="Test again whenever a file changes; end with Ctrl-C.")
+@click.option(
+    "--jobs", type=click.IntRange(0, 64), default=0, metavar="N", help="Processes. Default: as many as pay."
+)
+@click.option("--junit", "junit_file", default=None, metavar="FILE", help="Write a JUnit report, too.")
+@click.option(
+    "--github/--no-github",
+    default=None,
+    help="Write annotations for GitHub. Default: on within a GitHub workflow.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(("cedar", "compiled")),
+    default="cedar",
+    show_default=True,
+    help="What decides an agent's requests.",
+)
+@common
+def command(
+    session: Session,
+    *,
+    paths: tuple[str, ...],
+    expression: str,
+    fail_fast: bool,
+    watch: bool,
+    jobs: int,
+    junit_file: str | None,
+    github: bool | None,
+    engine: EngineName,
+) -> int:
+    """Decide the cases in PATHS (files, or folders that hold them; `.` by default) and compare.
+
+    Exit codes: 0 all hold, 1 some do not, 2 a case file is wrong.
+    """
+    meant = select(expression)
+    if watch:
+        if session.json:
+            raise bad_input("`--watch` and `--json` do not go together", "leave one of them out")
+        from remit.cli.test_watch import watch_paths
+
+        return watch_paths(session, paths)
+    prepared = prepare(read_suites(paths), engine=engine)
+    outcome = run_all(
+        prepared,
+        wanted=lambda suite, case: meant(f"{suite.name}: {case.name}"),
+        jobs=jobs,
+        fail_fast=fail_fast,
+        progress=_progress(session),
+    )
+    if not outcome:
+        raise bad_input(f"no case's name fits `-k {expression}`", "leave `-k` out to see all names")
+    failures = _failures(prepared, outcome)
+    if junit_file is not None:
+        Path(junit_file).write_text(junit(outcome, failures), encoding="utf-8")
+    _show(session, outcome, failures)
+    if github if github is not None else os.environ.get("GITHUB_ACTIONS") == "true":
+        # On stderr, where GitHub reads them as well, so that `--json` stays one value.
+        for line in github_lines(failures.values()):
+            click.echo(line, err=session.json)
+    return ExitCode.FINDINGS if failures else ExitCode.FINE
+
+
+def _progress(session: Session) -> Callable[[int, int], None]:
+    """Return what shows on a terminal how far the run is."""
+    if session.json or not sys.stderr.isatty():
+        return lambda _done, _all: None
+
+    def show(done: int, of: int) -> None:
+        if done == of:
+            click.echo("\r\x1b[K", nl=False, err=True)
+        elif done % _PROGRESS_STEP == 0:
+            click.echo(f"\r{done} of {of} cases …", nl=False, err=True)
+
+    return show
+
+
+def _failures(prepared: Sequence[Prepared], outcome: Outcome) -> dict[int, Failure]:
+    """Explain every case that does not hold, by the identity of its result."""
+    found: dict[int, Failure] = {}
+    of_suite = {id(item.bound.suite): item for item in prepared}
+    for suite, results in outcome:
+        item = of_suite[id(suite)]
+        for result in results:
+            if not result.passed:
+                search = len(found) < MAX_SEARCHED
+                found[id(result)] = explain_failure(result, item.bound, item.engine, search=search)
+    return found
+
+
+def _show(session: Session, outcome: Outcome, failures: dict[int, Failure]) -> None:
+    if session.json:
+        session.emit(report_value(outcome, failures))
+        return
+    for suite, results in outcome:
+        failed = sum(not result.passed for result in results)
+        mark, style = ("✗", "red") if failed else ("✓", "green")
+        held = f"{len(results) - failed - _skipped(results)} of {len(results)} hold"
+        session.parts((f"{mark} ", style), (suite.file, "bold"), (f"  {held}", ""))
+        for result in results:
+            if result.skipped:
+                session.parts(("  - ", "yellow"), (f"{result.case.name}: skipped: {result.case.skip}", ""))
+            elif not result.passed:
+                session.parts(("  ✗ ", "red"), (result.case.name, ""))
+                for kind, text in parts_of(failures[id(result)]):
+                    session.say(f"      {one_line(shortened(text), limit=1000)}", style=_STYLES.get(kind, ""))
+    every = [result for _, results in outcome for result in results]
+    failed, skipped = len(failures), _skipped(every)
+    count = f"{len(every)} case{'' if len(every) == 1 else 's'}"
+    told = f"{count}: {len(every) - failed - skipped} passed, {failed} failed"
+    session.say(told + (f", {skipped} skipped" if skipped else ""), style="bold")
+
+
+def _skipped(results: Sequence[CaseResult]) -> int:
+    return sum(result.skipped for result in results)

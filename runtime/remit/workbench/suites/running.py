@@ -1,0 +1,182 @@
+"""Deciding a suite and comparing: what was expected, what came out, and what differs.
+
+`run_suite` is pure but for whole-run cases, which run the host's own loop in a temporary store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from remit.project.answers import Verdict, settle
+from remit.workbench.suites.cedar_world import CedarWorld
+from remit.workbench.suites.model import RunCase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from remit.document.values import JsonObject, JsonValue
+    from remit.engine.port import Engine
+    from remit.host.results import RunResult
+    from remit.workbench.suites.agent_world import AgentWorld
+    from remit.workbench.suites.binding import Bound
+    from remit.workbench.suites.model import AnyCase, CedarQuestion, Expectation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that is not as expected.
+
+    Args:
+        what: the member of the expectation.
+        expected: for people.
+        got: for people.
+    """
+
+    what: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"expected {self.what} {self.expected}, got {self.got}"
+
+    def to_json(self) -> JsonObject:
+        """Return it as a JSON object with stable keys."""
+        return {"what": self.what, "expected": self.expected, "got": self.got}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """What became of a case.
+
+    Args:
+        case: the case.
+        verdict: what its request came to; None for a run and for a case that is skipped.
+        run: what its run came to; None for a request and for a case that is skipped.
+        differences: what is not as expected; empty where the case holds.
+        seconds: how long it took.
+    """
+
+    case: AnyCase
+    verdict: Verdict | None = None
+    run: RunResult | None = None
+    differences: tuple[Difference, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the expectation held."""
+        return not self.differences
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the case was not decided at all."""
+        return bool(self.case.skip)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What differs, one sentence each."""
+        return tuple(str(difference) for difference in self.differences)
+
+    def to_json(self) -> JsonObject:
+        """Return the result as a JSON object with stable keys."""
+        differences: list[JsonValue] = [difference.to_json() for difference in self.differences]
+        return {
+            "name": self.case.name,
+            "file": self.case.place.file,
+            "line": self.case.place.line,
+            "passed": self.passed,
+            "skipped": self.case.skip,
+            "problems": [*self.problems],
+            "differences": differences,
+            "verdict": None if self.verdict is None else self.verdict.to_json(),
+            "run": None if self.run is None else self.run.to_json(),
+        }
+
+
+def run_suite(
+    bound: Bound, *, engine: Engine | None = None, wanted: Callable[[AnyCase], bool] = lambda _: True
+) -> Iterator[CaseResult]:
+    """Decide the cases of a suite, one after the other, and compare.
+
+    Args:
+        bound: the suite and what it is decided under.
+        engine: prepared from the agent's image; a suite of plain policies is decided by Cedar itself.
+        wanted: whether a case is decided.
+    """
+    for case in bound.suite.cases:
+        if wanted(case):
+            yield run_case(case, bound, engine=engine)
+
+
+def run_case(case: AnyCase, bound: Bound, *, engine: Engine | None = None) -> CaseResult:
+    """Decide one case of a bound suite and compare; see `run_suite`."""
+    if case.skip:
+        return CaseResult(case=case)
+    if isinstance(case, RunCase):
+        from remit.workbench.suites.rehearsing import rehearse_case
+
+        return rehearse_case(case, cast("AgentWorld", bound.world))
+    if isinstance(bound.world, CedarWorld):
+        verdict = bound.world.decide(cast("CedarQuestion", case.question))
+        return CaseResult(case=case, verdict=verdict, differences=compare(case.expect, verdict))
+    assert engine is not None  # an agent's suite is decided by an engine that its caller chose
+    verdict = settle(engine, bound.world.image, bound.requests[case.name])
+    return CaseResult(case=case, verdict=verdict, differences=compare(case.expect, verdict))
+
+
+def compare(expect: Expectation, verdict: Verdict) -> tuple[Difference, ...]:
+    """Return what of a verdict is not as expected."""
+    return tuple(_differences(expect, verdict))
+
+
+def _differences(expect: Expectation, verdict: Verdict) -> Iterator[Difference]:
+    if verdict.decision != expect.decision:
+        yield Difference(what="decision", expected=expect.decision, got=verdict.decision)
+    if expect.rules is not None:
+        wanted, got = sorted(expect.rules), sorted(verdict.rules)
+        if expect.exact and wanted != got:
+            yield Difference(what="rules", expected=_names(wanted), got=_names(got))
+        elif not set(wanted) <= set(got):
+            yield Difference(what="rules that include", expected=_names(wanted), got=_names(got))
+    if expect.kind and expect.kind != verdict.kind:
+        yield Difference(what="kind", expected=expect.kind, got=verdict.kind)
+    yield from _errors(expect, verdict)
+    if expect.approve is not None and sorted(expect.approve) != sorted(verdict.by):
+        yield Difference(
+            what="approval by", expected=_names(expect.approve, "nobody"), got=_names(verdict.by, "nobody")
+        )
+    for part, wanted_names, got_names in (
+        ("arguments", expect.redact_arguments, verdict.redact_arguments),
+        ("result", expect.redact_result, verdict.redact_result),
+    ):
+        if wanted_names is not None and sorted(wanted_names) != sorted(got_names):
+            expected, got_text = _names(wanted_names, "nothing"), _names(got_names, "nothing")
+            yield Difference(what=f"redacted {part}", expected=expected, got=got_text)
+
+
+def _errors(expect: Expectation, verdict: Verdict) -> Iterator[Difference]:
+    if expect.error_count is not None:
+        if expect.error_count != len(verdict.errors):
+            got = f"{len(verdict.errors)}{_told(verdict)}"
+            yield Difference(what="number of errors", expected=str(expect.error_count), got=got)
+        return
+    failures = verdict.engine.errors
+    unmet = [text for text in expect.errors if not any(_means(text, f.rule, f.message) for f in failures)]
+    stray = [f for f in failures if not any(_means(text, f.rule, f.message) for text in expect.errors)]
+    if unmet or stray:
+        got = "; ".join(verdict.errors) or "none"
+        yield Difference(what="errors", expected=_names(expect.errors, "none"), got=got)
+
+
+def _told(verdict: Verdict) -> str:
+    return f": {'; '.join(verdict.errors)}" if verdict.errors else ""
+
+
+def _means(text: str, rule: str, message: str) -> bool:
+    """Return whether an expected error is this one: by the rule's id, or by a part of the message."""
+    return text == rule or text in message
+
+
+def _names(names: list[str] | tuple[str, ...], none: str = "no rule") -> str:
+    return ", ".join(f"`{name}`" for name in names) or none
