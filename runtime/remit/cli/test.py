@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from remit.cli.output import Session
-    from remit.host.agent import EngineName
+    from remit.host.engines import EngineName
     from remit.workbench.suites.model import Suite
     from remit.workbench.suites.plan import Prepared
     from remit.workbench.suites.running import CaseResult

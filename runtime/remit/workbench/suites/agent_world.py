@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from remit.document.model import Document
     from remit.engine.image import PolicyImage
     from remit.engine.port import Engine
-    from remit.host.agent import EngineName
+    from remit.host.engines import EngineName
     from remit.policy.origins import Origin
 
 CHECK_EVERY = 1_000

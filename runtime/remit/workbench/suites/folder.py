@@ -11,7 +11,7 @@ from remit.workbench.suites.finding import project_suites
 from remit.workbench.suites.running import run_suite
 
 if TYPE_CHECKING:
-    from remit.host.agent import EngineName
+    from remit.host.engines import EngineName
     from remit.workbench.suites.agent_world import AgentWorld
     from remit.workbench.suites.binding import Bound
     from remit.workbench.suites.running import CaseResult

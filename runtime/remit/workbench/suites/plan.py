@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from remit.engine.port import Engine
-    from remit.host.agent import EngineName
+    from remit.host.engines import EngineName
     from remit.host.results import RunResult
     from remit.project.answers import Verdict
     from remit.workbench.suites.agent_world import AgentWorld

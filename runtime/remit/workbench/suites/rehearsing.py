@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from remit.document.values import JsonObject, JsonValue
-    from remit.host.agent import Agent, EngineName
+    from remit.host.agent import Agent
     from remit.host.dry_run import DryTools
+    from remit.host.engines import EngineName
     from remit.host.events import RunEvent
     from remit.host.results import RunResult, Step
     from remit.workbench.suites.agent_world import AgentWorld
