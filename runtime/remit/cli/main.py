@@ -19,6 +19,7 @@ VERBS = {
     "build": "Build the document of a project folder.",
     "check": "Build, compile, lint and run the cases of a project folder.",
     "coverage": "Show what a project's cases reach of its rules.",
+    "mutate": "Change rules on purpose and see whether a case notices.",
     "inspect": "Show what a document says: six fields, rules, pending approvals.",
     "verify": "Check a document's identity and signatures.",
     "sign": "Sign a document.",
