@@ -13,9 +13,9 @@ import pytest
 from cedarpy import pst
 
 from remit.engine.cedar import CedarEngine
+from remit.engine.evaluation.evaluator import ImageEvaluator
 from remit.engine.image import PolicyImage, image_digest
 from remit.engine.request import Entity, EntityRef, Request
-from remit.engine.trace.tracer import Tracer
 
 ROOT = Path(__file__).parents[3] / "shared" / "data" / "cedar-tests"
 FILES = sorted((ROOT / "tests").glob("*/*.json"))
@@ -216,13 +216,13 @@ def test_the_engine_agrees_with_cedars_own_tests(path: Path, number: int) -> Non
 
 
 @pytest.mark.parametrize(("path", "number"), cases())
-def test_the_tracer_agrees_with_cedars_own_tests(path: Path, number: int) -> None:
+def test_the_evaluator_agrees_with_cedars_own_tests(path: Path, number: int) -> None:
     image, request, asked, given = read_case(path, number)
-    trace = Tracer(image).trace(request)
-    if trace.faults and not given:
+    evaluation = ImageEvaluator(image).evaluate(request)
+    if evaluation.faults and not given:
         return
-    assert trace.faults == ()
-    assert sorted(trace.erring) == sorted(asked["errors"])
+    assert evaluation.faults == ()
+    assert sorted(evaluation.erring) == sorted(asked["errors"])
     if not asked["errors"]:
-        assert (trace.kind == "allowed") is (asked["decision"] == "allow")
-        assert sorted(trace.reasons) == sorted(asked["reason"])
+        assert (evaluation.kind == "allowed") is (asked["decision"] == "allow")
+        assert sorted(evaluation.reasons) == sorted(asked["reason"])

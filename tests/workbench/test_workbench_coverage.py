@@ -132,7 +132,7 @@ def test_the_value_for_programs_is_the_same_every_time(desk: Desk) -> None:
     assert once == again
 
 
-def test_an_engine_that_disagrees_with_the_trace_is_not_counted(desk: Desk) -> None:
+def test_an_engine_that_disagrees_with_the_evaluation_is_not_counted(desk: Desk) -> None:
     class Wrong:
         name = "wrong"
 

@@ -119,12 +119,12 @@ def test_a_permit_for_other_requests_says_for_which(tmp_path: Path) -> None:
 
 def test_a_request_that_cannot_be_asked_is_told_so(desk: Desk) -> None:
     found = explained(desk, question("activate", caller={"id": "bob"}))
-    assert found.trace is not None
-    assert "is missing" in found.trace.faults[0]
+    assert found.evaluation is not None
+    assert "is missing" in found.evaluation.faults[0]
     assert (found.missing, found.suggestion) == ((), None)
 
 
-def test_an_answer_that_the_trace_does_not_come_to_is_not_explained(desk: Desk) -> None:
+def test_an_answer_that_the_evaluation_does_not_come_to_is_not_explained(desk: Desk) -> None:
     class Wrong:
         name = "wrong"
 
@@ -134,7 +134,7 @@ def test_an_answer_that_the_trace_does_not_come_to_is_not_explained(desk: Desk) 
 
     askable = Askable(desk.document, question("amend"))
     found = explain(desk.image, Wrong(), askable.request(), askable)
-    assert found.trace is None
+    assert found.evaluation is None
     assert "disagree" in found.note
 
 

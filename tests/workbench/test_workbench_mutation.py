@@ -12,9 +12,9 @@ from workbench_desk import CASES, Desk, question, read_desk, write_desk
 
 from remit.engine.cedar import CedarEngine
 from remit.engine.compiled.engine import CompiledEngine
+from remit.engine.evaluation.evaluator import ImageEvaluator
 from remit.engine.reads import action_members, read_paths
 from remit.engine.request import PolicyFailure
-from remit.engine.trace.tracer import Tracer
 from remit.errors import EvaluationError
 from remit.project.answers import settle
 from remit.project.questions import build_request
@@ -51,7 +51,7 @@ def changed(policy: str) -> list[tuple[str, str]]:
 
 
 def all_mutants(desk: Desk) -> list[Mutant]:
-    policies = Tracer(desk.image).policies
+    policies = ImageEvaluator(desk.image).policies
     return [
         m for one in policies if desk.image.rules[one.rule].pointer for m in mutants_of(one.rule, one.policy)
     ]
@@ -133,7 +133,7 @@ def test_every_operator_changes_what_it_names() -> None:
     ],
 )  # fmt: skip
 def test_a_condition_is_changed_in_one_place_at_a_time(condition: str, wanted: list[str]) -> None:
-    from remit.engine.trace.source import expression_text
+    from remit.engine.evaluation.source import expression_text
 
     text = f"permit (principal, action, resource) when {{ {condition} }};"
     (tree,) = cedarpy.PolicySet.from_str(text).to_pst().static_policies.values()
@@ -158,7 +158,7 @@ def test_a_long_chain_loses_each_operand_once() -> None:
 
 
 def test_equal_mutants_are_made_once_and_none_equals_its_rule(desk: Desk) -> None:
-    for policy in Tracer(desk.image).policies:
+    for policy in ImageEvaluator(desk.image).policies:
         made = [
             replace(one.policy, annotations={}, id="")
             for one in mutants_of(policy.rule, policy.policy)
@@ -170,7 +170,7 @@ def test_equal_mutants_are_made_once_and_none_equals_its_rule(desk: Desk) -> Non
 
 def test_an_image_with_a_change_is_decided_as_the_reference_engine_decides_it(desk: Desk) -> None:
     probes = [*CompiledEngine(desk.image).probes()][::11]
-    original = Original(desk.image, Tracer(desk.image), action_members(desk.image.schema))
+    original = Original(desk.image, ImageEvaluator(desk.image), action_members(desk.image.schema))
     kinds = set[str]()
     for mutant in all_mutants(desk)[::2]:
         engine = VariantEngine(original, mutant)
@@ -196,7 +196,7 @@ def test_what_cases_notice_is_what_running_every_case_on_the_reference_engine_sh
     desk: Desk, report: MutationReport
 ) -> None:
     cases = requests_of(desk.folder, desk.document)
-    original = Original(desk.image, Tracer(desk.image), action_members(desk.image.schema))
+    original = Original(desk.image, ImageEvaluator(desk.image), action_members(desk.image.schema))
     noticed = {one.mutant.id for one in report.killed}
     others = {one.mutant.id for one in report.survivors} | {one.id for one in report.untold}
     assert noticed
@@ -216,7 +216,7 @@ def test_mutants_that_the_validator_refuses_are_exactly_those_that_are_left_out(
     counted = {one.mutant.id for one in (*report.killed, *report.survivors)} | {
         one.id for one in report.untold
     }
-    original = Original(desk.image, Tracer(desk.image), action_members(desk.image.schema))
+    original = Original(desk.image, ImageEvaluator(desk.image), action_members(desk.image.schema))
     schema = cedarpy.Schema.from_json_str(json.dumps(desk.image.schema))
     refused = 0
     for mutant in all_mutants(desk):
@@ -229,7 +229,7 @@ def test_mutants_that_the_validator_refuses_are_exactly_those_that_are_left_out(
 def test_every_survivors_request_is_answered_otherwise_by_the_reference_engine(
     desk: Desk, report: MutationReport
 ) -> None:
-    original = Original(desk.image, Tracer(desk.image), action_members(desk.image.schema))
+    original = Original(desk.image, ImageEvaluator(desk.image), action_members(desk.image.schema))
     assert len(report.survivors) > 20
     for survivor in report.survivors:
         image = original.image_with(survivor.mutant)

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 from remit.cli.output import compact, shortened
 from remit.document.rules import Approve
 from remit.engine.compiled.goals import Absent
-from remit.engine.trace.nodes import is_path
-from remit.engine.trace.shown import value_json, value_text
-from remit.engine.trace.source import member_text
+from remit.engine.evaluation.nodes import is_path
+from remit.engine.evaluation.shown import value_json, value_text
+from remit.engine.evaluation.source import member_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from remit.cli.output import Session
     from remit.document.values import JsonObject, JsonValue
+    from remit.engine.evaluation.evaluator import ClauseStep, PolicyEvaluation
+    from remit.engine.evaluation.needs import Need
+    from remit.engine.evaluation.walk import Step
     from remit.engine.image import PolicyImage
     from remit.engine.reads import Path
-    from remit.engine.trace.needs import Need
-    from remit.engine.trace.tracer import ClauseStep, PolicyTrace
-    from remit.engine.trace.walk import Step
     from remit.workbench.explanation import Change, Explanation, Missing, Suggestion
 
 _APPLIES = {
@@ -39,19 +39,19 @@ _SHOWN = 80
 def show_explanation(session: Session, explanation: Explanation, image: PolicyImage) -> None:
     """Write an explanation for people."""
     session.say()
-    trace = explanation.trace
-    if trace is None:
+    evaluation = explanation.evaluation
+    if evaluation is None:
         session.say(f"not explained: {explanation.note}", style="yellow")
         return
-    if trace.faults:
+    if evaluation.faults:
         session.say("no rule was looked at, because the request cannot be asked", style="bold")
-        for fault in trace.faults:
+        for fault in evaluation.faults:
             session.say(f"  ! {fault}", style="red")
         return
-    looked_at = [policy for policy in trace.policies if policy.applies != "out of scope"]
-    beside = len(trace.policies) - len(looked_at)
+    looked_at = [policy for policy in evaluation.policies if policy.applies != "out of scope"]
+    beside = len(evaluation.policies) - len(looked_at)
     session.say("why", style="bold")
-    for policy in sorted(looked_at, key=lambda one: _rank(one, trace.reasons)):
+    for policy in sorted(looked_at, key=lambda one: _rank(one, evaluation.reasons)):
         _show_policy(session, policy, image)
     if beside:
         words = "rules are" if beside > 1 else "rule is"
@@ -59,14 +59,14 @@ def show_explanation(session: Session, explanation: Explanation, image: PolicyIm
     _show_missing(session, explanation, image)
 
 
-def _rank(policy: PolicyTrace, reasons: tuple[str, ...]) -> int:
+def _rank(policy: PolicyEvaluation, reasons: tuple[str, ...]) -> int:
     """Order rules: those that decided, those that erred, those that applied, the rest."""
     if policy.rule in reasons:
         return 0
     return {"error": 1, "satisfied": 2}.get(policy.applies, 3)
 
 
-def _show_policy(session: Session, policy: PolicyTrace, image: PolicyImage) -> None:
+def _show_policy(session: Session, policy: PolicyEvaluation, image: PolicyImage) -> None:
     mark, words = _APPLIES[policy.applies]
     info = image.rules.get(policy.rule)
     place = "" if info is None else info.origin or info.pointer
@@ -193,18 +193,19 @@ def path_text(path: Path) -> str:
 
 def explanation_value(explanation: Explanation, image: PolicyImage) -> JsonObject:
     """Return an explanation as a JSON object with stable keys."""
-    trace = explanation.trace
+    evaluation = explanation.evaluation
     suggestion = explanation.suggestion
+    policies = () if evaluation is None else evaluation.policies
     return {
         "note": explanation.note,
-        "faults": [] if trace is None else [*trace.faults],
-        "policies": [] if trace is None else [_policy_value(policy, image) for policy in trace.policies],
+        "faults": [] if evaluation is None else [*evaluation.faults],
+        "policies": [_policy_value(policy, image) for policy in policies],
         "missing": [_missing_value(missing) for missing in explanation.missing],
         "suggestion": None if suggestion is None else _suggestion_value(suggestion),
     }
 
 
-def _policy_value(policy: PolicyTrace, image: PolicyImage) -> JsonObject:
+def _policy_value(policy: PolicyEvaluation, image: PolicyImage) -> JsonObject:
     info = image.rules.get(policy.rule)
     scope: list[JsonValue] = [
         {"text": part.text, "holds": part.holds, "value": value_text(part.value)} for part in policy.scope

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING
 
 from cedarpy import pst
 
-from remit.engine.trace.nodes import within
-from remit.engine.trace.tracer import Tracer
+from remit.engine.evaluation.evaluator import ImageEvaluator, agrees
+from remit.engine.evaluation.nodes import within
 from remit.errors import EvaluationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from remit.document.values import JsonObject
+    from remit.engine.evaluation.evaluator import PolicyEvaluation, WalkedPolicy
+    from remit.engine.evaluation.nodes import Node
+    from remit.engine.evaluation.walk import Step
     from remit.engine.image import PolicyImage, RuleInfo
     from remit.engine.port import Engine
     from remit.engine.request import Decision, Request
-    from remit.engine.trace.nodes import Node
-    from remit.engine.trace.tracer import PolicyTrace, TracedPolicy
-    from remit.engine.trace.walk import Step
 
 SIGNS = {"and": "&&", "or": "||"}
 
@@ -63,7 +63,7 @@ class Branch:
 
     Args:
         kind: `when`, `unless`, `&&`, `||` or `if`.
-        place: see `remit.engine.trace.nodes`.
+        place: see `remit.engine.evaluation.nodes`.
         text: its Cedar source.
         true: how often it was true.
         false: how often it was false.
@@ -229,24 +229,22 @@ def measure(
         tools: names of the document's tools.
 
     Raises:
-        EvaluationError: the trace and the engine disagree, so nothing can be said.
+        EvaluationError: the evaluation and the engine disagree, so nothing can be said.
         PolicyError: the image cannot be walked.
     """
-    tracer = Tracer(image)
+    evaluator = ImageEvaluator(image)
     own = {rule: info for rule, info in image.rules.items() if info.pointer}
-    tallies = {policy.rule: _Tally(policy) for policy in tracer.policies if policy.rule in own}
+    tallies = {policy.rule: _Tally(policy) for policy in evaluator.policies if policy.rule in own}
     allowed: dict[str, int] = {}
     denied: dict[str, int] = {}
     for request in requests:
         decision = engine.decide(request)
-        trace = tracer.trace(request)
-        erring = frozenset(failure.rule for failure in decision.errors)
-        asked = not trace.faults
-        if asked and (trace.kind, trace.reasons, trace.erring) != (decision.kind, decision.reasons, erring):
-            raise EvaluationError(f"the trace of `{request.action}` and the policy engine disagree")
+        evaluation = evaluator.evaluate(request)
+        if not agrees(evaluation, decision):
+            raise EvaluationError(f"the evaluation of `{request.action}` and the policy engine disagree")
         counts = allowed if decision.allowed else denied
         counts[request.action] = counts.get(request.action, 0) + 1
-        for policy in trace.policies:
+        for policy in evaluation.policies:
             if policy.rule in tallies:
                 tallies[policy.rule].note(policy, decision)
     return Coverage(
@@ -261,7 +259,7 @@ def measure(
                 denied=denied.get(action, 0),
             )
             for action in sorted({*tools, *(name for info in own.values() for name in info.actions)})
-            if action in tracer.intake.types.actions and tracer.intake.types.actions[action].principals
+            if action in evaluator.intake.types.actions and evaluator.intake.types.actions[action].principals
         ),
     )
 
@@ -284,22 +282,22 @@ class _Ways:
 class _Tally:
     """Counts of one rule."""
 
-    policy: TracedPolicy
+    policy: WalkedPolicy
     evaluated: int = 0
     applied: int = 0
     decisive: int = 0
     errors: int = 0
     ways: dict[str, _Ways] = field(default_factory=dict[str, _Ways])
 
-    def note(self, trace: PolicyTrace, decision: Decision) -> None:
+    def note(self, evaluation: PolicyEvaluation, decision: Decision) -> None:
         """Count what one request came to."""
-        if trace.applies == "out of scope":
+        if evaluation.applies == "out of scope":
             return
         self.evaluated += 1
-        self.applied += trace.applies == "satisfied"
-        self.errors += trace.applies == "error"
-        self.decisive += trace.rule in decision.reasons
-        for clause in trace.clauses:
+        self.applied += evaluation.applies == "satisfied"
+        self.errors += evaluation.applies == "error"
+        self.decisive += evaluation.rule in decision.reasons
+        for clause in evaluation.clauses:
             self._walk(clause.step)
 
     def _walk(self, step: Step) -> None:
@@ -336,7 +334,7 @@ def _branch(kind: str, node: Node, ways: Mapping[str, _Ways]) -> Branch:
     )
 
 
-def branch_points(policy: TracedPolicy) -> Iterator[tuple[str, Node]]:
+def branch_points(policy: WalkedPolicy) -> Iterator[tuple[str, Node]]:
     """Yield the branches of a policy with their kinds, in order; what is written out goes one way only."""
     for unless, clause in policy.clauses:
         if not isinstance(clause.expr, pst.BoolLit):

@@ -18,9 +18,9 @@ from cedarpy import pst
 
 from remit.engine.compiled.extensions import parse_datetime, parse_decimal, parse_duration
 from remit.engine.compiled.values import LONG_MAX, LONG_MIN
-from remit.engine.trace.nodes import CONNECTIVES
-from remit.engine.trace.shown import datetime_text, decimal_text, duration_text
-from remit.engine.trace.source import expression_text, scope_text
+from remit.engine.evaluation.nodes import CONNECTIVES
+from remit.engine.evaluation.shown import datetime_text, decimal_text, duration_text
+from remit.engine.evaluation.source import expression_text, scope_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

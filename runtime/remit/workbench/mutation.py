@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 import cedarpy
 
 from remit.engine.cedar import CedarEngine
+from remit.engine.evaluation.evaluator import ImageEvaluator, agrees
+from remit.engine.evaluation.intake import Asked
+from remit.engine.evaluation.source import policy_text
 from remit.engine.reads import action_members
-from remit.engine.trace.intake import Asked
-from remit.engine.trace.source import policy_text
-from remit.engine.trace.tracer import Tracer
 from remit.errors import EvaluationError
 from remit.workbench.coverage import Share
 from remit.workbench.defaults import default_question
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from remit.document.model import Document
+    from remit.engine.evaluation.evaluator import WalkedPolicy
     from remit.engine.image import PolicyImage
     from remit.engine.port import Engine
     from remit.engine.request import Decision, Request
-    from remit.engine.trace.tracer import TracedPolicy
     from remit.project.questions import Question
     from remit.workbench.asked_cases import AskedCase
 
@@ -138,7 +138,7 @@ class MutationRun:
         reference: prepares the engine that is the judge; tests give another one to see it overruled.
 
     Raises:
-        EvaluationError: a case fails under the image as it is, or trace and reference engine disagree.
+        EvaluationError: a case fails under the image as it is, or evaluation and reference engine disagree.
         PolicyError: the image cannot be walked.
     """
 
@@ -152,8 +152,8 @@ class MutationRun:
     ) -> None:
         self._image = image
         self._reference = reference(image)
-        self._tracer = Tracer(image)
-        self._original = Original(image, self._tracer, action_members(image.schema))
+        self._evaluator = ImageEvaluator(image)
+        self._original = Original(image, self._evaluator, action_members(image.schema))
         self._schema = cedarpy.Schema.from_json_str(json.dumps(image.schema))
         self._teller = Teller(document, self._original, self._reference, reference)
         self._document = document
@@ -175,7 +175,7 @@ class MutationRun:
         survivors: list[Survivor] = []
         untold: list[Mutant] = []
         rejected = 0
-        own = [policy for policy in self._tracer.policies if self._image.rules[policy.rule].pointer]
+        own = [policy for policy in self._evaluator.policies if self._image.rules[policy.rule].pointer]
         for number, policy in enumerate(own):
             progress(number, len(own))
             mutants = [mutant for mutant in mutants_of(policy.rule, policy.policy) if only(mutant)]
@@ -204,10 +204,9 @@ class MutationRun:
             why = f"the case `{case.name}` fails under the rules as they are: {problems[0]}"
             raise EvaluationError(str(replace(case.place, message=why)))
         for request in recorder.requests:
-            trace, decision = self._tracer.trace(request), self._reference.decide(request)
-            if not trace.faults and (trace.kind, trace.reasons) != (decision.kind, decision.reasons):
-                raise EvaluationError(f"the trace of `{request.action}` and the policy engine disagree")
-        asked = [self._tracer.ask(request) for request in recorder.requests]
+            if not agrees(self._evaluator.evaluate(request), self._reference.decide(request)):
+                raise EvaluationError(f"the evaluation of `{request.action}` and the policy engine disagree")
+        asked = [self._evaluator.ask(request) for request in recorder.requests]
         return _Baseline(case, recorder.requests, asked)
 
     def _valid(self, mutants: Sequence[Mutant]) -> list[Mutant]:
@@ -220,7 +219,7 @@ class MutationRun:
         wrong = {changed[int(error.policy_id.removeprefix("policy"))] for error in result.errors}
         return [mutant for mutant in mutants if mutant.policy is None or mutant.policy not in wrong]
 
-    def _killer(self, policy: TracedPolicy, mutant: Mutant, engine: VariantEngine) -> str | None:
+    def _killer(self, policy: WalkedPolicy, mutant: Mutant, engine: VariantEngine) -> str | None:
         """Return the name of the first case that fails under a mutant."""
         for baseline in self._baselines:
             case = baseline.case
@@ -229,20 +228,20 @@ class MutationRun:
         return None
 
     def _may_differ(
-        self, policy: TracedPolicy, mutant: Mutant, engine: VariantEngine, baseline: _Baseline
+        self, policy: WalkedPolicy, mutant: Mutant, engine: VariantEngine, baseline: _Baseline
     ) -> bool:
         info = self._image.rules[mutant.rule]
         action = baseline.case.request.action
-        if action not in self._tracer.intake.types.actions:
+        if action not in self._evaluator.intake.types.actions:
             return False
-        fits = policy in self._tracer.fitting(action)
+        fits = policy in self._evaluator.fitting(action)
         if not fits and not engine.fits(action):
             return False
         if info.obligations and (mutant.policy is None or mutant.policy.effect != info.effect):
             return True
         if info.obligations and fits != engine.fits(action):
             return True
-        same_reads = engine.reads(action) == self._tracer.reads(action)
+        same_reads = engine.reads(action) == self._evaluator.reads(action)
         for request, asked in zip(baseline.requests, baseline.asked, strict=True):
             other = asked if same_reads else engine.ask(request)
             if not isinstance(asked, Asked) or not isinstance(other, Asked):
@@ -253,12 +252,12 @@ class MutationRun:
                 return True
         return False
 
-    def _questions(self, policy: TracedPolicy, engine: VariantEngine) -> list[Question]:
+    def _questions(self, policy: WalkedPolicy, engine: VariantEngine) -> list[Question]:
         """Return the questions that a search begins with: of the cases for the actions at hand, else made."""
         fitting = [
             action
-            for action, declared in self._tracer.intake.types.actions.items()
-            if declared.principals and (policy in self._tracer.fitting(action) or engine.fits(action))
+            for action, declared in self._evaluator.intake.types.actions.items()
+            if declared.principals and (policy in self._evaluator.fitting(action) or engine.fits(action))
         ]
         found: list[Question] = []
         for action in fitting[: MAX_DEFAULTS * 2]:
@@ -266,7 +265,7 @@ class MutationRun:
             share = max(1, MAX_BASES // len(fitting))
             found += _spread(asked, share)
             if len(found) < MAX_BASES + MAX_DEFAULTS:
-                found += default_question(self._document, self._tracer.intake.types, action, like=asked)
+                found += default_question(self._document, self._evaluator.intake.types, action, like=asked)
         return found
 
 

@@ -14,8 +14,8 @@ from remit.engine.compiled.extensions import Datetime, Decimal, Duration
 from remit.engine.compiled.goals import ABSENT, path_of
 from remit.engine.compiled.patterns import pattern_parts
 from remit.engine.compiled.values import unkeyed
-from remit.engine.trace.nodes import node_of
-from remit.engine.trace.shown import value_json, value_text
+from remit.engine.evaluation.nodes import node_of
+from remit.engine.evaluation.shown import value_json, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from remit.document.values import JsonValue
     from remit.engine.compiled.goals import Absent
     from remit.engine.compiled.values import Value
+    from remit.engine.evaluation.walk import Walker
     from remit.engine.reads import Path
-    from remit.engine.trace.walk import Evaluator
 
 Proposal = tuple["Path", "JsonValue | Absent"]
 
@@ -48,12 +48,12 @@ _ELEMENTS = 4
 """Of a set that are proposed in turn."""
 
 
-def proposals(expr: pst.Expr, evaluator: Evaluator, *, truth: bool) -> Iterator[Proposal]:
+def proposals(expr: pst.Expr, walker: Walker, *, truth: bool) -> Iterator[Proposal]:
     """Yield single values, each of which might make a condition true, or false; the nearest first.
 
     Args:
         expr: a condition without a connective.
-        evaluator: of the request as it is.
+        walker: of the request as it is.
         truth: what is wanted.
     """
     match expr:
@@ -69,20 +69,20 @@ def proposals(expr: pst.Expr, evaluator: Evaluator, *, truth: bool) -> Iterator[
         case pst.UnaryOp("is_empty", arg) if path_of(arg) and truth:
             yield path_of(arg), []
         case pst.BinaryOp("not_eq", left, right):
-            yield from proposals(pst.BinaryOp("eq", left, right), evaluator, truth=not truth)
+            yield from proposals(pst.BinaryOp("eq", left, right), walker, truth=not truth)
         case pst.BinaryOp():
-            yield from _compared(expr, evaluator, truth=truth)
+            yield from _compared(expr, walker, truth=truth)
         case _:
             pass
 
 
-def _compared(expr: pst.BinaryOp, evaluator: Evaluator, *, truth: bool) -> Iterator[Proposal]:
+def _compared(expr: pst.BinaryOp, walker: Walker, *, truth: bool) -> Iterator[Proposal]:
     """Yield values for each side that is a path, against what the other side came to."""
     for mine, other, turned in ((expr.left, expr.right, False), (expr.right, expr.left, True)):
         if path_of(mine):
-            found = evaluator.step(node_of(other, ""))
+            found = walker.step(node_of(other, ""))
             if found.status == "value":
-                current = evaluator.step(node_of(mine, "")).value
+                current = walker.step(node_of(mine, "")).value
                 yield from _sided(expr.op, path_of(mine), current, found.value, turned=turned, truth=truth)
 
 

@@ -2,8 +2,8 @@
 
 Rules
 1. Candidates are questions that somebody could ask of the agent: the cases' own, and these with other values.
-2. Values come from the two policies: what would make each apply or not (`remit.engine.trace.needs`), values
-   at the edges of their comparisons (`remit.engine.compiled.goals`), and what they read taken away.
+2. Values come from the two policies: what would make each apply or not (`remit.engine.evaluation.needs`),
+   values at the edges of their comparisons (`remit.engine.compiled.goals`), what they read taken away.
 3. Where the changed policy comes to something else but the answer is the same, what hides it is lifted next.
 4. Deterministic: chance is seeded by the mutant's id. Bounded: `MAX_TRIED` candidates.
 """
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remit.engine.compiled.goals import ABSENT, Absent, GoalSetter
-from remit.engine.trace.intake import Asked
-from remit.engine.trace.needs import needs
-from remit.engine.trace.walk import Evaluator
+from remit.engine.evaluation.intake import Asked
+from remit.engine.evaluation.needs import needs
+from remit.engine.evaluation.walk import Walker
 from remit.errors import EvaluationError
 from remit.project.answers import settle
 from remit.project.questions import question_members
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
     from remit.document.model import Document
     from remit.document.values import JsonValue
+    from remit.engine.evaluation.evaluator import PolicyEvaluation, WalkedPolicy
+    from remit.engine.evaluation.needs import Alternative
     from remit.engine.image import PolicyImage
     from remit.engine.port import Engine
     from remit.engine.reads import Path
     from remit.engine.request import Request
-    from remit.engine.trace.needs import Alternative
-    from remit.engine.trace.tracer import PolicyTrace, TracedPolicy
     from remit.project.answers import Verdict
     from remit.project.questions import Question
     from remit.workbench.mutants import Mutant
@@ -144,7 +144,7 @@ class _Search:
         self._original = original
         self._engine = engine
         self._chance = random.Random(mutant.id)  # noqa: S311  # candidates, not secrets
-        self._policy = next(one for one in original.tracer.policies if one.rule == mutant.rule)
+        self._policy = next(one for one in original.evaluator.policies if one.rule == mutant.rule)
         self._sides = [one for one in (self._policy, engine.changed) if one is not None]
 
     def candidates(self, bases: Sequence[Askable]) -> Iterator[Question]:
@@ -163,7 +163,7 @@ class _Search:
                 continue
             seen.add(written)
             tried += 1
-            asked, other = self._original.tracer.ask(request), self._engine.ask(request)
+            asked, other = self._original.evaluator.ask(request), self._engine.ask(request)
             if not isinstance(asked, Asked) or not isinstance(other, Asked):
                 if asked != other:
                     yield question
@@ -184,10 +184,10 @@ class _Search:
         """
         for policy in self._sides:
             here = asked if policy is self._policy else other
-            evaluator = Evaluator(here)
+            walker = Walker(here)
             for applies in (True, False):
                 for alternative in needs(policy, here, applies=applies):
-                    yield from self._met(state, alternative, evaluator)
+                    yield from self._met(state, alternative, walker)
         if not state.depth:
             yield from self._apart(state)
             yield from self._by_chance(state)
@@ -196,18 +196,18 @@ class _Search:
         """Yield the states in which a forbid that decides beside the changed policy does not apply."""
         if state.depth >= MAX_DEPTH:
             return
-        evaluator = Evaluator(asked)
-        for policy in self._original.tracer.fitting(action):
+        walker = Walker(asked)
+        for policy in self._original.evaluator.fitting(action):
             if policy is self._policy or policy.policy.effect != "forbid":
                 continue
-            if policy.trace(asked).applies == "satisfied":
+            if policy.evaluate(asked).applies == "satisfied":
                 for alternative in needs(policy, asked, applies=False):
-                    yield from self._met(state, alternative, evaluator)
+                    yield from self._met(state, alternative, walker)
 
-    def _met(self, state: _State, alternative: Alternative, evaluator: Evaluator) -> Iterator[_State]:
+    def _met(self, state: _State, alternative: Alternative, walker: Walker) -> Iterator[_State]:
         found: list[dict[Path, JsonValue | Absent]] = [{}]
         for need in alternative:
-            proposed = [*proposals(need.step.node.expr, evaluator, truth=need.wanted)]
+            proposed = [*proposals(need.step.node.expr, walker, truth=need.wanted)]
             found = [
                 {**known, path: value}
                 for known in found
@@ -247,13 +247,13 @@ class _Search:
                     yield _State(state.base, {**state.values, **setter.goal.values}, state.depth + 1)
 
 
-def _added(trace: PolicyTrace) -> str | None:
+def _added(evaluation: PolicyEvaluation) -> str | None:
     """Return what a policy adds to a decision; nothing where it does not apply."""
-    if trace.applies == "error":
+    if evaluation.applies == "error":
         return "error"
-    return trace.effect if trace.applies == "satisfied" else None
+    return evaluation.effect if evaluation.applies == "satisfied" else None
 
 
-def contribution(policy: TracedPolicy | None, asked: Asked) -> str | None:
+def contribution(policy: WalkedPolicy | None, asked: Asked) -> str | None:
     """Return what a policy adds to the decision of a request: its effect, `error`, or nothing."""
-    return None if policy is None else _added(policy.trace(asked))
+    return None if policy is None else _added(policy.evaluate(asked))

@@ -1,7 +1,7 @@
 """An image with one policy changed, decided without compiling or loading it anew.
 
 Rules
-1. A decision is the trace's (`remit.engine.trace`): kind, reasons and erring rules as the reference engine's.
+1. What decides is `remit.engine.evaluation`: kind, reasons and erring rules are the reference engine's.
 2. What policies can read follows from the changed policies, as it would for the image itself.
 3. Only the policies that admit the action are walked.
 """
@@ -13,23 +13,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from remit.engine.compiled.program import action_fits
+from remit.engine.evaluation.evaluator import WalkedPolicy, outcome_of
+from remit.engine.evaluation.intake import Asked
+from remit.engine.evaluation.source import policy_text
 from remit.engine.image import PolicyImage, image_digest
 from remit.engine.reads import joined_paths, policy_actions, policy_paths
 from remit.engine.request import Decision, PolicyFailure
-from remit.engine.trace.intake import Asked
-from remit.engine.trace.source import policy_text
-from remit.engine.trace.tracer import TracedPolicy, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from remit.engine.evaluation.evaluator import ImageEvaluator, PolicyEvaluation
     from remit.engine.image import RuleInfo
     from remit.engine.reads import Path
     from remit.engine.request import Request
-    from remit.engine.trace.tracer import PolicyTrace, Tracer
     from remit.workbench.mutants import Mutant
 
-NAME = "trace 1"
+NAME = "evaluation 1"
 
 
 class Original:
@@ -37,18 +37,20 @@ class Original:
 
     Args:
         image: as it is.
-        tracer: of the same image.
+        evaluator: of the same image.
         members: see `remit.engine.reads.action_members`.
     """
 
-    def __init__(self, image: PolicyImage, tracer: Tracer, members: Mapping[str, frozenset[str]]) -> None:
+    def __init__(
+        self, image: PolicyImage, evaluator: ImageEvaluator, members: Mapping[str, frozenset[str]]
+    ) -> None:
         self.image = image
-        self.tracer = tracer
+        self.evaluator = evaluator
         self.members = members
         self._paths: dict[str, frozenset[Path]] = {}
         self._texts = {rule: info.text for rule, info in image.rules.items()}
 
-    def paths(self, policy: TracedPolicy) -> frozenset[Path]:
+    def paths(self, policy: WalkedPolicy) -> frozenset[Path]:
         """Return what one policy of the image can read."""
         found = self._paths.get(policy.rule)
         if found is None:
@@ -94,11 +96,11 @@ class VariantEngine:
     def __init__(self, original: Original, mutant: Mutant) -> None:
         self._original = original
         self._mutant = mutant
-        self.changed = None if mutant.policy is None else TracedPolicy(mutant.rule, mutant.policy)
+        self.changed = None if mutant.policy is None else WalkedPolicy(mutant.rule, mutant.policy)
         self.changed_paths: frozenset[Path] = (
             frozenset() if mutant.policy is None else policy_paths(mutant.policy)
         )
-        self._fitting: dict[str, tuple[TracedPolicy, ...]] = {}
+        self._fitting: dict[str, tuple[WalkedPolicy, ...]] = {}
         self._reads: dict[str, frozenset[Path]] = {}
 
     @property
@@ -113,12 +115,12 @@ class VariantEngine:
 
     def fits(self, action: str) -> bool:
         """Return whether the changed policy admits an action."""
-        declared = self._original.tracer.intake.types.actions[action]
+        declared = self._original.evaluator.intake.types.actions[action]
         return self.changed is not None and action_fits(self.changed.policy.action, declared)
 
     def ask(self, request: Request) -> Asked | tuple[str, ...]:
         """Return a request as values, or why it cannot be asked."""
-        intake = self._original.tracer.intake
+        intake = self._original.evaluator.intake
         if request.action not in intake.types.actions:
             return (f"the action `{request.action}` is not in the schema",)
         return intake.take(request, self.reads(request.action))
@@ -136,29 +138,29 @@ class VariantEngine:
 
     def decide(self, request: Request) -> Decision:
         """Answer one request; every doubt is a deny with a reason."""
-        if self.changed is None and len(self._original.tracer.policies) == 1:
+        if self.changed is None and len(self._original.evaluator.policies) == 1:
             return self._error("the policy image holds no policies, so nothing is permitted")
         asked = self.ask(request)
         if not isinstance(asked, Asked):
             return self._error(*asked)
-        trace = outcome_of(policy.trace(asked) for policy in self._policies(request.action))
+        evaluation = outcome_of(policy.evaluate(asked) for policy in self._policies(request.action))
         return Decision(
-            verdict="allow" if trace.kind == "allowed" else "deny",
-            kind=trace.kind,
-            reasons=trace.reasons,
+            verdict="allow" if evaluation.kind == "allowed" else "deny",
+            kind=evaluation.kind,
+            reasons=evaluation.reasons,
             errors=tuple(
                 PolicyFailure(rule=policy.rule, message=policy.error)
-                for policy in sorted(trace.policies, key=_rule)
-                if policy.rule in trace.erring
+                for policy in sorted(evaluation.policies, key=_rule)
+                if policy.rule in evaluation.erring
             ),
             engine=NAME,
             image=self.image.digest,
         )
 
-    def _policies(self, action: str) -> tuple[TracedPolicy, ...]:
+    def _policies(self, action: str) -> tuple[WalkedPolicy, ...]:
         found = self._fitting.get(action)
         if found is None:
-            rest = [one for one in self._original.tracer.fitting(action) if one.rule != self._mutant.rule]
+            rest = [one for one in self._original.evaluator.fitting(action) if one.rule != self._mutant.rule]
             if self.changed is not None and self.fits(action):
                 rest.append(self.changed)
             found = self._fitting[action] = tuple(rest)
@@ -175,5 +177,5 @@ class VariantEngine:
         )
 
 
-def _rule(policy: PolicyTrace) -> str:
+def _rule(policy: PolicyEvaluation) -> str:
     return policy.rule

@@ -1,4 +1,4 @@
-"""The tracer: exactly the reference engine's outcome, and what every part of a policy came to."""
+"""The evaluator: exactly the reference engine's outcome, and what every part of a policy came to."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import pytest
 
 from remit.engine.cedar import CedarEngine
 from remit.engine.compiled.support import Unsupported
+from remit.engine.evaluation.evaluator import Evaluation, ImageEvaluator, PolicyEvaluation, agrees
+from remit.engine.evaluation.nodes import within
+from remit.engine.evaluation.shown import value_json, value_text
+from remit.engine.evaluation.source import expression_text, policy_text
 from remit.engine.image import PolicyImage, image_digest
 from remit.engine.request import Entity, EntityRef, Request
-from remit.engine.trace.nodes import within
-from remit.engine.trace.shown import value_json, value_text
-from remit.engine.trace.source import expression_text, policy_text
-from remit.engine.trace.tracer import PolicyTrace, Trace, Tracer
 from remit.errors import PolicyError
 
 if TYPE_CHECKING:
-    from remit.engine.trace.walk import Step
+    from remit.engine.evaluation.walk import Step
 
-PAIRS = int(os.environ.get("REMIT_TRACE_N", "640"))
+PAIRS = int(os.environ.get("REMIT_EVALUATION_N", "640"))
 SCHEMA: dict[str, Any] = {
     "Remit": {
         "entityTypes": {
@@ -84,24 +84,20 @@ def image_of(*policies: str) -> PolicyImage:
     )
 
 
-def traced(condition: str, **context: Any) -> Step:
+def evaluated(condition: str, **context: Any) -> Step:
     """Return what one condition came to, held against the reference engine."""
     image = image_of(f'@id("r") permit(principal, action, resource) when {{ {condition} }};')
     request = replace(REQUEST, context={**REQUEST.context, **context})
-    trace = Tracer(image).trace(request)
-    agree(trace, image, request)
-    return trace.policies[0].clauses[0].step
+    evaluation = ImageEvaluator(image).evaluate(request)
+    agree(evaluation, image, request)
+    return evaluation.policies[0].clauses[0].step
 
 
-def agree(trace: Trace, image: PolicyImage, request: Request) -> str:
+def agree(evaluation: Evaluation, image: PolicyImage, request: Request) -> str:
+    """Hold an evaluation against the reference engine; return what kind of pair it was."""
     decision = CedarEngine(image).decide(request)
-    erring = frozenset(failure.rule for failure in decision.errors)
-    if "" in erring:
-        assert trace.faults, (image.policies, request, decision)
-        return "fault"
-    found = (trace.kind, trace.reasons, trace.erring, trace.faults)
-    assert found == (decision.kind, decision.reasons, erring, ()), (image.policies, request, decision)
-    return trace.kind
+    assert agrees(evaluation, decision), (image.policies, request, decision)
+    return "fault" if evaluation.faults else evaluation.kind
 
 
 def run(seed: int, pairs: int) -> Counter[str]:
@@ -111,17 +107,17 @@ def run(seed: int, pairs: int) -> Counter[str]:
         world, image = engine_fuzz.random_image(chance)
         try:
             CedarEngine(image)
-            tracer = Tracer(image)
+            evaluator = ImageEvaluator(image)
         except PolicyError:
             continue
         caller = engine_fuzz.Caller(world)
         for _ in range(engine_fuzz.REQUESTS_PER_IMAGE):
             request = caller.request()
-            seen[agree(tracer.trace(request), image, request)] += 1
+            seen[agree(evaluator.evaluate(request), image, request)] += 1
     return seen
 
 
-def test_the_tracer_comes_to_what_the_reference_engine_decides_on_random_pairs() -> None:
+def test_the_evaluator_comes_to_what_the_reference_engine_decides_on_random_pairs() -> None:
     seen = run(20261126, PAIRS)
     for kind in ("allowed", "forbidden", "not_permitted", "error", "fault"):
         assert seen[kind] > PAIRS // 60, seen
@@ -156,28 +152,28 @@ def test_brackets_stand_where_the_grammar_needs_them() -> None:
 
 
 def test_a_comparison_shows_its_operands_values() -> None:
-    step = traced("context.amount > 500")
+    step = evaluated("context.amount > 500")
     assert (step.status, step.value) == ("value", True)
     assert [(part.node.text, part.value) for part in step.inner] == [("context.amount", 900), ("500", 500)]
 
 
 def test_a_chain_is_one_step_with_all_operands_and_leaves_out_what_cedar_leaves_out() -> None:
-    step = traced("context.flag && context.amount < 500 && context.note == context.note")
+    step = evaluated("context.flag && context.amount < 500 && context.note == context.note")
     assert [part.status for part in step.inner] == ["value", "value", "skipped"]
     assert [part.truth for part in step.inner] == [True, False, None]
-    step = traced("context.amount < 500 || context.flag || context.note == context.note")
+    step = evaluated("context.amount < 500 || context.flag || context.note == context.note")
     assert [part.status for part in step.inner] == ["value", "value", "skipped"]
 
 
 def test_the_branch_that_is_not_taken_is_left_out() -> None:
-    step = traced('if context.flag then context.amount > 1 else context.note == "x"')
+    step = evaluated('if context.flag then context.amount > 1 else context.note == "x"')
     assert [part.status for part in step.inner] == ["value", "value", "skipped"]
-    step = traced('if context.flag then context.note == "x" else context.amount > 1', flag=False)
+    step = evaluated('if context.flag then context.note == "x" else context.amount > 1', flag=False)
     assert [part.status for part in step.inner] == ["value", "skipped", "value"]
 
 
 def test_every_part_has_a_place_of_its_own() -> None:
-    step = traced("context.flag && !(context.amount > 500)")
+    step = evaluated("context.flag && !(context.amount > 500)")
     assert [node.place for node in within(step.node)] == ["0", "0.0", "0.1", "0.1.0", "0.1.0.0", "0.1.0.1"]
 
 
@@ -210,14 +206,14 @@ def test_every_part_has_a_place_of_its_own() -> None:
 )
 def test_what_errs_says_why(condition: str, why: str) -> None:
     image = image_of(f'@id("r") permit(principal, action, resource) when {{ {condition} }};')
-    trace = Tracer(image).trace(REQUEST)
-    kind = agree(trace, image, REQUEST)
+    evaluation = ImageEvaluator(image).evaluate(REQUEST)
+    kind = agree(evaluation, image, REQUEST)
     if "contains(1) &&" in condition:
         assert kind == "not_permitted"
         return
     assert kind == "error"
-    assert trace.erring == {"r"}
-    assert why in trace.policies[0].error
+    assert evaluation.erring == {"r"}
+    assert why in evaluation.policies[0].error
 
 
 def test_a_scope_says_which_constraint_does_not_hold_and_evaluates_nothing_else() -> None:
@@ -225,9 +221,9 @@ def test_a_scope_says_which_constraint_does_not_hold_and_evaluates_nothing_else(
         '@id("r") forbid(principal is Remit::Agent in Remit::Team::"t2", action in [Remit::Action::"call_tool"], '
         'resource == Remit::Tool::"pay") when { context.note == "x" };'
     )
-    trace = Tracer(image).trace(REQUEST)
-    agree(trace, image, REQUEST)
-    (policy,) = trace.policies
+    evaluation = ImageEvaluator(image).evaluate(REQUEST)
+    agree(evaluation, image, REQUEST)
+    (policy,) = evaluation.policies
     assert policy.applies == "out of scope"
     assert [(part.text, part.holds) for part in policy.scope] == [
         ('principal is Remit::Agent in Remit::Team::"t2"', False),
@@ -241,9 +237,9 @@ def test_clauses_behind_one_that_fails_are_left_out() -> None:
     image = image_of(
         '@id("r") permit(principal, action, resource) unless { context.flag } when { context.note == "x" };'
     )
-    trace = Tracer(image).trace(REQUEST)
-    agree(trace, image, REQUEST)
-    (policy,) = trace.policies
+    evaluation = ImageEvaluator(image).evaluate(REQUEST)
+    agree(evaluation, image, REQUEST)
+    (policy,) = evaluation.policies
     assert policy.applies == "unsatisfied"
     assert [clause.holds for clause in policy.clauses] == [False, None]
     assert [clause.unless for clause in policy.clauses] == [True, False]
@@ -260,9 +256,9 @@ def test_permits_do_not_determine_a_deny_and_an_error_denies() -> None:
         ((permit, forbid), ("forbidden", ("f",), frozenset[str]())),
     ):
         image = image_of(*policies)
-        trace = Tracer(image).trace(REQUEST)
-        agree(trace, image, REQUEST)
-        assert (trace.kind, trace.reasons, trace.erring) == wanted
+        evaluation = ImageEvaluator(image).evaluate(REQUEST)
+        agree(evaluation, image, REQUEST)
+        assert (evaluation.kind, evaluation.reasons, evaluation.erring) == wanted
 
 
 @pytest.mark.parametrize(
@@ -279,15 +275,15 @@ def test_permits_do_not_determine_a_deny_and_an_error_denies() -> None:
 )
 def test_a_request_that_cannot_be_asked_says_why(request_: Request, why: str) -> None:
     image = image_of('@id("r") permit(principal, action, resource) when { context.amount > 1 };')
-    trace = Tracer(image).trace(request_)
-    assert agree(trace, image, request_) == "fault"
-    assert why in "; ".join(trace.faults)
-    assert (trace.kind, trace.policies) == ("error", ())
+    evaluation = ImageEvaluator(image).evaluate(request_)
+    assert agree(evaluation, image, request_) == "fault"
+    assert why in "; ".join(evaluation.faults)
+    assert (evaluation.kind, evaluation.policies) == ("error", ())
 
 
 def test_a_policy_set_that_cannot_be_walked_is_refused() -> None:
     with pytest.raises(Unsupported, match="is a template"):
-        Tracer(image_of('@id("r") permit(principal == ?principal, action, resource);'))
+        ImageEvaluator(image_of('@id("r") permit(principal == ?principal, action, resource);'))
 
 
 def test_values_are_shown_as_the_source_that_makes_them() -> None:
@@ -305,12 +301,12 @@ def test_values_are_shown_as_the_source_that_makes_them() -> None:
         'datetime("1970-01-01").offset(duration("9223372036854775807ms"))': 'datetime("1970-01-01T00:00:00.000Z+9223372036854775807ms")',
     }
     for text, wanted in shown.items():
-        step = traced(f"{text} == {text}")
+        step = evaluated(f"{text} == {text}")
         assert value_text(step.inner[0].value) == wanted
 
 
 def test_values_are_given_to_programs_in_the_form_of_a_request() -> None:
-    step = traced(
+    step = evaluated(
         '[{a: [3, 2], d: decimal("1.5"), e: principal, t: context.now, u: duration("1h"), i: ip("::1")}] == [1]'
     )
     assert value_json(step.inner[0].value) == [
@@ -325,9 +321,9 @@ def test_values_are_given_to_programs_in_the_form_of_a_request() -> None:
     ]
 
 
-def test_policies_are_traced_in_image_order_with_their_effects() -> None:
+def test_policies_are_evaluated_in_image_order_with_their_effects() -> None:
     image = image_of(
         '@id("b") permit(principal, action, resource);', '@id("a") forbid(principal, action, resource);'
     )
-    policies: tuple[PolicyTrace, ...] = Tracer(image).trace(REQUEST).policies
+    policies: tuple[PolicyEvaluation, ...] = ImageEvaluator(image).evaluate(REQUEST).policies
     assert [(one.rule, one.effect) for one in policies] == [("b", "permit"), ("a", "forbid")]

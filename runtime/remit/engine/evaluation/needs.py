@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 
 from cedarpy import pst
 
+from remit.engine.evaluation.source import expression_text
+from remit.engine.evaluation.walk import Step, Walker, scope_holds
 from remit.engine.reads import inner_expressions
-from remit.engine.trace.source import expression_text
-from remit.engine.trace.walk import Evaluator, Step, scope_holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from remit.engine.trace.intake import Asked
-    from remit.engine.trace.nodes import Node
-    from remit.engine.trace.tracer import TracedPolicy
+    from remit.engine.evaluation.evaluator import WalkedPolicy
+    from remit.engine.evaluation.intake import Asked
+    from remit.engine.evaluation.nodes import Node
 
 MAX_ALTERNATIVES = 8
 """Kept at each level; the fewest needs come first, so what is cut is the least apt."""
@@ -65,7 +65,7 @@ class Need:
 Alternative = tuple[Need, ...]
 
 
-def needs(policy: TracedPolicy, asked: Asked, *, applies: bool) -> tuple[Alternative, ...]:
+def needs(policy: WalkedPolicy, asked: Asked, *, applies: bool) -> tuple[Alternative, ...]:
     """Return what would make a policy apply, or not apply, without an error; fewest needs first.
 
     Args:
@@ -81,7 +81,7 @@ def needs(policy: TracedPolicy, asked: Asked, *, applies: bool) -> tuple[Alterna
     constraints = ((scope.principal, "principal"), (scope.action, "action"), (scope.resource, "resource"))
     if not all(scope_holds(constraint, uids[root], asked) for constraint, root in constraints):
         return ()
-    search = _Search(Evaluator(asked))
+    search = _Search(Walker(asked))
     parts = [(node, not unless) for unless, node in policy.clauses]
     return search.all_of(parts) if applies else search.any_not(parts)
 
@@ -89,8 +89,8 @@ def needs(policy: TracedPolicy, asked: Asked, *, applies: bool) -> tuple[Alterna
 class _Search:
     """Follows expressions on one request."""
 
-    def __init__(self, evaluator: Evaluator) -> None:
-        self._evaluator = evaluator
+    def __init__(self, walker: Walker) -> None:
+        self._walker = walker
 
     def of(self, node: Node, *, truth: bool) -> tuple[Alternative, ...]:
         """Return what would make an expression true, or false."""
@@ -111,7 +111,7 @@ class _Search:
                     )
                 )
             case _:
-                step = self._evaluator.condition(node)
+                step = self._walker.condition(node)
                 if step.truth is truth:
                     return ((),)
                 return ((Need(step=step, wanted=truth),),) if _changeable(node.expr) else ()
@@ -126,7 +126,7 @@ class _Search:
         before: list[tuple[Alternative, ...]] = []
         for node, truth in parts:
             found += _joined([*before, self.of(node, truth=not truth)])
-            if self._evaluator.condition(node).status == "error":
+            if self._walker.condition(node).status == "error":
                 before.append(self.of(node, truth=truth))
         return _fewest(found)
 

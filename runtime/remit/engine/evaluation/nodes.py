@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from cedarpy import pst
 
+from remit.engine.evaluation.source import expression_text
 from remit.engine.reads import inner_expressions
-from remit.engine.trace.source import expression_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,11 +16,11 @@ from cedarpy import pst
 
 from remit.engine.compiled.program import action_fits
 from remit.engine.compiled.support import check_types, supported_policies
+from remit.engine.evaluation.intake import Asked, Intake
+from remit.engine.evaluation.nodes import Node, node_of
+from remit.engine.evaluation.source import scope_text
+from remit.engine.evaluation.walk import Step, Walker, scope_holds, skipped
 from remit.engine.reads import read_paths
-from remit.engine.trace.intake import Asked, Intake
-from remit.engine.trace.nodes import Node, node_of
-from remit.engine.trace.source import scope_text
-from remit.engine.trace.walk import Evaluator, Step, scope_holds, skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from remit.engine.compiled.values import Uid
     from remit.engine.image import PolicyImage
     from remit.engine.reads import Path
-    from remit.engine.request import Kind, Request
+    from remit.engine.request import Decision, Kind, Request
 
 MAX_DEPTH = 100
 """Levels of an expression; the binding's syntax tree holds no more."""
@@ -71,7 +71,7 @@ class ClauseStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyTrace:
+class PolicyEvaluation:
     """What one policy came to.
 
     Args:
@@ -95,7 +95,7 @@ class PolicyTrace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
+class Evaluation:
     """What an image came to on one request.
 
     Args:
@@ -110,10 +110,10 @@ class Trace:
     reasons: tuple[str, ...]
     erring: frozenset[str]
     faults: tuple[str, ...]
-    policies: tuple[PolicyTrace, ...]
+    policies: tuple[PolicyEvaluation, ...]
 
 
-class Tracer:
+class ImageEvaluator:
     """Explains requests under one policy image.
 
     Args:
@@ -128,15 +128,15 @@ class Tracer:
         self.intake = Intake(image.schema)
         check_types(self.intake.types)
         policies = supported_policies(image.policies, max_depth=MAX_DEPTH)
-        self.policies = tuple(TracedPolicy(rule, policy) for rule, policy in policies.items())
+        self.policies = tuple(WalkedPolicy(rule, policy) for rule, policy in policies.items())
         self._reads = read_paths(image)
-        self._fitting: dict[str, tuple[TracedPolicy, ...]] = {}
+        self._fitting: dict[str, tuple[WalkedPolicy, ...]] = {}
 
     def reads(self, action: str) -> frozenset[Path]:
         """Return what the policies for a declared action can read."""
         return self._reads[action]
 
-    def fitting(self, action: str) -> tuple[TracedPolicy, ...]:
+    def fitting(self, action: str) -> tuple[WalkedPolicy, ...]:
         """Return the policies whose scope admits a declared action, in image order."""
         found = self._fitting.get(action)
         if found is None:
@@ -153,7 +153,7 @@ class Tracer:
             return (f"the action `{request.action}` is not in the schema",)
         return self.intake.take(request, self._reads[request.action])
 
-    def trace(self, request: Request) -> Trace:
+    def evaluate(self, request: Request) -> Evaluation:
         """Explain one request.
 
         Raises:
@@ -161,11 +161,11 @@ class Tracer:
         """
         asked = self.ask(request)
         if not isinstance(asked, Asked):
-            return Trace(kind="error", reasons=(), erring=frozenset(), faults=asked, policies=())
-        return outcome_of(policy.trace(asked) for policy in self.policies)
+            return Evaluation(kind="error", reasons=(), erring=frozenset(), faults=asked, policies=())
+        return outcome_of(policy.evaluate(asked) for policy in self.policies)
 
 
-class TracedPolicy:
+class WalkedPolicy:
     """One policy, ready to be walked.
 
     Args:
@@ -197,7 +197,7 @@ class TracedPolicy:
         """Whether it is an `unless`, and the expression, of every clause."""
         return self._clauses
 
-    def trace(self, asked: Asked) -> PolicyTrace:
+    def evaluate(self, asked: Asked) -> PolicyEvaluation:
         """Walk the policy on one request."""
         uids: Mapping[str, Uid] = {
             "principal": asked.principal,
@@ -209,17 +209,17 @@ class TracedPolicy:
             for root, constraint, text in self._scope
         )
         applies: Applies = "satisfied" if all(part.holds for part in scope) else "out of scope"
-        evaluator = Evaluator(asked)
+        walker = Walker(asked)
         clauses: list[ClauseStep] = []
         for unless, node in self._clauses:
-            step = evaluator.condition(node) if applies == "satisfied" else skipped(node)
+            step = walker.condition(node) if applies == "satisfied" else skipped(node)
             clause = ClauseStep(unless=unless, step=step)
             clauses.append(clause)
             if step.status == "error":
                 applies = "error"
             elif clause.holds is False:
                 applies = "unsatisfied"
-        return PolicyTrace(
+        return PolicyEvaluation(
             rule=self.rule,
             effect=self.policy.effect,
             applies=applies,
@@ -228,19 +228,31 @@ class TracedPolicy:
         )
 
 
-def outcome_of(policies: Iterable[PolicyTrace]) -> Trace:
+def outcome_of(policies: Iterable[PolicyEvaluation]) -> Evaluation:
     """Return what policies amount to, by Cedar's rules and with errors denying."""
-    traced = tuple(policies)
-    permits = sorted(one.rule for one in traced if one.applies == "satisfied" and one.effect == "permit")
-    forbids = sorted(one.rule for one in traced if one.applies == "satisfied" and one.effect == "forbid")
-    erring = frozenset(one.rule for one in traced if one.applies == "error")
+    evaluated = tuple(policies)
+    permits = sorted(one.rule for one in evaluated if one.applies == "satisfied" and one.effect == "permit")
+    forbids = sorted(one.rule for one in evaluated if one.applies == "satisfied" and one.effect == "forbid")
+    erring = frozenset(one.rule for one in evaluated if one.applies == "error")
     kind: Kind = "forbidden" if forbids else "allowed" if permits else "not_permitted"
     # As in the reference engine: permits that matched do not determine a deny.
     reasons = forbids if erring or forbids else permits
-    return Trace(
+    return Evaluation(
         kind="error" if erring else kind,
         reasons=tuple(reasons),
         erring=erring,
         faults=(),
-        policies=traced,
+        policies=evaluated,
     )
+
+
+def agrees(evaluation: Evaluation, decision: Decision) -> bool:
+    """Return whether an evaluation came to what an engine decided: kind, reasons, erring rules.
+
+    Of a request that cannot be asked only that is compared; each engine words the faults by itself.
+    """
+    erring = frozenset(failure.rule for failure in decision.errors)
+    if evaluation.faults or "" in erring:
+        return bool(evaluation.faults) and "" in erring
+    found = (evaluation.kind, evaluation.reasons, evaluation.erring)
+    return found == (decision.kind, decision.reasons, erring)

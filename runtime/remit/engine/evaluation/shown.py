@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 from remit.engine.compiled.extensions import Datetime, Decimal, Duration, Ip
 from remit.engine.compiled.values import unkeyed
+from remit.engine.evaluation.source import record_text, string_text
 from remit.engine.request import NAMESPACE
-from remit.engine.trace.source import record_text, string_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,15 +19,15 @@ from remit.engine.compiled import extensions, values
 from remit.engine.compiled.chunks import FunctionMaker
 from remit.engine.compiled.operations import CLASSES, EXTENSION_CALLS
 from remit.engine.compiled.patterns import matcher, pattern_parts
-from remit.engine.trace.shown import kind_text, value_text
-from remit.engine.trace.source import expression_text
+from remit.engine.evaluation.shown import kind_text, value_text
+from remit.engine.evaluation.source import expression_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from remit.engine.compiled.values import Uid, Value
-    from remit.engine.trace.intake import Asked
-    from remit.engine.trace.nodes import Node
+    from remit.engine.evaluation.intake import Asked
+    from remit.engine.evaluation.nodes import Node
 
 Status = Literal["value", "error", "skipped"]
 
@@ -60,7 +60,7 @@ class _ErrsError(Exception):
     """An expression errs; the text says why."""
 
 
-class Evaluator:
+class Walker:
     """Evaluates expressions on one request.
 
     Args:
