@@ -20,6 +20,8 @@ VERBS = {
     "check": "Build, compile, lint and run the cases of a project folder.",
     "test": "Decide cases and compare; say what is behind every one that does not hold.",
     "cases": "Take over test cases of the Cedar command line, or write them for it.",
+    "coverage": "Show what a project's cases reach of its rules.",
+    "mutate": "Change rules on purpose and see whether a case notices.",
     "inspect": "Show what a document says: six fields, rules, pending approvals.",
     "verify": "Check a document's identity and signatures.",
     "sign": "Sign a document.",

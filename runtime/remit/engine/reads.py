@@ -124,6 +124,11 @@ def policy_paths(policy: pst.Template) -> frozenset[Path]:
     return shortest(reads)
 
 
+def joined_paths(policies: Iterable[frozenset[Path]]) -> frozenset[Path]:
+    """Return the paths that several policies can read together, each given by `policy_paths`."""
+    return shortest(set[Path]().union(*policies))
+
+
 def _read(expr: pst.Expr, reads: set[Path]) -> None:
     """Add what evaluating `expr` to a value reads."""
     if isinstance(expr, pst.Var | pst.GetAttr | pst.IfThenElse):

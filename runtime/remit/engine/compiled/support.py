@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cedarpy
 from cedarpy import pst
 
 from remit.engine.reads import inner_expressions
 from remit.engine.schema import RecordType, SetType, Type
+from remit.engine.statements import check_nesting
 from remit.errors import Fault, PolicyError
 
 if TYPE_CHECKING:
@@ -35,6 +37,41 @@ def unsupported_depth(policy: pst.Template) -> str:
     """Return why a policy is not compiled; empty where it is."""
     levels = max((_depth(clause.expr) for clause in policy.clauses), default=0)
     return f"nests {levels} levels deep, and at most {MAX_DEPTH} are compiled" if levels > MAX_DEPTH else ""
+
+
+def supported_policies(text: str, *, max_depth: int = MAX_DEPTH) -> dict[str, pst.Template]:
+    """Return the syntax trees of an image's policies by `@id`, in image order.
+
+    Args:
+        text: the image's policies.
+        max_depth: levels of an expression that are taken.
+
+    Raises:
+        Unsupported: a policy cannot be compiled.
+        PolicyError: a policy nests so deeply that not even the reference engine takes it.
+    """
+    check_nesting(text)
+    try:
+        policies = cedarpy.PolicySet.from_str(text).to_pst()
+    except ValueError as error:
+        raise Unsupported(Fault(message=f"the policies have no syntax tree: {error}")) from error
+    faults = [Fault(message=f"policy `{name}` is a template") for name in policies.templates]
+    found: dict[str, pst.Template] = {}
+    for position, policy in policies.static_policies.items():
+        rule = policy.annotations.get("id")
+        if not rule:
+            faults.append(Fault(message=f"policy `{position}` has no `@id`"))
+        elif rule in found:
+            faults.append(Fault(message=f"the policy id `{rule}` is used twice"))
+        else:
+            found[rule] = policy
+            levels = max((_depth(clause.expr) for clause in policy.clauses), default=0)
+            if levels > max_depth:
+                why = f"nests {levels} levels deep, and at most {max_depth} are compiled"
+                faults.append(Fault(message=f"policy `{rule}` {why}"))
+    if faults:
+        raise Unsupported(*faults)
+    return found
 
 
 def check_types(types: SchemaTypes) -> None:

@@ -1,0 +1,1 @@
+"""The explaining walker: a walk over the policies' syntax trees that keeps what every part came to."""
