@@ -295,7 +295,7 @@ def test_progress_is_told_rule_by_rule(desk: Desk) -> None:
 
 
 def test_cases_that_fail_already_are_no_measure(tmp_path: Path) -> None:
-    desk = read_desk(write_desk(tmp_path, cases=CASES.replace("decision: allow", "decision: deny")))
+    desk = read_desk(write_desk(tmp_path, cases=CASES.replace("allow, rules: [pay]", "deny, rules: []")))
     with pytest.raises(EvaluationError, match=r"desk.yaml:3:5: the case `a small payment is made` fails"):
         run(desk)
 

@@ -6,6 +6,7 @@ Rules
    new one.
 3. A file that cannot be appended to (cases in one line, no cases yet) is left alone, and the case goes into
    `cases/accepted.yaml`.
+4. A case that asks and expects what an accepted one does is not written again.
 """
 
 from __future__ import annotations
@@ -71,7 +72,12 @@ def accept_case(folder: Path, *, name: str, question: Question, verdict: Verdict
         "rules": [*verdict.rules],
         "kind": verdict.kind,
     }
+    if verdict.engine.errors:
+        expect["errors"] = sorted({error.rule or error.message for error in verdict.engine.errors})
     case: JsonObject = {"name": name, "request": question_members(question), "expect": expect}
+    there = _already(folder, case)
+    if there is not None:
+        return there
     for relative in _files(folder, question.action):
         path = folder / relative
         data = path.read_bytes() if path.exists() else None
@@ -94,6 +100,15 @@ def _files(folder: Path, action: str) -> tuple[str, ...]:
         counts[relative] = sum(_action(case) == action for case in listed)
     ranked = sorted(counts, key=lambda relative: -counts[relative])
     return tuple(dict.fromkeys((*(relative for relative in ranked if counts[relative]), ACCEPTED_FILE)))
+
+
+def _already(folder: Path, case: JsonObject) -> Accepted | None:
+    for relative in files_in(folder, "cases", ".yaml", ".yml"):
+        data = (folder / relative).read_bytes()
+        for one in _cases(data.decode()):
+            if isinstance(one, dict) and all(one.get(key) == case[key] for key in ("request", "expect")):
+                return Accepted(file=relative, before=data)
+    return None
 
 
 def _action(case: JsonValue) -> JsonValue:
