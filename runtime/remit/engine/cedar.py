@@ -30,6 +30,7 @@ from remit.engine.door import Door, Shared, opens
 from remit.engine.entity_kinds import PREFIX, EntityKind
 from remit.engine.ingress import Reads, Walk, projected, read_tree
 from remit.engine.policy_index import EntityScope, IndexedPolicy, PolicyIndex
+from remit.engine.pools import Pools
 from remit.engine.request import NAMESPACE, Decision, Kind, PolicyFailure, Request
 from remit.engine.schema import ActionType, action_schema, resolve_schema, whole_schema
 from remit.engine.slices import Slice, Slices
@@ -107,6 +108,7 @@ class CedarEngine:
             },
             policies=index.policies,
             slices=self._slices,
+            pools=Pools(index.policies),
         )
         self._decisions: dict[tuple[Kind, tuple[str, ...]], Decision] = {}
 

@@ -28,7 +28,7 @@ from remit.engine.entity_kinds import (
     read_attributes,
 )
 from remit.engine.ingress import read_tree
-from remit.engine.pools import Pool, Root, choice
+from remit.engine.pools import Root, choice
 from remit.engine.reads import ENTITY_PATHS, Path, shortest
 from remit.engine.schema import ActionType, EntityType, Type
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from remit.engine.crossing import Values, Write
     from remit.engine.entity_kinds import EntityKind, Given
     from remit.engine.policy_index import IndexedPolicy, Uid
+    from remit.engine.pools import Pool, Pools
     from remit.engine.request import Entity, Kind, Request
     from remit.engine.schema import SchemaTypes
     from remit.engine.slices import Slices
@@ -56,10 +57,7 @@ MAX_READY = 1_024
 MAX_SPENT = 4_096
 """Choices that are not cut out yet, and of which it is remembered how often they came."""
 
-MANY = 16
-"""Policies that are worth a call of their own."""
-
-PARSED, CUT = 4, 14
+PARSED, CUT = 4, 20
 """What it costs to parse a policy, and to make ready to ask about any: a policy is evaluated in about 4 µs if
 what it reads must cross for it, and parsed in 12."""
 
@@ -99,12 +97,14 @@ class Shared(NamedTuple):
         kinds: by entity type without the namespace.
         policies: index of the image's policies.
         slices: the same policies, to be cut.
+        pools: the same policies, to be chosen from.
     """
 
     types: SchemaTypes
     kinds: Mapping[str, EntityKind]
     policies: Sequence[IndexedPolicy]
     slices: Slices
+    pools: Pools
 
 
 def opens(types: SchemaTypes) -> bool:
@@ -140,7 +140,7 @@ class Door:
         self._crossing = Crossing(action.context, read_tree(reads, "context"))
         self._check_context = self._crossing.check
         self._uid = {"type": f"{PREFIX}Action", "id": action.name}
-        self._roots: Mapping[str, Type] = {
+        self._types: Mapping[str, Type] = {
             "principal": EntityType(principal.full),
             "resource": EntityType(resource.full),
             "context": action.context,
@@ -148,7 +148,7 @@ class Door:
         self._ready: dict[Hashable, Ready] = {}
         self._writers: dict[frozenset[Path], tuple[Write | None, Mapping[str, Write]]] = {}
         self._spent: dict[Hashable, int] = {}
-        self._pools = tuple(self._made_pools())
+        self._pools = tuple(shared.pools.of(action, (principal.full, resource.full), self._roots()))
         self._choose = choice(self._pools, ("context", "principal", "resource"))
         self._grouped = any(pool.groups for pool in self._pools)
         # Only references whose entity must be there look at what was given.
@@ -285,7 +285,7 @@ class Door:
         known = self._writers.get(paths)
         if known is not None:
             return known
-        wanted = read_attributes(paths, self._roots, self._shared.types, ENTITY_PATHS)
+        wanted = read_attributes(paths, self._types, self._shared.types, ENTITY_PATHS)
         kinds = self._shared.kinds.values()
         if wanted is None:
             wanted = {kind.full: kind.all_attributes() for kind in kinds}
@@ -299,38 +299,13 @@ class Door:
         self._writers[paths] = made
         return made
 
-    def _made_pools(self) -> Iterable[Pool]:
-        """Yield the pools that are not empty.
-
-        Policies on any action are apart where they are many, as all actions share them; those that can always
-        apply are apart where they are many, as they would be in every choice.
-        """
-        shared, action = self._shared, self._action
-        fitting = [
-            row
-            for row, policy in enumerate(shared.policies)
-            if policy.action.admits(action.name, action.ancestors)
-            and policy.principal.type in {None, self._kinds[0].full}
-            and policy.resource.type in {None, self._kinds[1].full}
-        ]
-        anybody = [row for row in fitting if shared.policies[row].action.names is None]
-        if len(anybody) < MANY:
-            anybody = []
-        named = sorted(set(fitting).difference(anybody))
-        roots = {
-            "context": Root(_CONTEXT, action.context, self._crossing.slots),
-            "principal": Root(_PRINCIPAL, self._kinds[0].declared, self._kinds[0].slots),
-            "resource": Root(_RESOURCE, self._kinds[1].declared, self._kinds[1].slots),
+    def _roots(self) -> Mapping[str, Root]:
+        principal, resource = self._kinds
+        return {
+            "context": Root(_CONTEXT, self._action.context, self._crossing.slots),
+            "principal": Root(_PRINCIPAL, principal.declared, principal.slots),
+            "resource": Root(_RESOURCE, resource.declared, resource.slots),
         }
-        types = (self._kinds[0].full, self._kinds[1].full)
-        for about, rows in ((action.name, named), (None, anybody)):
-            always = [row for row in rows if not shared.policies[row].filtered]
-            if len(always) < MANY:
-                always = []
-            rest = sorted(set(rows).difference(always))
-            for which, those in (("always", always), ("rest", rest)):
-                if those:
-                    yield Pool((about, types, which), those, shared.policies, roots)
 
 
 def _entities(ready: Ready, held: list[Held], *, linked: bool) -> str:

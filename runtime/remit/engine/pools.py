@@ -26,15 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from remit.engine.guards import Constant, Guard, Order
-    from remit.engine.policy_index import IndexedPolicy, Uid
+    from remit.engine.policy_index import ActionScope, IndexedPolicy, Uid
     from remit.engine.reads import Path
-    from remit.engine.schema import Type
+    from remit.engine.schema import ActionType, Type
 
 MAX_STEPS = 512
 """Bounds on one path that are told apart; of more, several are taken together."""
 
 MAX_TABLE = 4_096
 """Policies of a pool up to which the mask of every constant is kept; beyond that it is made when asked."""
+
+MANY = 16
+"""Policies that are worth a call of their own."""
+
+Place = tuple[int, int]
+"""Source and slot of a value."""
 
 _KINDS: Mapping[Order, str] = {
     "==": "equal",
@@ -66,6 +72,20 @@ class Root(NamedTuple):
     slots: Mapping[Path, int]
 
 
+class Shape(NamedTuple):
+    """What decides whether a guard can err.
+
+    Args:
+        path: what is compared.
+        ordered: whether by `<` or its like.
+        types: of its constants.
+    """
+
+    path: Path
+    ordered: bool
+    types: frozenset[type]
+
+
 class Filter(NamedTuple):
     """An expression for the mask of those that can apply.
 
@@ -85,7 +105,7 @@ class Pool:
         key: the same key, the same rows, in whatever pool.
         rows: numbers of the policies in the image, ascending.
         policies: all policies of the image.
-        roots: `principal`, `resource` and `context`.
+        places: where the values of guards are, by shape; nothing for those that may err.
 
     Attributes:
         all: the mask of all policies.
@@ -101,7 +121,7 @@ class Pool:
         key: Hashable,
         rows: Sequence[int],
         policies: Sequence[IndexedPolicy],
-        roots: Mapping[str, Root],
+        places: Mapping[Shape, Place | None],
     ) -> None:
         self.key = key
         self.rows = tuple(rows)
@@ -112,27 +132,88 @@ class Pool:
         within = [{n: s.group for n, s in enumerate(side) if s.group is not None} for side in scopes]
         self.ids = tuple((side, _members(those, self.all)) for side, those in enumerate(ids) if those)
         self.groups = tuple((side, _groups(those, self.all)) for side, those in enumerate(within) if those)
-        self.values = tuple(_filters(members, roots, self.all))
+        self.values = tuple(_filters(members, places, self.all))
 
     def chosen(self, mask: int) -> tuple[int, ...]:
         """Return the rows that a mask stands for."""
         return tuple(row for bit, row in enumerate(self.rows) if mask >> bit & 1)
 
 
+class Pools:
+    """The pools of an image; those that actions share are made once.
+
+    Args:
+        policies: all policies of the image.
+    """
+
+    def __init__(self, policies: Sequence[IndexedPolicy]) -> None:
+        self._policies = policies
+        self._by_scope: defaultdict[ActionScope, list[int]] = defaultdict(list)
+        for row, policy in enumerate(policies):
+            self._by_scope[policy.action].append(row)
+        self._shapes: dict[Hashable, frozenset[Shape]] = {}
+        self._shared: dict[Hashable, Pool] = {}
+
+    def of(self, action: ActionType, types: tuple[str, str], roots: Mapping[str, Root]) -> Iterable[Pool]:
+        """Yield the pools of an action that are not empty.
+
+        Policies on any action are apart where they are many, as all actions share them; those that can always
+        apply are apart where they are many, as they would be in every choice.
+
+        Args:
+            action: what is asked.
+            types: fully qualified, of the principal and of the resource.
+            roots: `principal`, `resource` and `context`.
+        """
+        named: list[int] = []
+        anybody: list[int] = []
+        for scope, rows in self._by_scope.items():
+            if scope.admits(action.name, action.ancestors):
+                (anybody if scope.names is None else named).extend(
+                    row for row in rows if self._fits(row, types)
+                )
+        if len(anybody) < MANY:
+            named, anybody = [*named, *anybody], []
+        for about, rows in ((action.name, named), (None, anybody)):
+            always = [row for row in rows if not self._policies[row].filtered]
+            if len(always) < MANY:
+                always = []
+            rest = set(rows).difference(always)
+            for which, those in (("always", always), ("rest", rest)):
+                if those:
+                    yield self._pool((about, types, which), sorted(those), roots)
+
+    def _fits(self, row: int, types: tuple[str, str]) -> bool:
+        policy = self._policies[row]
+        return policy.principal.type in {None, types[0]} and policy.resource.type in {None, types[1]}
+
+    def _pool(self, key: Hashable, rows: Sequence[int], roots: Mapping[str, Root]) -> Pool:
+        shapes = self._shapes.get(key)
+        if shapes is None:
+            shapes = self._shapes[key] = frozenset(
+                _shape(guard) for row in rows for guard in self._policies[row].guards
+            )
+        places = {shape: _place(shape, roots) for shape in shapes}
+        alike = (key, frozenset(places.items()))
+        pool = self._shared.get(alike)
+        if pool is None:
+            pool = self._shared.setdefault(alike, Pool(key, rows, self._policies, places))
+        return pool
+
+
 def _filters(
-    members: Sequence[IndexedPolicy], roots: Mapping[str, Root], everybody: int
+    members: Sequence[IndexedPolicy], places: Mapping[Shape, Place | None], everybody: int
 ) -> Iterable[tuple[int, int, Filter]]:
     """Yield the filters by value."""
-    found: defaultdict[tuple[Path, str], dict[int, list[Guard]]] = defaultdict(dict)
+    found: defaultdict[tuple[Place, str], dict[int, list[Guard]]] = defaultdict(dict)
     for number, policy in enumerate(members):
         for guard in policy.guards:
-            if _place(guard, roots) is None:
+            place = places[_shape(guard)]
+            if place is None:
                 # It may err, so that what stands behind it cannot tell whether the policy can be left out.
                 break
-            found[guard.path, _KINDS[guard.order]].setdefault(number, []).append(guard)
-    for (_, kind), guards in found.items():
-        place = _place(next(iter(guards.values()))[0], roots)
-        assert place is not None
+            found[place, _KINDS[guard.order]].setdefault(number, []).append(guard)
+    for (place, kind), guards in found.items():
         if kind == "equal":
             yield (*place, _members({n: _common(those) for n, those in guards.items()}, everybody))
         elif kind == "unequal":
@@ -262,19 +343,20 @@ def choice(pools: Sequence[Pool], sources: Sequence[str]) -> Callable[..., Seque
     return cast("Callable[..., Sequence[int]]", made_function(source, constants))
 
 
-def _place(guard: Guard, roots: Mapping[str, Root]) -> tuple[int, int] | None:
-    """Return where a guard's value is, or nothing if comparing it may err."""
-    source, declared, slots = roots[guard.path[0]]
+def _shape(guard: Guard) -> Shape:
+    return Shape(guard.path, guard.order[0] in {"<", ">"}, frozenset(map(type, guard.constants)))
+
+
+def _place(shape: Shape, roots: Mapping[str, Root]) -> Place | None:
+    """Return where the value of such guards is, or nothing if comparing it may err."""
+    source, declared, slots = roots[shape.path[0]]
     here: Type = declared
-    for step in guard.path[1:]:
+    for step in shape.path[1:]:
         member = here.attributes.get(step) if isinstance(here, RecordType) else None
         if member is None or not member.required:
             return None
         here = member.type
-    ordered = guard.order[0] in {"<", ">"}
-    for constant in guard.constants:
-        # INVARIANT: constants and values of one filter are of one exact type, so that no `True` is a 1.
-        if _TYPES[type(constant)] != here or (ordered and type(constant) is not int):
-            return None
-    slot = slots.get(guard.path[1:])
-    return None if slot is None or not isinstance(here, Primitive) else (source, slot)
+    # INVARIANT: constants and values of one filter are of one exact type, so that no `True` is a 1.
+    fits = all(_TYPES[kind] == here and (kind is int or not shape.ordered) for kind in shape.types)
+    slot = slots.get(shape.path[1:])
+    return (source, slot) if fits and slot is not None and isinstance(here, Primitive) else None
