@@ -9,9 +9,11 @@ import click
 from remit.cli.agents import read_target
 from remit.cli.exits import ExitCode
 from remit.cli.options import common, example
+from remit.cli.pack_reports import pack_findings, show_packs
 from remit.engine.cedar import CedarEngine
 from remit.project.cases import CaseResult, read_cases, run_case
 from remit.project.lint import Finding, lint
+from remit.project.packs.comparison import pack_reports
 
 if TYPE_CHECKING:
     from remit.cli.output import Session
@@ -28,7 +30,11 @@ def command(session: Session, *, agent: str, strict: bool) -> int:
     cases = read_cases(target.folder) if target.project else ()
     engine = CedarEngine(image)
     results = [run_case(case, document=target.document, engine=engine, image=image) for case in cases]
-    findings = lint(target.document, image, cases=cases, project=target.project)
+    reports = pack_reports(target.document, image, folders=[used.use.found.folder for used in target.packs])
+    findings = (
+        *lint(target.document, image, cases=cases, project=target.project),
+        *pack_findings(reports, target.packs),
+    )
     failed = sum(not result.passed for result in results)
     problems = sum(finding.level == "problem" or strict for finding in findings)
     if session.json:
@@ -37,6 +43,7 @@ def command(session: Session, *, agent: str, strict: bool) -> int:
                 "agent": target.document.identity.agent,
                 "image": image.digest,
                 "rules": len(image.rules),
+                "packs": [report.to_json() for report in reports],
                 "cases": [result.to_json() for result in results],
                 "passed": len(results) - failed,
                 "failed": failed,
@@ -44,6 +51,7 @@ def command(session: Session, *, agent: str, strict: bool) -> int:
             }
         )
     else:
+        show_packs(session, reports)
         _show(session, results, findings)
         session.say(
             f"{len(image.rules)} rules, {len(results)} cases: "

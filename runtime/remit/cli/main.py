@@ -18,6 +18,7 @@ VERBS = {
     "init": "Make a project folder to start from.",
     "build": "Build the document of a project folder.",
     "check": "Build, compile, lint and run the cases of a project folder.",
+    "packs": "List, show, make, check, pin, sign and verify governance packs.",
     "inspect": "Show what a document says: six fields, rules, pending approvals.",
     "verify": "Check a document's identity and signatures.",
     "sign": "Sign a document.",

@@ -53,6 +53,7 @@ class Question:
         environment: values over the declared ones.
         now: RFC 3339 UTC time.
         lifecycle: of the agent; empty takes the action's own.
+        child: for `delegate`: `id` and attributes of the other agent, over those of this one.
         fulfilled: rule ids whose obligations count as fulfilled.
     """
 
@@ -66,6 +67,7 @@ class Question:
     environment: JsonObject = field(default_factory=dict[str, JsonValue])
     now: str = DEFAULT_NOW
     lifecycle: str = ""
+    child: JsonObject = field(default_factory=dict[str, JsonValue])
     fulfilled: tuple[str, ...] = ()
 
 
@@ -81,7 +83,7 @@ def build_request(document: Document, question: Question) -> Request:
     """
     agent = _agent(document, question)
     caller = _caller(question)
-    resource = _resource(document, question, agent)
+    resource = _child(question, agent) if question.child else _resource(document, question, agent)
     by_caller = question.principal == "caller" or (not question.principal and question.action in _BY_CALLER)
     environment = dict(document.governance.environment)
     environment.update(question.environment)
@@ -111,6 +113,16 @@ def _agent(document: Document, question: Question) -> Entity:
     lifecycle = question.lifecycle or ("ready" if question.action == "activate" else "active")
     entity = agent_entity(document)
     return replace(entity, attributes={**entity.attributes, "lifecycle": lifecycle})
+
+
+def _child(question: Question, agent: Entity) -> Entity:
+    """Return the agent that is delegated to: a ready one like this one, except for what the question says."""
+    if question.action != "delegate":
+        raise EvaluationError(f"`child` is the resource of `delegate`, not of `{question.action}`")
+    members = dict(question.child)
+    name = members.pop("id", "child")
+    attributes: JsonObject = {**agent.attributes, "lifecycle": "ready", **members}
+    return Entity(ref=EntityRef(type="Agent", id=str(name)), attributes=attributes)
 
 
 def _caller(question: Question) -> Entity:
@@ -186,6 +198,7 @@ QUESTION_KEYS = (
     "environment",
     "now",
     "lifecycle",
+    "child",
     "fulfilled",
 )
 
@@ -211,6 +224,7 @@ def question_from(members: JsonObject) -> Question:
         resource=_text(members, "resource"),
         principal=principal,
         lifecycle=lifecycle,
+        child=_object(members, "child"),
         caller=_object(members, "caller"),
         input=_object(members, "input"),
         usage=_counts(members, "usage"),

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Literal, cast
 from remit.document.values import JsonObject, JsonValue, canonical_bytes
 from remit.policy.packs.expansion import expand, parameter_faults
 from remit.policy.rule_text import places
+from remit.project.packs.sources import pinned_pack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from remit.document.model import Document, PackPin
     from remit.engine.image import PolicyImage
     from remit.policy.packs.pack import Pack
+    from remit.project.packs.folder import PackFolder
 
 Difference = Literal["edited", "missing", "added", "unknown", "without-parameters", "parameters"]
 
@@ -46,6 +51,64 @@ class PackDifference:
             "message": self.message,
             "pointer": self.pointer,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackReport:
+    """A pin of a document, the pack behind it, and how far the document keeps to it.
+
+    Args:
+        pin: the pin.
+        found: the pack with the pinned digest; None where none is at hand.
+        rules: ids of the document's rules that are called after it.
+        differences: where they differ from the pack's.
+    """
+
+    pin: PackPin
+    found: PackFolder | None
+    rules: tuple[str, ...]
+    differences: tuple[PackDifference, ...]
+
+    def to_json(self) -> JsonObject:
+        """Return the report as a JSON object with stable keys."""
+        return {
+            "name": self.pin.name,
+            "as": self.pin.alias,
+            "version": self.pin.version,
+            "digest": self.pin.digest,
+            "parameters": self.pin.parameters,
+            "found": "" if self.found is None else self.found.label,
+            "rules": [*self.rules],
+            "differences": [item.to_json() for item in self.differences],
+        }
+
+
+def pack_reports(
+    document: Document, image: PolicyImage, *, folders: Sequence[Path] = ()
+) -> tuple[PackReport, ...]:
+    """Hold a document against every pack that it pins, as far as it can be found.
+
+    Args:
+        document: the agent.
+        image: its compiled governance.
+        folders: folders of packs, beside those that come with Remit.
+
+    Raises:
+        DocumentError: a pack of the folders cannot be read.
+    """
+    reports: list[PackReport] = []
+    for pin in document.governance.packs:
+        found = pinned_pack(pin.digest, pin.name, folders=folders)
+        pack = None if found is None else found.pack
+        reports.append(
+            PackReport(
+                pin=pin,
+                found=found,
+                rules=rules_of(image, pin),
+                differences=differences(document, image, pin, pack),
+            )
+        )
+    return tuple(reports)
 
 
 def rules_of(image: PolicyImage, pin: PackPin) -> tuple[str, ...]:
