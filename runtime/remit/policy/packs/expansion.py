@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from remit.policy.packs.parameters import ParameterFaultError, admit, cedar_literal
 from remit.policy.packs.placeholders import PLACEHOLDER, Substitution, substitute, whole
+from remit.policy.vocabulary import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,12 +83,11 @@ def effective_values(pack: Pack, given: JsonObject) -> JsonObject:
 def parameter_faults(pack: Pack, given: JsonObject) -> tuple[ParameterFault, ...]:
     """Return everything that is wrong with the values given for a pack's parameters."""
     names = [item.name for item in pack.parameters]
-    known = ", ".join(f"`{name}`" for name in names) or "none"
     faults = [
         ParameterFault(
             path=f"/{name}",
             message=f"the pack `{pack.name}` has no parameter `{name}`",
-            hint=f"its parameters are {known}",
+            hint=suggestion(name, names) or "it takes none",
             at_name=True,
         )
         for name in given

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from remit.document.faults import PACK_NAME, SHAPES
 from remit.document.values import canonical_bytes, digest_text, tagged_sha256
 from remit.errors import DocumentError, Fault
-from remit.policy.packs.pack import MARKS, SPEC, Control, Pack, pack_digest
+from remit.policy.packs.pack import MARKS, SPEC, Control, Pack, Requirements, pack_digest
 from remit.policy.packs.parameters import Parameter, parameter_schema_faults, parameters_of
 from remit.project.packs.requires import read_requirements
 from remit.project.packs.rules import RuleNode, check_rules, read_pack_rules
@@ -115,10 +115,13 @@ def read_pack(folder: Path, *, label: str = "") -> PackFolder:
         faults.settle()
     parameters = _parameters(root, faults=faults)
     controls = _controls(root, faults=faults)
-    requirements, used = read_requirements(root, parameters, faults=faults)
     rules = read_pack_rules(folder, label=shown, faults=faults)
-    check_rules(rules, parameters, controls, faults=faults)
-    _refuse_idle(root, parameters, controls, rules, used, faults=faults)
+    requirements, used = Requirements(), frozenset[str]()
+    # Where the parameters themselves are at fault, what is said of their use would be an echo.
+    if parameters is not None:
+        requirements, used = read_requirements(root, parameters, faults=faults)
+        check_rules(rules, parameters, controls, faults=faults)
+        _refuse_idle(root, parameters, controls, rules, used, faults=faults)
     name, version = _name(root, faults=faults), _version(root, faults=faults)
     title, description = _words(root, "title", faults=faults), _words(root, "description", faults=faults)
     faults.settle()
@@ -128,7 +131,7 @@ def read_pack(folder: Path, *, label: str = "") -> PackFolder:
         version=version,
         title=title,
         description=description,
-        parameters=parameters,
+        parameters=parameters or (),
         requirements=requirements,
         controls=controls,
         rules=tuple(rule.rule for rule in rules),
@@ -170,7 +173,8 @@ def _words(root: Node, key: str, *, faults: FaultList) -> str:
     return value.strip()
 
 
-def _parameters(root: Node, *, faults: FaultList) -> tuple[Parameter, ...]:
+def _parameters(root: Node, *, faults: FaultList) -> tuple[Parameter, ...] | None:
+    """Read the parameters; None where they are at fault."""
     members = root.object() or {}
     schema = members.get("parameters", _NO_PARAMETERS)
     if not isinstance(schema, dict):
@@ -179,7 +183,7 @@ def _parameters(root: Node, *, faults: FaultList) -> tuple[Parameter, ...]:
                 f"`parameters` is {kind_of(schema)}, no JSON Schema", "write `type: object` and `properties:`"
             )
         )
-        return ()
+        return None
     wrong = parameter_schema_faults(schema)
     for pointer, what, hint in wrong:
         place = root.member("parameters")
@@ -193,7 +197,7 @@ def _parameters(root: Node, *, faults: FaultList) -> tuple[Parameter, ...]:
                 hint=hint,
             )
         )
-    return () if wrong else parameters_of(schema)
+    return None if wrong else parameters_of(schema)
 
 
 def _controls(root: Node, *, faults: FaultList) -> tuple[Control, ...]:

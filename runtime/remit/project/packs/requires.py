@@ -85,12 +85,11 @@ class _Reader:
             )
 
     def _effects(self, node: Node) -> tuple[str, ...]:
-        found = self.names(node)
-        for name in found:
-            if not whole(name) and name not in TOOL_EFFECTS:
-                hint = nearest(name, TOOL_EFFECTS) or f"effects are {listing(TOOL_EFFECTS)}"
-                self._faults.add(node.fault(f"`{name}` is no effect of a tool", hint))
-        return found
+        for item in node.items() if isinstance(node.value, list) else (node,):
+            if isinstance(item.value, str) and not whole(item.value) and item.value not in TOOL_EFFECTS:
+                hint = nearest(item.value, TOOL_EFFECTS) or f"effects are {listing(TOOL_EFFECTS)}"
+                self._faults.add(item.fault(f"`{item.value}` is no effect of a tool", hint))
+        return self.names(node)
 
     def _arguments(self, node: Node) -> tuple[tuple[str, str], ...]:
         if not isinstance(node.value, list):
