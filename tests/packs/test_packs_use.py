@@ -351,3 +351,16 @@ def test_a_permit_of_the_project_cannot_lift_a_packs_forbid(tmp_path: Path) -> N
     question = Question(action="pay", input={"amount": 501, "note": "", "rate": 1})
     decision = CedarEngine(image).decide(build_request(held.document, question))
     assert (decision.verdict, decision.reasons) == ("deny", ("caps.cap",))
+
+
+def test_a_project_has_no_rule_called_after_a_pack(tmp_path: Path) -> None:
+    built(tmp_path)
+    own = "- {id: caps.extra, effect: permit, on: [pay], because: mine}\n"
+    project = write(tmp_path / "desk", {"rules/own.yaml": own})
+    said = faults_of(tmp_path, lambda: build_project(project))
+    assert said == [
+        (
+            "desk/rules/own.yaml:1:8: `id` is `caps.extra`, and a point stands in the ids of packs' rules alone; "
+            "use `-` or `_`"
+        )
+    ]

@@ -29,6 +29,7 @@ from remit.project.source import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from remit.document.values import JsonObject, JsonValue
@@ -62,7 +63,7 @@ class PackFolder:
     pack: Pack
     folder: Path
     label: str
-    nodes: dict[str, Node]
+    nodes: Mapping[str, Node]
 
     def fixtures(self) -> tuple[Path, ...]:
         """Return the projects that the pack is tried on: `fixture` and `fixture-*`, sorted."""
