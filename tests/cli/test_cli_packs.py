@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +22,24 @@ packs:
 """
 
 
+OUR_PACK = """\
+packs:
+  - path: ../our-pack
+"""
+
+
+def _using(project: Callable[..., Path], use: str) -> Path:
+    """Make the test agent's folder and let it use packs."""
+    folder = project()
+    with (folder / "agent.yaml").open("a", encoding="utf-8") as agent:
+        agent.write(use)
+    return folder
+
+
 @pytest.fixture
 def desk(project: Callable[..., Path], remit: Remit) -> Path:
     """A project that uses a pack and is pinned."""
-    folder = project(agent=AGENT + USE)
+    folder = _using(project, USE)
     assert remit("packs", "update", "desk").code == 0
     return folder
 
@@ -73,7 +86,7 @@ def test_a_pack_whose_case_fails_is_a_finding(remit: Remit, tmp_path: Path) -> N
 def test_a_project_is_built_once_its_packs_are_pinned(
     project: Callable[..., Path], remit: Remit, tmp_path: Path
 ) -> None:
-    project(agent=AGENT + USE)
+    _using(project, USE)
     refused = remit("build", "desk")
     assert (refused.code, "is not pinned" in refused.stderr) == (2, True)
     assert not (tmp_path / "desk" / "packs.lock.yaml").exists()
@@ -136,7 +149,7 @@ def test_a_pack_that_is_not_at_hand_is_advice_to_check_and_a_finding_to_verify(
     project: Callable[..., Path], remit: Remit, tmp_path: Path
 ) -> None:
     remit("packs", "new", "our-pack")
-    project(agent=AGENT + "packs:\n  - path: ../our-pack\n")
+    _using(project, OUR_PACK)
     remit("packs", "update", "desk")
     remit("build", "desk", "-o", "desk.agent.json")
     (tmp_path / "our-pack").rename(tmp_path / "elsewhere")
@@ -148,7 +161,7 @@ def test_a_pack_that_is_not_at_hand_is_advice_to_check_and_a_finding_to_verify(
 
 def test_changed_evidence_is_advice(project: Callable[..., Path], remit: Remit, tmp_path: Path) -> None:
     remit("packs", "new", "our-pack")
-    project(agent=AGENT + "packs:\n  - path: ../our-pack\n")
+    _using(project, OUR_PACK)
     remit("packs", "update", "desk")
     (tmp_path / "our-pack" / "README.md").write_text("# our-pack\n")
     said = remit("check", "desk", "--json").json
@@ -162,7 +175,7 @@ def test_packs_are_signed_and_pinned_only_where_they_are(
     project: Callable[..., Path], remit: Remit, tmp_path: Path
 ) -> None:
     remit("packs", "new", "our-pack")
-    project(agent=AGENT + "packs:\n  - path: ../our-pack\n")
+    _using(project, OUR_PACK)
     remit("keys", "new", "legal")
     unsigned = remit("packs", "update", "desk", "--trust", "legal.pub.pem")
     assert (unsigned.code, "has 0 trusted signature(s), 1 needed" in unsigned.stderr) == (2, True)
