@@ -24,7 +24,11 @@ from remit.project.questions import DEFAULT_NOW, build_request, question_from
 
 if TYPE_CHECKING:
     from remit.cli.output import Session
+    from remit.document.model import Document
     from remit.document.values import JsonObject
+    from remit.engine.image import PolicyImage
+    from remit.project.questions import Question
+    from remit.workbench.explanation import Explanation
 
 _CODES = {
     "allow": ExitCode.FINE,
@@ -38,7 +42,7 @@ MARKS = {"allow": ("✓", "green"), "deny": ("✗", "red"), "awaiting_approval":
     "decide",
     epilog=example(
         """remit decide refund-desk --as ana:clerk --action refund --input '{"amount": 900}' """.strip(),
-        "remit decide desk.agent.json --action activate --as bob --attr jurisdiction=US",
+        "remit decide desk.agent.json --action activate --as bob --attr jurisdiction=US --explain",
     ),
 )
 @click.argument("agent")
@@ -54,6 +58,7 @@ MARKS = {"allow": ("✓", "green"), "deny": ("✗", "red"), "awaiting_approval":
 @click.option(
     "--fulfilled", multiple=True, metavar="RULE", help="A rule whose obligations count as fulfilled."
 )
+@click.option("--explain", is_flag=True, help="Show what every rule came to, and what was missing.")
 @person_options
 @common
 def command(
@@ -70,6 +75,7 @@ def command(
     now: str,
     lifecycle: str,
     fulfilled: tuple[str, ...],
+    explain: bool,
     person: str | None,
     roles: tuple[str, ...],
     attributes: tuple[str, ...],
@@ -95,7 +101,9 @@ def command(
         }
     )
     request = build_request(target.document, question)
-    verdict = settle(CedarEngine(image), image, request)
+    engine = CedarEngine(image)
+    verdict = settle(engine, image, request)
+    explanation = _explained(target.document, question, image, engine) if explain else None
     if session.json:
         value: JsonObject = {
             "principal": str(request.principal.ref),
@@ -103,10 +111,28 @@ def command(
             "resource": str(request.resource.ref),
             **verdict.to_json(),
         }
+        if explanation is not None:
+            from remit.cli.explanation import explanation_value
+
+            value["explanation"] = explanation_value(explanation, image)
         session.emit(value)
     else:
         show_verdict(session, f"{action} → {shortened(str(request.resource.ref))}", verdict)
+        if explanation is not None:
+            from remit.cli.explanation import show_explanation
+
+            show_explanation(session, explanation, image)
     return _CODES[verdict.decision]
+
+
+def _explained(
+    document: Document, question: Question, image: PolicyImage, engine: CedarEngine
+) -> Explanation:
+    from remit.workbench.askable import Askable
+    from remit.workbench.explanation import explain
+
+    askable = Askable(document, question)
+    return explain(image, engine, askable.request(), askable)
 
 
 def show_verdict(session: Session, what: str, verdict: Verdict) -> None:

@@ -18,6 +18,8 @@ VERBS = {
     "init": "Make a project folder to start from.",
     "build": "Build the document of a project folder.",
     "check": "Build, compile, lint and run the cases of a project folder.",
+    "coverage": "Show what a project's cases reach of its rules.",
+    "mutate": "Change rules on purpose and see whether a case notices.",
     "packs": "List, show, make, check, pin, sign and verify governance packs.",
     "inspect": "Show what a document says: six fields, rules, pending approvals.",
     "verify": "Check a document's identity and signatures.",

@@ -14,7 +14,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -111,6 +111,11 @@ def policy_paths(policy: pst.Template) -> frozenset[Path]:
     except RecursionError:
         return EVERYTHING
     return _shortest(reads)
+
+
+def joined_paths(policies: Iterable[frozenset[Path]]) -> frozenset[Path]:
+    """Return the paths that several policies can read together, each given by `policy_paths`."""
+    return _shortest(set[Path]().union(*policies))
 
 
 def _read(expr: pst.Expr, reads: set[Path]) -> None:

@@ -84,7 +84,7 @@ def build_request(document: Document, question: Question) -> Request:
     agent = _agent(document, question)
     caller = _caller(question)
     resource = _child(question, agent) if question.child else _resource(document, question, agent)
-    by_caller = question.principal == "caller" or (not question.principal and question.action in _BY_CALLER)
+    by_caller = asked_by_caller(question)
     environment = dict(document.governance.environment)
     environment.update(question.environment)
     context: JsonObject = {
@@ -107,6 +107,11 @@ def build_request(document: Document, question: Question) -> Request:
     return Request(
         principal=principal, action=question.action, resource=resource, context=context, entities=others
     )
+
+
+def asked_by_caller(question: Question) -> bool:
+    """Return whether the caller is the principal of a question, and not the agent."""
+    return question.principal == "caller" or (not question.principal and question.action in _BY_CALLER)
 
 
 def _agent(document: Document, question: Question) -> Entity:
@@ -233,6 +238,25 @@ def question_from(members: JsonObject) -> Question:
         now=_time(members),
         fulfilled=tuple(str(rule) for rule in fulfilled),
     )
+
+
+def question_members(question: Question) -> JsonObject:
+    """Return the members that a question is made of, without what it leaves open; see `question_from`."""
+    members: JsonObject = {
+        "caller": question.caller,
+        "action": question.action,
+        "resource": question.resource,
+        "principal": question.principal,
+        "input": question.input,
+        "usage": question.usage,
+        "lifetime": question.lifetime,
+        "environment": question.environment,
+        "now": "" if question.now == DEFAULT_NOW else question.now,
+        "lifecycle": question.lifecycle,
+        "child": question.child,
+        "fulfilled": [*question.fulfilled],
+    }
+    return {key: value for key, value in members.items() if value}
 
 
 def _text(members: JsonObject, key: str) -> str:

@@ -33,8 +33,12 @@ class Unsupported(PolicyError):  # noqa: N818  # not a mistake of anybody's: ano
     """The image is decided by the reference engine alone; lists every reason."""
 
 
-def supported_policies(text: str) -> dict[str, pst.Template]:
+def supported_policies(text: str, *, max_depth: int = MAX_DEPTH) -> dict[str, pst.Template]:
     """Return the syntax trees of an image's policies by `@id`, in image order.
+
+    Args:
+        text: the image's policies.
+        max_depth: levels of an expression that are taken.
 
     Raises:
         Unsupported: a policy cannot be compiled.
@@ -56,8 +60,8 @@ def supported_policies(text: str) -> dict[str, pst.Template]:
         else:
             found[rule] = policy
             levels = max((_depth(clause.expr) for clause in policy.clauses), default=0)
-            if levels > MAX_DEPTH:
-                why = f"nests {levels} levels deep, and at most {MAX_DEPTH} are compiled"
+            if levels > max_depth:
+                why = f"nests {levels} levels deep, and at most {max_depth} are compiled"
                 faults.append(Fault(message=f"policy `{rule}` {why}"))
     if faults:
         raise Unsupported(*faults)

@@ -82,6 +82,20 @@ def key(value: Value) -> object:
     return ExtensionKey((kind, int(cast("int", value))))
 
 
+def unkeyed(found: object) -> Value:
+    """Return the value whose key this is; the inverse of `key`."""
+    match found:
+        case _BoolKey():
+            return found is _TRUE
+        case RecordKey():
+            return {name: unkeyed(member) for name, member in found[0]}
+        case ExtensionKey():
+            kind, number = found
+            return kind(number)
+        case _:
+            return found
+
+
 def fails() -> NoReturn:
     """Raise Cedar's error."""
     raise PolicyErrs

@@ -1,0 +1,118 @@
+"""`remit coverage`: what a project's cases reach of its rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from remit.cli.agents import read_target
+from remit.cli.exits import ExitCode, bad_input
+from remit.cli.options import common, example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from remit.cli.agents import Target
+    from remit.cli.output import Session
+    from remit.document.values import JsonObject
+    from remit.workbench.asked_cases import AskedCase
+    from remit.workbench.coverage import Coverage, RuleCoverage
+
+
+@click.command(
+    "coverage",
+    epilog=example("remit coverage refund-desk", "remit coverage refund-desk --fail-under 90 --json"),
+)
+@click.argument("project")
+@click.option(
+    "--fail-under",
+    type=click.FloatRange(0, 100),
+    default=None,
+    metavar="PCT",
+    help="Exit with 1 where the total is less.",
+)
+@common
+def command(session: Session, *, project: str, fail_under: float | None) -> int:
+    """Decide the cases of PROJECT and show which rules, conditions and outcomes they never reach."""
+    from remit.engine.cedar import CedarEngine
+    from remit.workbench.coverage import measure
+
+    target = read_target(project)
+    image = target.compile()
+    cases = cases_of(target)
+    found = measure(
+        image,
+        [case.request for case in cases],
+        engine=CedarEngine(image),
+        tools=[tool.name for tool in target.document.capabilities.tools],
+    )
+    short = fail_under is not None and found.total.percent < fail_under
+    if session.json:
+        verdict: JsonObject = {"fail_under": fail_under, "passed": not short}
+        session.emit({"image": image.digest, **found.to_json(), **verdict})
+    else:
+        _show(session, found)
+        if short:
+            session.say(f"less than {fail_under:g} %", style="red")
+    return ExitCode.FINDINGS if short else ExitCode.FINE
+
+
+def cases_of(target: Target) -> tuple[AskedCase, ...]:
+    """Return the cases of a project.
+
+    Raises:
+        FaultsError: it is no project folder, or has no case.
+    """
+    from remit.workbench.asked_cases import requests_of
+
+    if not target.project:
+        raise bad_input(f"`{target.label}` is a document, and cases stand in a project", "name its folder")
+    cases = requests_of(target.folder, target.document)
+    if not cases:
+        raise bad_input(f"`{target.label}` has no case", "write one below `cases/`")
+    return cases
+
+
+def _show(session: Session, found: Coverage) -> None:
+    session.say(f"{found.requests} requests, {len(found.rules)} rules", style="bold")
+    for label, share in (
+        ("rules evaluated", found.evaluated),
+        ("rules decisive", found.decisive),
+        ("conditions both ways", found.branches),
+        ("actions both ways", found.outcomes),
+    ):
+        style = "green" if share.covered == share.total else "yellow"
+        counts = f"  {share.covered} of {share.total}"
+        session.parts((f"  {label:<21}", ""), (f"{share.percent:5.1f} %", style), (counts, "dim"))
+    missing = [*_missing(found)]
+    if missing:
+        session.say("never reached", style="bold")
+    for name, what, origin in missing:
+        session.parts((f"  {name}", "bold"), (f" {what}", ""), (f"  {origin}" if origin else "", "dim"))
+    session.say(f"coverage {found.total.percent:.1f} %", style="bold")
+
+
+def _missing(found: Coverage) -> Iterator[tuple[str, str, str]]:
+    for rule in found.rules:
+        for what in _missing_of(rule):
+            yield rule.rule, what, rule.origin
+    for action in found.actions:
+        if action.allowable and not action.allowed:
+            yield action.action, "never allowed", ""
+        if not action.denied:
+            yield action.action, "never denied", ""
+
+
+def _missing_of(rule: RuleCoverage) -> Iterator[str]:
+    if not rule.evaluated:
+        yield "never evaluated"
+        return
+    if not rule.decisive:
+        yield "never decisive"
+    for branch in rule.branches:
+        lead = f"{branch.kind} " if branch.kind in {"when", "unless"} else ""
+        if not branch.true:
+            yield f"never true: {lead}{branch.text}"
+        if not branch.false:
+            yield f"never false: {lead}{branch.text}"
