@@ -65,7 +65,7 @@ USES: dict[str, tuple[str, str]] = {
     ),
     "a path to nothing": (
         USE.replace("../caps", "../cups"),
-        "desk/agent.yaml:20:5: `desk/../cups` is no folder; make one with `remit packs new FOLDER`",
+        "desk/agent.yaml:20:5: `cups` is no folder; make one with `remit packs new FOLDER`",
     ),
     "values that are no mapping": (
         USE.replace("{tools: [pay]}", "[pay]"),
@@ -270,7 +270,7 @@ def test_a_rule_that_does_not_compile_is_told_at_the_authors_column(tmp_path: Pa
 
 def test_the_origin_of_a_rule_is_its_place_in_the_pack(tmp_path: Path) -> None:
     origin = image_of(built(tmp_path)).rules["caps.cap"].origin
-    assert origin == f"{tmp_path.as_posix()}/desk/../caps/rules/rules.yaml:2:5"
+    assert origin == f"{tmp_path.as_posix()}/caps/rules/rules.yaml:2:5"
 
 
 def test_a_pack_that_brings_no_rule_is_told(tmp_path: Path) -> None:

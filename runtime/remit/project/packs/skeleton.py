@@ -87,7 +87,7 @@ _CASES = """\
 cases:
   - name: mail waits for a person
     request: {{action: mail}}
-    expect: {{decision: awaiting_approval, rules: [{name}.approval]}}
+    expect: {{decision: awaiting_approval, rules: [{name}.approval], kind: forbidden}}
   - name: approved mail is sent
     request: {{action: mail, fulfilled: [{name}.approval]}}
     expect: {{decision: allow, rules: [anything]}}

@@ -11,6 +11,7 @@ packs:
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -146,8 +147,8 @@ def _use(node: Node, *, folder: Path, faults: FaultList) -> PackUse | None:
 
 
 def _label(folder: Path, path: str) -> str:
-    """Return how faults call a pack's folder, which lies outside of the project's."""
-    return path if folder == Path() else (folder / path).as_posix()
+    """Return how faults call a pack's folder, which may lie outside of the project's."""
+    return Path(os.path.normpath(folder / path)).as_posix()
 
 
 def _shapes(node: Node, members: JsonObject, *, faults: FaultList) -> None:
