@@ -82,7 +82,7 @@ def test_a_score_below_the_threshold_is_a_finding(remit: Any, project: Callable[
 
 
 def test_cases_that_fail_already_are_told_with_their_place(remit: Any, project: Callable[..., Path]) -> None:
-    project(cases=CASES.replace("decision: allow", "decision: deny"))
+    project(cases=CASES.replace("allow, rules: [pay]", "deny, rules: []"))
     done = remit("mutate", "desk")
     assert done.code == 2
     assert "desk/cases/desk.yaml:2:5: the case `a small payment is made` fails" in done.stderr

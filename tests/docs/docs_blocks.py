@@ -47,6 +47,7 @@ class Block:
 def pages() -> tuple[Path, ...]:
     found = [REPO / "README.md", REPO / "CONTRIBUTING.md", REPO / "SECURITY.md"]
     found += sorted((REPO / "docs").rglob("*.md"))
+    found += sorted((REPO / "policies" / "packs").glob("*/README.md"))
     found += [REPO / "examples" / name / "README.md" for name in EXAMPLES]
     return tuple(page for page in found if page.exists())
 

@@ -66,6 +66,9 @@ def test_the_wheel_from_the_source_distribution_makes_builds_and_checks_an_agent
     assert "0 failed; 0 findings" in said
     assert "qwen2.5-coder" in _python(*run, "models", "list", folder=tmp_path, path=installed)
     assert "llama-cpp" in _python(*run, "version", folder=tmp_path, path=installed)
+    assert "10 packs" in _python(*run, "packs", "list", folder=tmp_path, path=installed)
+    said = _python(*run, "packs", "check", "sensitive-memory", folder=tmp_path, path=installed)
+    assert "7 rules, 7 decide in a case" in said
 
 
 def test_the_wheel_holds_the_policies_that_compliance_reads(installed: Path) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from remit.document.model import Document
     from remit.engine.image import PolicyImage
     from remit.host.stores import Store
+    from remit.project.packs.use import UsedPack
 
 STORE_VARIABLE = "REMIT_STORE"
 STORE_FOLDER = ".remit"
@@ -39,6 +40,7 @@ class Target:
         folder: where Python tools and relative paths are found.
         label: what the user typed.
         project: whether it was a project folder.
+        packs: the packs that the project uses.
     """
 
     document: Document
@@ -46,6 +48,7 @@ class Target:
     label: str
     project: bool
     origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
+    packs: tuple[UsedPack, ...] = ()
 
     def store(self, option: str | None) -> Path:
         """Return the store's folder: the option, REMIT_STORE, or `.remit` in the project folder or here."""
@@ -72,7 +75,14 @@ def read_target(label: str, *, fetch_tools: bool = False) -> Target:
     path = Path(label)
     if path.is_dir():
         built = build_project(path, fetch_tools=fetch_tools)
-        return Target(document=built.document, origins=built.origins, folder=path, label=label, project=True)
+        return Target(
+            document=built.document,
+            origins=built.origins,
+            folder=path,
+            label=label,
+            project=True,
+            packs=built.packs,
+        )
     document = parse_document(read_file(label), file=label, format=format_of(path.name))
     return Target(document=document, folder=path.parent, label=label, project=False)
 

@@ -9,8 +9,10 @@ import click
 from remit.cli.agents import read_target
 from remit.cli.exits import ExitCode
 from remit.cli.options import common, example
+from remit.cli.pack_reports import pack_findings, show_packs
 from remit.engine.cedar import CedarEngine
 from remit.project.lint import Finding, lint
+from remit.project.packs.comparison import pack_reports
 from remit.workbench.suites.agent_world import AgentWorld
 from remit.workbench.suites.folder import bound_suites
 from remit.workbench.suites.running import CaseResult, run_suite
@@ -29,7 +31,11 @@ def command(session: Session, *, agent: str, strict: bool) -> int:
     image = target.compile()
     world = AgentWorld(document=target.document, image=image, folder=target.folder, origins=target.origins)
     results = _cases(world) if target.project else []
-    findings = lint(target.document, image, cases=len(results), project=target.project)
+    reports = pack_reports(target.document, image, folders=[used.use.found.folder for used in target.packs])
+    findings = (
+        *lint(target.document, image, cases=len(results), project=target.project),
+        *pack_findings(reports, target.packs),
+    )
     failed = sum(not result.passed for result in results)
     problems = sum(finding.level == "problem" or strict for finding in findings)
     if session.json:
@@ -38,6 +44,7 @@ def command(session: Session, *, agent: str, strict: bool) -> int:
                 "agent": target.document.identity.agent,
                 "image": image.digest,
                 "rules": len(image.rules),
+                "packs": [report.to_json() for report in reports],
                 "cases": [result.to_json() for result in results],
                 "passed": len(results) - failed,
                 "failed": failed,
@@ -45,6 +52,7 @@ def command(session: Session, *, agent: str, strict: bool) -> int:
             }
         )
     else:
+        show_packs(session, reports)
         _show(session, results, findings)
         session.say(
             f"{len(image.rules)} rules, {len(results)} cases: "

@@ -13,6 +13,7 @@ from remit.cli.exits import ExitCode
 from remit.cli.options import common, example
 from remit.cli.output import Session, one_line, printable, short
 from remit.document.identity import field_digests
+from remit.project.packs.comparison import pack_reports, rules_of
 
 if TYPE_CHECKING:
     from remit.document.model import Document
@@ -48,6 +49,12 @@ def _value(target: Target, image: PolicyImage) -> JsonObject:
         "governance": {
             "attributes": document.governance.attributes,
             "image": image.digest,
+            "packs": [
+                report.to_json()
+                for report in pack_reports(
+                    document, image, folders=[used.use.found.folder for used in target.packs]
+                )
+            ],
             "rules": [rule_value(info) for info in image.rules.values()],
         },
         "capabilities": {
@@ -90,6 +97,13 @@ def _show(session: Session, document: Document, image: PolicyImage) -> None:
     _row(session, "memory", f"{document.memory.value.get('count', 0)} entries; blocks: {blocks or 'none'}")
     attributes = ", ".join(f"{key}={value}" for key, value in governance.attributes.items())
     _row(session, "governance", f"{attributes}; {len(image.rules)} rules")
+    for pin in governance.packs:
+        named = pin.name if pin.alias == pin.name else f"{pin.name} as {pin.alias}"
+        _row(
+            session,
+            "",
+            f"pack {named} {pin.version} ({short(pin.digest)}): {len(rules_of(image, pin))} rules",
+        )
     tools = ", ".join(f"{tool.name} ({tool.effect})" for tool in document.capabilities.tools)
     _row(session, "capabilities", f"tools: {tools or 'none'}")
     for item in document.capabilities.builtins:

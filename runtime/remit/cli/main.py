@@ -22,6 +22,7 @@ VERBS = {
     "cases": "Take over test cases of the Cedar command line, or write them for it.",
     "coverage": "Show what a project's cases reach of its rules.",
     "mutate": "Change rules on purpose and see whether a case notices.",
+    "packs": "List, show, make, check, pin, sign and verify governance packs.",
     "inspect": "Show what a document says: six fields, rules, pending approvals.",
     "verify": "Check a document's identity and signatures.",
     "sign": "Sign a document.",

@@ -55,7 +55,7 @@ def command(
             f"`{'--require-signature' if require_signature else '--threshold'}` needs a key to believe",
             "name your own with `--trust KEY.pem`",
         )
-    trust = _trust(trusted, starts, ends, threshold)
+    trust = trust_from(trusted, starts=starts, ends=ends, threshold=threshold)
     target = read_target(document)
     held = target.document
     signers: tuple[str, ...] = ()
@@ -92,9 +92,24 @@ def _signed(count: int, signers: tuple[str, ...], *, checked: bool) -> str:
     return f"{count} signatures, none checked" if not checked else f"{count} signatures"
 
 
-def _trust(
-    trusted: tuple[str, ...], starts: tuple[str, ...], ends: tuple[str, ...], threshold: int
+def trust_from(
+    trusted: tuple[str, ...],
+    *,
+    starts: tuple[str, ...] = (),
+    ends: tuple[str, ...] = (),
+    threshold: int = 1,
 ) -> TrustPolicy:
+    """Read the verifier's own keys.
+
+    Args:
+        trusted: `[NAME=]KEY.pem` texts.
+        starts: `NAME=TIME` texts: when a key begins.
+        ends: `NAME=TIME` texts: when a key expires.
+        threshold: signatures needed.
+
+    Raises:
+        FaultsError: a key cannot be read, or two have one name.
+    """
     keys: dict[str, bytes] = {}
     for item in trusted:
         name, mark, file = item.partition("=")

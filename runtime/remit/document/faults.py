@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EXTENSION_PREFIX = "x-"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+RULE_ID = re.compile(r"(?:[a-z][a-z0-9-]{0,39}\.)?[A-Za-z_][A-Za-z0-9_-]{0,63}")
+PACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@+-]{0,127}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 HEX_32 = re.compile(r"[0-9a-f]{32}")
@@ -32,6 +34,9 @@ TIME = re.compile(
 )
 SHAPES: dict[re.Pattern[str], str] = {
     NAME: "a name: an ASCII letter or `_`, then up to 63 letters, digits, `_`, `-`",
+    RULE_ID: "a rule id: a name (an ASCII letter or `_`, then up to 63 letters, digits, `_`, `-`), "
+    "or `<pack>.<name>` of a pinned pack",
+    PACK_NAME: "a pack's name: a lower-case letter, then up to 39 lower-case letters, digits, `-`",
     KEY: "a key: up to 128 ASCII letters, digits and `_.:/@+-`, not starting with a sign",
     DIGEST: "a digest: `sha256:` and 64 lower-case hexadecimal digits",
     HEX_32: "32 lower-case hexadecimal digits",

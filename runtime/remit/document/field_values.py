@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from remit.document.faults import DIGEST, HEX_64, NAME, SHAPES, FaultLog, Members, kind_of
+from remit.document.faults import DIGEST, HEX_64, NAME, PACK_NAME, SHAPES, FaultLog, Members, kind_of
 from remit.document.json_text import printable
 from remit.document.model import (
     BackendEntry,
@@ -16,6 +16,7 @@ from remit.document.model import (
     Governance,
     Lifecycle,
     Limits,
+    PackPin,
     PendingApproval,
     Tool,
     ToolEffect,
@@ -143,16 +144,23 @@ def _limits(governance: Members, log: FaultLog) -> Limits:
     return limits
 
 
-def _pins(governance: Members, log: FaultLog) -> tuple[JsonObject, ...]:
+def _pins(governance: Members, log: FaultLog) -> tuple[PackPin, ...]:
     names: list[str] = []
-    pins: list[JsonObject] = []
+    pins: list[PackPin] = []
     for pointer, value in governance.items("packs", required=False):
         members = Members(value, pointer, log)
-        unique(names, members.text("name", shape=NAME), members)
-        members.text("version")
-        members.text("digest", shape=DIGEST)
+        name = members.text("name", shape=NAME)
+        alias = members.text("as", required=False, shape=PACK_NAME)
+        unique(names, alias or name, members, "as" if alias else "name")
+        pin = PackPin(
+            name=name,
+            version=members.text("version"),
+            digest=members.text("digest", shape=DIGEST),
+            alias=alias or name,
+            parameters=members.object("parameters") if members.has("parameters") else None,
+        )
         members.close()
-        pins.append(members.value)
+        pins.append(pin)
     return tuple(pins)
 
 
@@ -341,6 +349,17 @@ def tool_names(value: JsonValue) -> tuple[str, ...]:
     names: list[str] = []
     for tool in tools if isinstance(tools, list) else []:
         name = tool.get("name") if isinstance(tool, dict) else None
+        if isinstance(name, str):
+            names.append(name)
+    return tuple(names)
+
+
+def pack_names(value: JsonValue) -> tuple[str, ...]:
+    """Return what the rules of a governance value's pinned packs are called after, as far as can be read."""
+    pins = value.get("packs") if isinstance(value, dict) else None
+    names: list[str] = []
+    for pin in pins if isinstance(pins, list) else []:
+        name = pin.get("as", pin.get("name")) if isinstance(pin, dict) else None
         if isinstance(name, str):
             names.append(name)
     return tuple(names)

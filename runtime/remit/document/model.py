@@ -147,6 +147,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackPin:
+    """A pack whose rules stand in the document, as `<alias>.<rule>`.
+
+    Args:
+        name: the pack's name.
+        version: its version.
+        digest: of what it says; `remit.policy.packs.pack_digest`.
+        alias: what its rules are called after: its name, unless the document says `as`.
+        parameters: the values that its rules were expanded with; None where it brought no rules.
+    """
+
+    name: str
+    version: str
+    digest: str
+    alias: str
+    parameters: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Governance:
     """What binds the agent.
 
@@ -161,7 +180,7 @@ class Governance:
         termination: rules on `continue`; forbids end the run.
         rules: rules on any action, named by `on` or plain Cedar.
         limits: hard loop bounds.
-        packs: pinned packs `{name, version, digest}`.
+        packs: pinned packs.
         trusted_keys: informative; verifiers bring their own.
         value: the field as received.
     """
@@ -175,7 +194,7 @@ class Governance:
     termination: tuple[Rule, ...]
     rules: tuple[Rule, ...]
     limits: Limits
-    packs: tuple[JsonObject, ...]
+    packs: tuple[PackPin, ...]
     trusted_keys: tuple[JsonObject, ...]
     value: JsonObject
 

@@ -20,6 +20,7 @@ from remit.document.carriers import Format, read_value, write_value
 from remit.document.entries import entry_value
 from remit.document.faults import DIGEST, FaultLog, Members
 from remit.document.field_values import (
+    pack_names,
     read_capabilities,
     read_execution_state,
     read_governance,
@@ -80,7 +81,7 @@ def _document(value: JsonValue, log: FaultLog) -> Document:
     spec = members.text("spec")
     if spec and spec != SPEC:
         members.wrong("spec", f"is `{printable(spec)}`, not `{SPEC}`", "this version reads no other format")
-    rules = RuleReader(log)
+    rules = RuleReader(log, pack_names(members.value.get("governance")))
     identity_value = members.any("identity")
     found = {name: members.any(name) for name in FIELD_NAMES}
     members.close()

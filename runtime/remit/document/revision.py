@@ -17,7 +17,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from remit.document.faults import DIGEST, SHAPES, TIME, FaultLog, Members
-from remit.document.field_values import read_capabilities, read_execution_state, read_governance, tool_names
+from remit.document.field_values import (
+    pack_names,
+    read_capabilities,
+    read_execution_state,
+    read_governance,
+    tool_names,
+)
 from remit.document.identity import field_digest, preimage_of, revision_from
 from remit.document.json_text import printable
 from remit.document.lineage import GENESIS_OPERATIONS, OPERATIONS, Lineage, Operation
@@ -235,9 +241,9 @@ def _with_fields(document: Document, values: dict[str, JsonObject], log: FaultLo
         child = replace(child, execution_state=read_execution_state(values["execution_state"], log))
     if "governance" in values or "capabilities" in values:
         # Rule ids are unique over the whole document and rules name tools, so both fields are read together.
-        rules = RuleReader(log)
         capabilities = values.get("capabilities", document.capabilities.value)
         governance = values.get("governance", document.governance.value)
+        rules = RuleReader(log, pack_names(governance))
         child = replace(
             child,
             capabilities=read_capabilities(capabilities, log, rules),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from remit.document.faults import NAME, FaultLog, Members, nearest
+from remit.document.faults import RULE_ID, FaultLog, Members, nearest
 from remit.document.json_text import printable
 from remit.document.rules import Approve, Obligation, Redact, Rule, RuleEffect
 from remit.document.values import JsonValue, pointer_to
@@ -71,10 +71,16 @@ def at_tool(name: str) -> Place:
 
 
 class RuleReader:
-    """Reads all rules of one document and sees that ids are unique."""
+    """Reads all rules of one document; sees that ids are unique, and that `<pack>.` is a pinned pack's.
 
-    def __init__(self, log: FaultLog) -> None:
+    Args:
+        log: where faults go.
+        packs: what the rules of the document's pinned packs are called after.
+    """
+
+    def __init__(self, log: FaultLog, packs: Sequence[str] = ()) -> None:
         self._log = log
+        self._packs = packs
         self._ids: dict[str, str] = {}
 
     def rules(self, owner: Members, name: str, place: Place, *, required: bool) -> tuple[Rule, ...]:
@@ -87,7 +93,14 @@ class RuleReader:
         members = Members(value, pointer, self._log)
         if members.has("cedar"):
             return self._cedar(members)
-        rule_id = members.text("id", shape=NAME)
+        rule_id = members.text("id", shape=RULE_ID)
+        pack, dot, _ = rule_id.partition(".")
+        if dot and pack not in self._packs:
+            members.wrong(
+                "id",
+                f"is `{rule_id}`, but no pack `{pack}` is pinned in `governance.packs`",
+                "a rule of your own has an id without a point",
+            )
         first = self._ids.setdefault(rule_id, pointer) if rule_id else pointer
         if first != pointer:
             members.wrong("id", f"is `{rule_id}`, as that of the rule at `{first}`", "rule ids are unique")

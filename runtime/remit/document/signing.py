@@ -23,7 +23,7 @@ from remit.document.parse import PAYLOAD_TYPE
 from remit.errors import DocumentError, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from remit.document.model import Document
     from remit.document.values import JsonObject, JsonValue
@@ -180,6 +180,16 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
+def signed_envelope(payload: bytes, payload_type: str, signer: ManifestSigner) -> JsonObject:
+    """Return a DSSE envelope of a payload with one signature."""
+    signature = signer.sign(pre_authentication_encoding(payload_type, payload))
+    return {
+        "payloadType": payload_type,
+        "payload": base64.b64encode(payload).decode(),
+        "signatures": [{"keyid": signer.name, "sig": base64.b64encode(signature).decode()}],
+    }
+
+
 def sign_document(document: Document, signer: ManifestSigner) -> Document:
     """Return the document with one more signature over its manifest.
 
@@ -188,19 +198,7 @@ def sign_document(document: Document, signer: ManifestSigner) -> Document:
     Raises:
         DocumentError: the document's revision is not that of its content.
     """
-    payload = manifest_bytes(document)
-    envelope: JsonObject = {
-        "payloadType": PAYLOAD_TYPE,
-        "payload": base64.b64encode(payload).decode(),
-        "signatures": [
-            {
-                "keyid": signer.name,
-                "sig": base64.b64encode(
-                    signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
-                ).decode(),
-            }
-        ],
-    }
+    envelope = signed_envelope(manifest_bytes(document), PAYLOAD_TYPE, signer)
     kept = tuple(held for held in document.identity.signatures if _key_ids(held) != (signer.name,))
     return replace(document, identity=replace(document.identity, signatures=(*kept, envelope)))
 
@@ -229,26 +227,69 @@ def verify_document_signatures(document: Document, trust: TrustPolicy, *, now: s
         DocumentError: a signature is tampered with, expired, foreign or about other content, or trusted ones
         are missing.
     """
+    held = tuple((f"{_POINTER}/{index}", item) for index, item in enumerate(document.identity.signatures))
+    return verify_envelopes(held, _OF_DOCUMENT, manifest_bytes(document), trust, now=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What signatures are about, and how faults speak of it.
+
+    Args:
+        payload_type: media type of the payload.
+        subject: such as `the document`.
+        content: such as `this revision's`.
+        where: such as ` in `identity``; may be empty.
+        pointer: JSON pointer of the signatures.
+        file: name of the input; may be empty.
+    """
+
+    payload_type: str
+    subject: str
+    content: str
+    where: str = ""
+    pointer: str = ""
+    file: str = ""
+
+
+_OF_DOCUMENT = Signed(
+    payload_type=PAYLOAD_TYPE,
+    subject="the document",
+    content="this revision's",
+    where=" in `identity`",
+    pointer=_POINTER,
+)
+
+
+def verify_envelopes(
+    held: Sequence[tuple[str, JsonObject]], about: Signed, payload: bytes, trust: TrustPolicy, *, now: str
+) -> tuple[str, ...]:
+    """Check every envelope over one payload against a trust policy; see `verify_document_signatures`.
+
+    Args:
+        held: `(JSON pointer, envelope)`.
+        about: what they are about.
+        payload: the payload as the verifier computed it.
+        trust: the verifier's own keys.
+        now: RFC 3339 UTC time with milliseconds, for the keys' validity.
+
+    Raises:
+        DocumentError: as `verify_document_signatures`.
+    """
     if TIME.fullmatch(now) is None:
         raise DocumentError(Fault(message=f"the time `{printable(now)}` is not {SHAPES[TIME]}"))
     faults: list[Fault] = []
     trusted: set[str] = set()
-    payload = manifest_bytes(document)
-    for index, envelope in enumerate(document.identity.signatures):
-        pointer = f"{_POINTER}/{index}"
-        if envelope.get("payloadType") != PAYLOAD_TYPE or _decoded(envelope.get("payload")) != payload:
-            faults.append(
-                Fault(
-                    message="a signature in `identity` is about other content than this revision's",
-                    pointer=pointer,
-                )
-            )
+    for pointer, envelope in held:
+        if envelope.get("payloadType") != about.payload_type or _decoded(envelope.get("payload")) != payload:
+            message = f"a signature{about.where} is about other content than {about.content}"
+            faults.append(Fault(message=message, file=about.file, pointer=pointer))
             continue
         for signature in _signatures(envelope):
             name = str(signature.get("keyid", ""))
-            message = _judge(name, _decoded(signature.get("sig")), payload, trust, now)
+            message = _judge(name, _decoded(signature.get("sig")), payload, trust, about=about, now=now)
             if message:
-                faults.append(Fault(message=message, pointer=pointer))
+                faults.append(Fault(message=message, file=about.file, pointer=pointer))
             elif name in trust.keys:
                 trusted.add(name)
     # One key under two names is one signer, whatever the threshold.
@@ -256,9 +297,10 @@ def verify_document_signatures(document: Document, trust: TrustPolicy, *, now: s
     if not faults and signers < trust.threshold:
         faults.append(
             Fault(
-                message=f"the document has {signers} trusted signature(s) in `identity`, "
+                message=f"{about.subject} has {signers} trusted signature(s){about.where}, "
                 f"{trust.threshold} needed",
-                pointer=_POINTER,
+                file=about.file,
+                pointer=about.pointer,
                 hint=f"have it signed by {_listed(trust)}",
             )
         )
@@ -271,7 +313,9 @@ def _listed(trust: TrustPolicy) -> str:
     return " or ".join(f"`{printable(name)}`" for name in sorted(trust.keys)) or "a key that you trust"
 
 
-def _judge(name: str, raw: bytes | None, payload: bytes, trust: TrustPolicy, now: str) -> str:
+def _judge(
+    name: str, raw: bytes | None, payload: bytes, trust: TrustPolicy, *, about: Signed, now: str
+) -> str:
     """Return what is wrong with one signature, or an empty text."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -280,13 +324,13 @@ def _judge(name: str, raw: bytes | None, payload: bytes, trust: TrustPolicy, now
     if name not in trust.keys:
         if trust.ignore_foreign:
             return ""
-        return f"the signature by `{shown}` in `identity` is foreign: no key of that name is trusted"
+        return f"the signature by `{shown}`{about.where} is foreign: no key of that name is trusted"
     try:
         key = Ed25519PublicKey.from_public_bytes(trust.keys[name])
-        key.verify(raw or b"", pre_authentication_encoding(PAYLOAD_TYPE, payload))
+        key.verify(raw or b"", pre_authentication_encoding(about.payload_type, payload))
     except InvalidSignature:
         return (
-            f"the signature by `{shown}` in `identity` does not verify: "
+            f"the signature by `{shown}`{about.where} does not verify: "
             "it was tampered with or made by another key"
         )
     except ValueError:

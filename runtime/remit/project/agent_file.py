@@ -41,7 +41,7 @@ AGENT_KEYS = (
     "lifecycle",
 )
 _REQUIRED = ("spec", "attributes", "instructions", "backends")
-_GOVERNANCE = ("attributes", "caller", "environment", "limits", "packs", "trusted_keys")
+_GOVERNANCE = ("attributes", "caller", "environment", "limits", "trusted_keys")
 _LIFECYCLES = ("ready", "draft")
 _NONCE = re.compile(r"[0-9a-f]{32}\Z")
 _TEXT_FILE = re.compile(r"[^\n]+\.(md|txt)\Z")

@@ -7,6 +7,7 @@ Rules
    A history, parents or memory entries that the new document lacks are never overwritten unasked.
 4. A document may descend from another one: it names that revision as its parent and takes its memory along,
    every entry of it, checked against the blocks that the folder declares. Rules do not come along.
+5. Packs are expanded after the folder's own rules, each held against its pin (`remit.project.packs.lock`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from remit.document.yaml_text import MAX_YAML_BYTES
 from remit.errors import DocumentError, Fault
 from remit.policy.origins import Origin
 from remit.project.agent_file import AgentParts, read_agent
+from remit.project.packs.use import UsedPack, use_packs
 from remit.project.rule_files import PlacedRule, read_rules
 from remit.project.source import FaultList, escape, read_yaml, shown_path
 
@@ -57,12 +59,14 @@ class Built:
         origins: where the text of each mapped member was written, by JSON pointer; for the policy compiler.
         sources: the author's files that took part, as POSIX paths relative to the folder.
         folder: the project folder.
+        packs: the packs whose rules stand in the document.
     """
 
     document: Document
     origins: Mapping[str, Origin]
     sources: tuple[str, ...]
     folder: Path
+    packs: tuple[UsedPack, ...] = ()
 
 
 def build_project(folder: str | Path, *, fetch_tools: bool = False, parent: Document | None = None) -> Built:
@@ -94,9 +98,12 @@ def build_project(folder: str | Path, *, fetch_tools: bool = False, parent: Docu
     parts = read_agent(agent, folder=root, fetch=fetch_tools, faults=faults)
     placed = read_rules(root, tools=parts.tools, blocks=parts.blocks, unread=parts.unread, faults=faults)
     _place_rules(parts, placed)
+    packs = use_packs(agent, parts, folder=root, faults=faults)
     document = _make(parts, parent, file=shown_path(root, AGENT_FILE), faults=faults)
     sources = (AGENT_FILE, *dict.fromkeys(rule.node.source.relative for rule in placed))
-    return Built(document=document, origins=dict(parts.origins.places), sources=sources, folder=root)
+    return Built(
+        document=document, origins=dict(parts.origins.places), sources=sources, folder=root, packs=packs
+    )
 
 
 def _make(parts: AgentParts, parent: Document | None, *, file: str, faults: FaultList) -> Document:

@@ -54,6 +54,7 @@ class Question:
         now: RFC 3339 UTC time.
         lifecycle: of the agent; empty takes the action's own.
         agent: values over the agent's declared attributes.
+        child: for `delegate`: `id` and attributes of the other agent, over those of this one.
         fulfilled: rule ids whose obligations count as fulfilled.
     """
 
@@ -68,6 +69,7 @@ class Question:
     now: str = DEFAULT_NOW
     lifecycle: str = ""
     agent: JsonObject = field(default_factory=dict[str, JsonValue])
+    child: JsonObject = field(default_factory=dict[str, JsonValue])
     fulfilled: tuple[str, ...] = ()
 
 
@@ -83,7 +85,7 @@ def build_request(document: Document, question: Question) -> Request:
     """
     agent = _agent(document, question)
     caller = _caller(question)
-    resource = _resource(document, question, agent)
+    resource = _child(question, agent) if question.child else _resource(document, question, agent)
     by_caller = asked_by_caller(question)
     environment = dict(document.governance.environment)
     environment.update(question.environment)
@@ -122,6 +124,16 @@ def _agent(document: Document, question: Question) -> Entity:
             hint = nearest(name, declared) or f"attributes are {listing(declared) or 'none'}"
             raise EvaluationError(f"the agent has no attribute `{name}`; {hint}")
     return replace(entity, attributes={**entity.attributes, **question.agent, "lifecycle": lifecycle})
+
+
+def _child(question: Question, agent: Entity) -> Entity:
+    """Return the agent that is delegated to: a ready one like this one, except for what the question says."""
+    if question.action != "delegate":
+        raise EvaluationError(f"`child` is the resource of `delegate`, not of `{question.action}`")
+    members = dict(question.child)
+    name = members.pop("id", "child")
+    attributes: JsonObject = {**agent.attributes, "lifecycle": "ready", **members}
+    return Entity(ref=EntityRef(type="Agent", id=str(name)), attributes=attributes)
 
 
 def _caller(question: Question) -> Entity:
@@ -198,6 +210,7 @@ QUESTION_KEYS = (
     "now",
     "lifecycle",
     "agent",
+    "child",
     "fulfilled",
 )
 
@@ -224,6 +237,7 @@ def question_from(members: JsonObject) -> Question:
         principal=principal,
         lifecycle=lifecycle,
         agent=_object(members, "agent"),
+        child=_object(members, "child"),
         caller=_object(members, "caller"),
         input=_object(members, "input"),
         usage=_counts(members, "usage"),
@@ -247,6 +261,8 @@ def question_members(question: Question) -> JsonObject:
         "environment": question.environment,
         "now": "" if question.now == DEFAULT_NOW else question.now,
         "lifecycle": question.lifecycle,
+        "agent": question.agent,
+        "child": question.child,
         "fulfilled": [*question.fulfilled],
     }
     return {key: value for key, value in members.items() if value}

@@ -84,6 +84,10 @@ def check_rule(node: Node, *, faults: FaultList) -> JsonObject | None:
     members = node.object() or {}
     if not {"id", "cedar"} & members.keys():
         faults.add(node.fault("a rule lacks `id`", "add `id:`, or write plain Cedar under `cedar:`"))
+    rule_id = members.get("id")
+    if isinstance(rule_id, str) and "." in rule_id:
+        message = f"`id` is `{rule_id}`, and a point stands in the ids of packs' rules alone"
+        faults.add(node.member("id").fault(message, "use `-` or `_`"))
     return {key: value for key, value in members.items() if key != "place"}
 
 

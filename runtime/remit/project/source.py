@@ -206,13 +206,18 @@ def read_bytes(folder: Path, relative: str, *, file: str) -> bytes:
     raise DocumentError(fault)
 
 
-def read_text(folder: Path, relative: str) -> Source:
+def read_text(folder: Path, relative: str, *, label: str = "") -> Source:
     """Read one UTF-8 text file of the folder.
+
+    Args:
+        folder: the folder.
+        relative: POSIX path within it.
+        label: how faults call the folder; empty where they call it as `folder` says.
 
     Raises:
         DocumentError: it cannot be read or is not UTF-8.
     """
-    file = shown_path(folder, relative)
+    file = f"{label}/{relative}" if label else shown_path(folder, relative)
     data = read_bytes(folder, relative, file=file)
     try:
         text = data.decode("utf-8-sig")
@@ -231,13 +236,18 @@ def read_text(folder: Path, relative: str) -> Source:
     return Source(file=file, relative=relative, text=text.replace("\r\n", "\n"))
 
 
-def read_yaml(folder: Path, relative: str) -> Node:
+def read_yaml(folder: Path, relative: str, *, label: str = "") -> Node:
     """Read one YAML file of the folder strictly.
+
+    Args:
+        folder: the folder.
+        relative: POSIX path within it.
+        label: how faults call the folder; empty where they call it as `folder` says.
 
     Raises:
         DocumentError: it cannot be read, is not UTF-8 or is not strict YAML.
     """
-    source = read_text(folder, relative)
+    source = read_text(folder, relative, label=label)
     parsed = read_value(source.text.encode(), format="yaml", file=source.file)
     whole = Source(file=source.file, relative=relative, text=source.text, parsed=parsed)
     return Node(source=whole, pointer="", value=parsed.value)

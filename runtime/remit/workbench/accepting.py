@@ -73,7 +73,8 @@ def accept_case(folder: Path, *, name: str, question: Question, verdict: Verdict
         "kind": verdict.kind,
     }
     if verdict.engine.errors:
-        expect["errors"] = sorted({error.rule or error.message for error in verdict.engine.errors})
+        erring: list[JsonValue] = [*sorted({error.rule or error.message for error in verdict.engine.errors})]
+        expect["errors"] = erring
     case: JsonObject = {"name": name, "request": question_members(question), "expect": expect}
     there = _already(folder, case)
     if there is not None:

@@ -1,0 +1,1 @@
+"""Governance packs as folders: reading, finding, pinning, using, comparing and signing them."""
