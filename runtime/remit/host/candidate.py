@@ -3,6 +3,7 @@
 Rules
 1. What the document itself declares is the candidate's own: attributes of the agent, of tools, back-ends and
    blocks. What came from outside is taken as it was: caller, input, counters, environment, time.
+   Values of the environment that the request lacks and the candidate declares are the candidate's.
 2. The candidate stands in for the next revision of the agent whose request it is: the id stays, the lifecycle
    is the one that was.
 3. A request about something that the candidate does not declare cannot be put to it; `unasked` says why.
@@ -66,9 +67,16 @@ class Candidate:
             principal=self.entity(request.principal, agent=agent),
             action=request.action,
             resource=self.entity(request.resource, agent=agent),
-            context=request.context,
+            context=self.context(request.context),
             entities=tuple(self.entity(item, agent=agent) for item in request.entities),
         )
+
+    def context(self, context: JsonObject) -> JsonObject:
+        """Return a context with the environment's values that only the candidate declares."""
+        values, given = self.document.governance.environment, context.get("environment")
+        if not isinstance(given, dict) or values.keys() <= given.keys():
+            return context
+        return {**context, "environment": {**values, **given}}
 
     def entity(self, entity: Entity, *, agent: str) -> Entity:
         """Return an entity as the candidate declares it, or as it was where it declares none."""

@@ -145,7 +145,7 @@ class Reader:
             principal=self._entity(self._ref(cast("str", body["principal"])), kept["principal"]),
             action=cast("str", body["action"]),
             resource=self._entity(self._ref(cast("str", body["resource"])), kept["resource"]),
-            context=kept["context"],
+            context=self._candidate.context(kept["context"]),
             entities=tuple(entities),
         )
 

@@ -128,6 +128,27 @@ def choose_agent(folder: Path, document: Document, wanted: str = "") -> tuple[st
     raise EvaluationError(f"the store holds several agents: name one of {listed} with `--agent`")
 
 
+def remarks_on(folder: Path, agent: str, candidate: Document) -> tuple[str, ...]:
+    """Say what of a candidate a replay cannot show, because records hold what was in force.
+
+    Raises:
+        LedgerError: the store cannot be read.
+    """
+    source = open_source(folder)
+    try:
+        head = source.load(agent)
+    finally:
+        source.close()
+    if head is None:
+        return ()
+    old, new = head.governance.environment, candidate.governance.environment
+    changed = sorted(name for name in old.keys() & new.keys() if old[name] != new[name])
+    if not changed:
+        return ()
+    named = ", ".join(changed)
+    return (f"The candidate declares other values of {named}: recorded requests keep those that they had.",)
+
+
 def replay(
     plan: Plan,
     candidate: Candidate,
@@ -135,6 +156,7 @@ def replay(
     *,
     processes: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Replay:
     """Decide a ledger's decisions again under a candidate.
 
@@ -144,13 +166,14 @@ def replay(
         baseline: decides what the candidate is compared with; None compares with what was recorded.
         processes: how many; 0 takes as many as there are cores.
         progress: called with records done and records in all.
+        notes: what a reader must know besides.
 
     Raises:
         LedgerError: the store cannot be read, or a process died.
     """
     reads = counter_rules(candidate.image)
     lifetime = any("lifetime" in names for names in reads.values())
-    wanted = processes or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else processes or 2
+    wanted = processes or _cores()
     if lifetime or plan.size <= ALONE:
         wanted = 1
     task = _Task(plan=plan, candidate=candidate, baseline=baseline)
@@ -168,7 +191,14 @@ def replay(
         engine=engine,
         processes=wanted,
         reads_counters=reads,
+        notes=notes,
     )
+
+
+def _cores() -> int:
+    # Not every system tells which cores this process may use.
+    own = getattr(os, "sched_getaffinity", None)
+    return len(own(0)) if own is not None else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
