@@ -26,6 +26,7 @@ VERBS = {
     "export": "Write an agent for another framework.",
     "compile": "Compile a document's governance to Cedar.",
     "decide": "Ask the engine one question.",
+    "diff": "Compare two documents, and what their differences flip.",
     "replay": "Decide recorded requests again under other rules.",
     "run": "Run an agent once.",
     "approve": "Approve what a run waits for.",

@@ -114,7 +114,8 @@ def replay_report(found: Replay, *, ledger: str, candidate: str, baseline: str =
     ]
     if baseline:
         facts.append(("Compared with", f"{baseline}, image {found.baseline}"))
-    facts.append(("Engine", f"{found.engine}, {number(found.processes)} processes"))
+    processes = "one process" if found.processes == 1 else f"{found.processes} processes"
+    facts.append(("Engine", f"{found.engine}, {processes}"))
     return Report(
         title=f"Replay of {number(tally.replayed)} decisions against {candidate}",
         verdict=sentence(found),
@@ -129,8 +130,7 @@ def sections(found: Replay) -> tuple[Section, ...]:
     tally = found.tally
     parts = [
         Section(title="What was replayed", parts=tuple(_denominator(found))),
-        Section(title="What flips", parts=tuple(_flips(tally))),
-        Section(title="When", parts=(_over_time(tally),)),
+        Section(title="What flips", parts=(*_flips(tally)[:1], _over_time(tally), *_flips(tally)[1:])),
         Section(title="By rule", parts=(_by_rule(tally),)),
     ]
     if tally.flips:
@@ -181,17 +181,18 @@ def _flips(tally: Tally) -> list[Part]:
     ]
     if not tally.flipped():
         return parts
-    for part, caption in (("action", "Flips by action"), ("rule", "Flips by rule that takes part")):
-        counts = tally.flips_by("action" if part == "action" else "rule")
+    there = tuple(change for change in FLIPS if changes[change])
+    for part, counts in (("action", tally.flips_by("action")), ("rule", tally.flips_by("rule"))):
+        more = f"; the first {MAX_BARS} of {len(counts)}" if len(counts) > MAX_BARS else ""
         parts.append(
             Table(
-                head=(part, *FLIPS),
+                head=(part, *there),
                 rows=tuple(
-                    (name, *(number(counted[change]) for change in FLIPS))
+                    (name, *(number(counted[change]) if counted[change] else "" for change in there))
                     for name, counted in list(counts.items())[:MAX_BARS]
                 ),
-                numbers=frozenset(range(1, len(FLIPS) + 1)),
-                caption=caption,
+                numbers=frozenset(range(1, len(there) + 1)),
+                caption=("Flips by action" if part == "action" else "Flips by rule that takes part") + more,
             )
         )
     callers: dict[tuple[str, str], int] = {}

@@ -34,11 +34,12 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;margin:0}
 dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere;min-width:0}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
-caption{text-align:left;font-weight:600;padding:.3rem 0}
-th,td{text-align:left;vertical-align:top;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line);
-overflow-wrap:anywhere}
-th{border-bottom:1px solid var(--ink);overflow-wrap:normal}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+caption{text-align:left;font-weight:600;padding:1.2rem 0 .3rem}
+th,td{text-align:left;vertical-align:top;padding:.35rem 1rem .35rem 0;border-bottom:1px solid var(--line);
+overflow-wrap:break-word}
+th{border-bottom:1px solid var(--ink);vertical-align:bottom}
+th:last-child,td:last-child{padding-right:0}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}
 pre{background:var(--soft);border:1px solid var(--line);padding:.6rem;margin:.3rem 0 1rem;font-size:.85rem;
 white-space:pre-wrap;overflow-wrap:anywhere}
 pre ins{text-decoration:none;background:#cfe3f3;display:block}
@@ -48,7 +49,7 @@ pre del{text-decoration:none;background:#f7dfc0;display:block}
 table.wide thead{display:none}table.wide tr{display:block;border-bottom:1px solid var(--ink);padding:.3rem 0}
 table.wide td{display:flex;gap:.6rem;justify-content:space-between;border:0;padding:.1rem 0;text-align:right}
 table.wide td::before{content:attr(data-head);font-weight:600;text-align:left;flex:0 0 auto}
-table.wide td.n{white-space:normal}}
+table.wide td:empty{display:none}table.wide td{overflow-wrap:anywhere}table.wide td.n{white-space:normal}}
 @media print{body{max-width:none;padding:0;font-size:10pt}h2{break-after:avoid}
 figure,tr,pre{break-inside:avoid}.scroll{overflow:visible}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}

@@ -99,7 +99,8 @@ def gathered(rows: Sequence[tuple[str, tuple[int, ...]]]) -> list[tuple[str, tup
 def _chart(name: str, series: int, values: Sequence[tuple[str, int]]) -> Iterator[str]:
     largest = max(value for _, value in values)
     total = sum(value for _, value in values)
-    width = 1000 / len(values)
+    # A few spans are columns too, not walls.
+    width = min(1000 / len(values), 60)
     peak = next(label for label, value in values if value == largest)
     told = (
         f"{name}: {number(total)} in all, at most {number(largest)} at {peak}"
