@@ -13,14 +13,15 @@ from replay_support import agent_of, changed, ledger_in
 from remit.engine.cedar import CedarEngine
 from remit.errors import EvaluationError
 from remit.gate.recorded import request_of
+from remit.gate.verdicts import Answers
 from remit.host.candidate import candidate_of
 from remit.project.answers import settle
 from remit.workbench.replay import replay as module
 from remit.workbench.replay.changes import FLIPS, Tally
+from remit.workbench.replay.judge import Judge
 from remit.workbench.replay.recorded import DAMAGED, ERASED, OTHER_AGENT, UNREADABLE, Reader, Recorded
 from remit.workbench.replay.replay import Plan, Replay, choose_agent, replay
 from remit.workbench.replay.source import open_source
-from remit.workbench.replay.verdicts import Answers, Judge
 from remit.workbench.replay.work import RangeWork
 from remit_adapters.sqlite_store import open_store
 
@@ -167,7 +168,7 @@ def test_at_least_a_thousand_or_all_are_decided_by_the_reference_engine_too(ledg
 def test_a_wrong_compiled_decision_is_found_named_and_not_used(
     ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from remit.workbench.replay import verdicts
+    from remit.workbench.replay import judge as verdicts
 
     document = agent_of()
 

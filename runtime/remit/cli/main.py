@@ -28,6 +28,7 @@ VERBS = {
     "decide": "Ask the engine one question.",
     "diff": "Compare two documents, and what their differences flip.",
     "replay": "Decide recorded requests again under other rules.",
+    "shadow": "Report what a candidate would have answered in production.",
     "run": "Run an agent once.",
     "approve": "Approve what a run waits for.",
     "refuse": "Refuse what a run waits for.",

@@ -46,6 +46,12 @@ MAX_INPUT_BYTES = 1 << 20
 )
 @click.option("--dry-run", is_flag=True, help="Evaluate and record aside; touch nothing.")
 @click.option("--backend", default=None, metavar="NAME", help="Use only this back-end of the document.")
+@click.option(
+    "--shadow",
+    default=None,
+    metavar="CANDIDATE",
+    help="Project folder or document that is evaluated beside, recorded and never enforced.",
+)
 @click.option("--env", "environment", multiple=True, metavar="KEY=VALUE", help="A value of the environment.")
 @person_options
 @store_option
@@ -58,6 +64,7 @@ def command(
     input_text: str | None,
     dry_run: bool,
     backend: str | None,
+    shadow: str | None,
     environment: tuple[str, ...],
     person: str | None,
     roles: tuple[str, ...],
@@ -68,12 +75,23 @@ def command(
     words = _words(text, input_text)
     target = read_target(agent)
     target.compile()
+    candidate = None if shadow is None else read_target(shadow)
+    if candidate is not None:
+        candidate.compile()
+    if shadow is not None and dry_run:
+        raise bad_input("`--shadow` beside `--dry-run`: nothing of a dry run is kept", "leave one out")
     governance = target.document.governance
     caller = caller_from(person, roles, attributes, schema=governance.caller_schema)
     values = environment_from(environment, schema=governance.environment_schema)
     folder = target.store(store)
     timeline = Timeline(session, known=target.document.identity.revision)
-    with Runtime.open(target.document, store=folder, backend=backend, folder=target.folder) as runtime:
+    with Runtime.open(
+        target.document,
+        store=folder,
+        backend=backend,
+        folder=target.folder,
+        shadow=None if candidate is None else candidate.document,
+    ) as runtime:
         result = runtime.run(
             words,
             caller=caller,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from remit.engine.checked import Divergence
     from remit.engine.image import PolicyImage
     from remit.engine.port import Engine
+    from remit.host.shadow import Shadow
     from remit.host.stores import Store
     from remit.ports import Clock
     from remit.records import Draft, Receipt
@@ -37,10 +38,17 @@ _KEPT_IMAGES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """Governance ready to decide."""
+    """Governance ready to decide.
+
+    Args:
+        image: the enforced rules.
+        engine: prepared from it.
+        watched: whether there are rules of `mode: shadow` besides.
+    """
 
     image: PolicyImage
     engine: Engine
+    watched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +99,7 @@ def compile_document(document: Document, *, engine: EngineName = "cedar") -> Com
     Raises:
         PolicyError: it does not compile.
     """
-    from remit.policy.compile import compile_governance
+    from remit.policy.compile import compile_governance, has_shadow_rules
 
     source: JsonObject = {
         "governance": document.governance.value,
@@ -105,7 +113,7 @@ def compile_document(document: Document, *, engine: EngineName = "cedar") -> Com
             _IMAGES.move_to_end(key)
             return known
     image = compile_governance(document)
-    compiled = Compiled(image=image, engine=_engine(image, engine))
+    compiled = Compiled(image=image, engine=prepare_engine(image, engine), watched=has_shadow_rules(document))
     with _IMAGES_LOCK:
         _IMAGES[key] = compiled
         while len(_IMAGES) > _KEPT_IMAGES:
@@ -113,7 +121,8 @@ def compile_document(document: Document, *, engine: EngineName = "cedar") -> Com
     return compiled
 
 
-def _engine(image: PolicyImage, name: EngineName) -> Engine:
+def prepare_engine(image: PolicyImage, name: EngineName) -> Engine:
+    """Prepare an engine from an image; see `compile_document`."""
     if name == "cedar":
         from remit.engine.cedar import CedarEngine
 
@@ -141,8 +150,10 @@ class Agent:
         *,
         owns_store: bool,
         noted_in: Store | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         self.store = store
+        self.shadow = shadow
         # What is made at vendors outlives a rehearsal's own store, so it is noted in the real one.
         self.noted_in = noted_in or store
         self.surroundings = surroundings
@@ -240,7 +251,9 @@ class Agent:
         return receipts
 
     def close(self) -> None:
-        """Close the store if this agent opened it; idempotent."""
+        """End the shadow, and close the store if this agent opened it; idempotent."""
+        if self.shadow is not None:
+            self.shadow.close()
         if self._owns_store:
             self._owns_store = False
             self.store.close()

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from remit.document.model import Document
 from remit.errors import DocumentError, Fault, LedgerError
-from remit.host.agent import Agent, Surroundings, compile_document
+from remit.host.agent import Agent, Surroundings, compile_document, prepare_engine
+from remit.host.candidate import Candidate, candidate_of
 from remit.host.clock import SystemClock
+from remit.host.shadow import Shadow
 from remit.host.stores import Store, open_store
 from remit.host.tool_sources import supplied_functions
 from remit.ports import Batch
@@ -54,6 +56,7 @@ def open_agent(
     signer: Signer | None,
     mcp_servers: Mapping[str, object],
     engine: EngineName = "cedar",
+    shadow: str | Path | Document | None = None,
 ) -> Agent:
     """Open an agent; see `Runtime.open`.
 
@@ -78,14 +81,31 @@ def open_agent(
         folder=folder,
         engine=engine,
     )
+    candidate = None if shadow is None else _candidate(shadow)
     if isinstance(store, (str, Path)):
         opened = open_store(Path(store), signer=signer, clock=clock)
         try:
-            return Agent(_head(document, opened), opened, surroundings, owns_store=True)
+            watching = _shadow(opened, surroundings, candidate)
+            return Agent(_head(document, opened), opened, surroundings, owns_store=True, shadow=watching)
         except BaseException:
             opened.close()
             raise
-    return Agent(_head(document, store), store, surroundings, owns_store=False)
+    watching = _shadow(store, surroundings, candidate)
+    return Agent(_head(document, store), store, surroundings, owns_store=False, shadow=watching)
+
+
+def _candidate(source: str | Path | Document) -> Candidate:
+    """Read and compile what is watched beside; that it cannot be is the opener's mistake, told at once."""
+    return candidate_of(source if isinstance(source, Document) else read_document(Path(source)))
+
+
+def _shadow(store: Store, surroundings: Surroundings, candidate: Candidate | None) -> Shadow:
+    return Shadow(
+        store,
+        surroundings.clock,
+        candidate,
+        make_engine=lambda image: prepare_engine(image, surroundings.engine),
+    )
 
 
 def known_backend(document: Document, name: str | None) -> str | None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from remit.host.caller import Caller
     from remit.host.events import RunEvent, UnknownReported
     from remit.host.results import Answer, RunResult
+    from remit.host.shadow import ShadowCounts
     from remit.host.stores import Store
     from remit.host.vendor_objects import Leftover, Sweep
     from remit.ports import Clock, Signer
@@ -79,6 +80,7 @@ class Runtime:
         signer: Signer | None = None,
         mcp_servers: Mapping[str, object] | None = None,
         engine: EngineName = "cedar",
+        shadow: str | Path | Document | None = None,
     ) -> Runtime:
         """Load, verify and compile an agent, and make sure that the store has it.
 
@@ -95,6 +97,8 @@ class Runtime:
             mcp_servers: servers in this process by name, for sources `{"mcp": {"server": name}}`.
             engine: what decides: `cedar`, the reference, or `compiled`, which is faster, and is checked
                 against the reference at load and in service.
+            shadow: a document, or the path of one, that is evaluated beside every decision: what it would
+                have answered is recorded and never enforced. Rules of `mode: shadow` need nothing here.
 
         Raises:
             DocumentError: the document cannot be accepted.
@@ -114,6 +118,7 @@ class Runtime:
             signer=signer,
             mcp_servers=dict(mcp_servers or {}),
             engine=engine,
+            shadow=shadow,
         )
         return cls(agent)
 
@@ -126,6 +131,12 @@ class Runtime:
     def store(self) -> Store:
         """The store: ledger, agents and control state."""
         return self._agent.store
+
+    @property
+    def shadow_counts(self) -> ShadowCounts | None:
+        """What became of decisions offered to the shadow; None where nothing is watched."""
+        shadow = self._agent.shadow
+        return None if shadow is None or not shadow.counts.offered else shadow.counts
 
     def run(
         self,

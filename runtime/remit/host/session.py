@@ -198,6 +198,18 @@ class Session:
                 basis=basis,
             )
         )
+        shadow = self.agent.shadow
+        if shadow is not None:
+            compiled = self.agent.compiled
+            shadow.offer(
+                request,
+                answer,
+                approvals=approvals,
+                document=self.document,
+                image=compiled.image,
+                watched=compiled.watched,
+                run=self.run,
+            )
         self._trace(request, answer)
         if isinstance(answer, Denial) and action != "continue":
             self.usage = self.usage.plus(denials=1)

@@ -130,11 +130,11 @@ def sections(found: Replay) -> tuple[Section, ...]:
     tally = found.tally
     parts = [
         Section(title="What was replayed", parts=tuple(_denominator(found))),
-        Section(title="What flips", parts=(*_flips(tally)[:1], _over_time(tally), *_flips(tally)[1:])),
+        Section(title="What flips", parts=tuple(flip_parts(tally))),
         Section(title="By rule", parts=(_by_rule(tally),)),
     ]
     if tally.flips:
-        parts.append(Section(title="Examples", parts=(_examples(tally),)))
+        parts.append(Section(title="Examples", parts=(examples_table(tally),)))
     return tuple(parts)
 
 
@@ -173,11 +173,13 @@ def remarks(found: Replay) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _flips(tally: Tally) -> list[Part]:
+def flip_parts(tally: Tally) -> list[Part]:
+    """Return what flips, when, and where: a plot of each change, one over time, and tables."""
     changes = tally.changes()
     rows = [(name, (float(changes[name]),)) for name in FLIPS]
     parts: list[Part] = [
         Bars(caption="Decisions that flip", series=("decisions",), rows=tuple(rows)),
+        _over_time(tally),
     ]
     if not tally.flipped():
         return parts
@@ -199,13 +201,14 @@ def _flips(tally: Tally) -> list[Part]:
     for (_, name, value), count in tally.callers.items():
         callers[name, value] = callers.get((name, value), 0) + count
     ordered = sorted(callers.items(), key=lambda item: (-item[1], item[0]))[:MAX_BARS]
+    if not callers:
+        return parts
     parts.append(
         Table(
             head=("attribute", "value", "flips"),
             rows=tuple((name, value, number(count)) for (name, value), count in ordered),
             numbers=frozenset({2}),
             caption="Flips by attribute of the caller",
-            empty="the requests name no caller",
         )
     )
     return parts
@@ -244,7 +247,8 @@ def _by_rule(tally: Tally) -> Bars:
     )
 
 
-def _examples(tally: Tally) -> Table:
+def examples_table(tally: Tally) -> Table:
+    """Return the kept examples, what is newly permitted first."""
     flips = list(tally.ordered_flips())
     return Table(
         head=("record", "when", "action", "change", "before", "candidate", "caller"),

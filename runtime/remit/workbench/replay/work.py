@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from remit.engine.request import Request
+from remit.gate.verdicts import Answer, Answers, with_people
 from remit.workbench.replay.changes import Flip, Side, Tally, change_of
 from remit.workbench.replay.counters import Drift, counter_rules
+from remit.workbench.replay.judge import Judge
 from remit.workbench.replay.recorded import Reader, Recorded
-from remit.workbench.replay.verdicts import Answer, Answers, Judge, with_people
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

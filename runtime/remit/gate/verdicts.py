@@ -1,11 +1,9 @@
-"""What a candidate answers: the compiled engine's word, held against the reference on a sample.
+"""What a request comes to under one image, what people said included.
 
 Rules
-1. The first decision of every outcome and every n-th one are decided by the reference engine, too.
-2. Where the two differ, the reference's word counts, the difference is kept, and from there on the reference
-   decides alone.
-3. What people had approved counts as approved: the question is what rules would say, not whether the same
-   person would say yes again. What a person refused stays refused where the candidate asks for one at all.
+1. The question is the gate's own: nothing fulfilled, and where that denies, what would have to be fulfilled.
+2. What people had approved counts as approved: asked is what rules would say, not whether the same person
+   would say yes again. What a person refused stays refused where the rules ask for a person at all.
 """
 
 from __future__ import annotations
@@ -14,9 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remit.document.rules import Approve
-from remit.engine.cedar import CedarEngine
-from remit.engine.compiled.engine import CompiledEngine
-from remit.engine.compiled.support import Unsupported
 from remit.gate import obligations
 
 if TYPE_CHECKING:
@@ -25,7 +20,6 @@ if TYPE_CHECKING:
     from remit.engine.image import PolicyImage
     from remit.engine.port import Engine
     from remit.engine.request import Decision, Request
-
 
 MAX_KNOWN = 20_000
 """Outcomes whose answers are kept; the reference engine makes a new value for every decision."""
@@ -50,64 +44,6 @@ class Answer:
     roles: frozenset[str] = frozenset()
     permits: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
-
-
-class Judge:
-    """An engine for very many requests: compiled where that is possible, checked on a sample.
-
-    Args:
-        image: the policy image.
-        every: how often the reference engine decides, too; 1 means always.
-    """
-
-    def __init__(self, image: PolicyImage, *, every: int) -> None:
-        self.every = max(1, every)
-        self._reference = CedarEngine(image)
-        self._compiled: CompiledEngine | None = None
-        self._seen: dict[int, Decision] = {}
-        self._count = 0
-        self.status = ""
-        self.checked = 0
-        self.divergence = ""
-        try:
-            self._compiled = CompiledEngine(image, reference=self._reference)
-        except Unsupported as error:
-            self.status = f"not compiled: {error}"
-
-    @property
-    def name(self) -> str:
-        """Name and version of the engine that decides."""
-        return (self._compiled or self._reference).name
-
-    def decide(self, request: Request) -> Decision:
-        """Answer one request; never raises."""
-        if self._compiled is None:
-            return self._reference.decide(request)
-        found = self._compiled.decide(request)
-        self._count += 1
-        if self._count % self.every and (found.errors or self._seen.get(id(found)) is found):
-            return found
-        self.checked += 1
-        wanted = self._reference.decide(request)
-        if _same(found, wanted):
-            if not found.errors and len(self._seen) < MAX_KNOWN:
-                # Kept alive here, so that its id stays its own.
-                self._seen[id(found)] = found
-            return found
-        self.divergence = (
-            f"`{request.action}`: compiled says {found.kind} {list(found.reasons)}, "
-            f"the reference {wanted.kind} {list(wanted.reasons)}"
-        )
-        self._compiled = None
-        return wanted
-
-
-def _same(one: Decision, other: Decision) -> bool:
-    return (one.kind, one.reasons, {e.rule for e in one.errors}) == (
-        other.kind,
-        other.reasons,
-        {e.rule for e in other.errors},
-    )
 
 
 class Answers:
@@ -220,7 +156,7 @@ def _roles(duties: Iterable[object]) -> frozenset[str]:
 
 
 def with_people(answer: Answer, *, approved: frozenset[str], refused: bool) -> Answer:
-    """Return the answer once people said what they had said (rule 3).
+    """Return the answer once people said what they had said (rule 2).
 
     Args:
         answer: what the rules say.
