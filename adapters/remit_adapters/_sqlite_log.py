@@ -180,6 +180,17 @@ def raw_records(connection: sqlite3.Connection) -> Iterator[RawRecord]:
         )
 
 
+def rows_of_kind(
+    connection: sqlite3.Connection, kind: str, start: int, stop: int
+) -> list[tuple[int, bytes, bytes | None, bytes | None]]:
+    """Index, leaf, salt and content of the records of a kind with `start` ≤ index < `stop`, unread."""
+    return connection.execute(
+        "SELECT r.idx, r.leaf, c.salt, c.content FROM records AS r LEFT JOIN contents AS c ON c.idx = r.idx"
+        " WHERE r.idx >= ? AND r.idx < ? AND r.kind = ? ORDER BY r.idx",
+        (start, stop, kind),
+    ).fetchall()
+
+
 def stored_nodes(connection: sqlite3.Connection) -> Iterator[Node]:
     """All stored tree nodes; one that lies in another's place has no digest."""
     if int(connection.execute("PRAGMA user_version").fetchone()[0]) < NUMBERED_NODES:

@@ -48,7 +48,14 @@ from remit_adapters._sqlite_claims import find_first_claim, prepare_claims
 from remit_adapters._sqlite_control import SqliteControl
 from remit_adapters._sqlite_heads import head_findings
 from remit_adapters._sqlite_key import PUBLIC_FILE, load_signer, origin_of, publish_key
-from remit_adapters._sqlite_log import CHUNK, raw_records, seal_drafts, stored_nodes, stored_notes
+from remit_adapters._sqlite_log import (
+    CHUNK,
+    raw_records,
+    rows_of_kind,
+    seal_drafts,
+    stored_nodes,
+    stored_notes,
+)
 from remit_adapters._sqlite_runs import list_runs, load_run
 from remit_adapters._sqlite_schema import (
     BUSY_TIMEOUT_S,
@@ -298,6 +305,14 @@ class SqliteStore:
             if len(rows) < CHUNK:
                 return
             following = int(rows[-1][0]) + 1
+
+    def rows(self, kind: str, start: int, stop: int) -> list[tuple[int, bytes, bytes | None, bytes | None]]:
+        """Return index, leaf, salt and content of the records of a kind in a range of the log, unverified.
+
+        For readers of very many records that check what they use themselves.
+        """
+        with self._reading("read records") as connection:
+            return rows_of_kind(connection, kind, start, stop)
 
     def first_claim(self, agent: str, approval: str) -> int | None:
         """Return the index of the first decision of `agent` that consumed the approval `approval`, or None.

@@ -13,6 +13,7 @@ Kinds
     control    kill, suspend, resume, re-arm
     run        a run began, stopped, went on, ended
     object     something on a vendor's side was planned, made or is gone
+    shadow     what a candidate, or a rule of `mode: shadow`, would have answered to a decision
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from typing import Literal
 
 from remit.document.values import Canonical, JsonObject, JsonValue
 
-RecordKind = Literal["decision", "intent", "outcome", "revision", "approval", "control", "run", "object"]
+RecordKind = Literal[
+    "decision", "intent", "outcome", "revision", "approval", "control", "run", "object", "shadow"
+]
 LEDGER_SPEC = "remit/ledger/1"
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from remit.ledger.report import LogReport
     from remit.records import Record
 
-KINDS = ("decision", "intent", "outcome", "revision", "approval", "control", "run", "object")
+KINDS = ("decision", "intent", "outcome", "revision", "approval", "control", "run", "object", "shadow")
 
 
 @click.group(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from remit.cli.output import Session
+    from remit.document.model import Document
     from remit.host.caller import Caller
     from remit.host.engines import EngineName
 
@@ -56,6 +57,12 @@ MAX_INPUT_BYTES = 1 << 20
     show_default=True,
     help="What decides; compiled policies are checked against cedar.",
 )
+@click.option(
+    "--shadow",
+    default=None,
+    metavar="CANDIDATE",
+    help="Project folder or document that is evaluated beside, recorded and never enforced.",
+)
 @click.option("--env", "environment", multiple=True, metavar="KEY=VALUE", help="A value of the environment.")
 @person_options
 @store_option
@@ -69,6 +76,7 @@ def command(
     dry_run: bool,
     backend: str | None,
     engine: EngineName,
+    shadow: str | None,
     environment: tuple[str, ...],
     person: str | None,
     roles: tuple[str, ...],
@@ -78,12 +86,23 @@ def command(
     """Run AGENT, a document or a project folder, once on a text, and show every decision."""
     words = _words(text, input_text)
     target = read_target(agent)
+    candidate = None if shadow is None else read_target(shadow)
+    if candidate is not None:
+        candidate.compile()
+    if shadow is not None and dry_run:
+        raise bad_input("`--shadow` beside `--dry-run`: nothing of a dry run is kept", "leave one out")
     governance = target.document.governance
     caller = caller_from(person, roles, attributes, schema=governance.caller_schema)
     values = environment_from(environment, schema=governance.environment_schema)
     folder = target.store(store)
     timeline = Timeline(session, known=target.document.identity.revision)
-    with _opened(target, folder, backend=backend, engine=engine) as runtime:
+    with _opened(
+        target,
+        folder,
+        backend=backend,
+        engine=engine,
+        shadow=None if candidate is None else candidate.document,
+    ) as runtime:
         result = runtime.run(
             words,
             caller=caller,
@@ -103,10 +122,17 @@ def command(
     return code_of_status(result.status)
 
 
-def _opened(target: Target, store: Path, *, backend: str | None, engine: EngineName) -> Runtime:
+def _opened(
+    target: Target, store: Path, *, backend: str | None, engine: EngineName, shadow: Document | None
+) -> Runtime:
     try:
         return Runtime.open(
-            target.document, store=store, backend=backend, folder=target.folder, engine=engine
+            target.document,
+            store=store,
+            backend=backend,
+            folder=target.folder,
+            engine=engine,
+            shadow=shadow,
         )
     except PolicyError:
         # Says the same at the author's own lines.

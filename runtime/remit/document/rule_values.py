@@ -35,7 +35,7 @@ BASE_ACTIONS = (
 )
 TOOL_GROUP = "call_tool"
 RESERVED_TOOL_NAMES = frozenset((*BASE_ACTIONS, TOOL_GROUP))
-_STRUCTURED = ("id", "effect", "on", "when", "unless", "because", "controls", "obligations")
+_STRUCTURED = ("id", "effect", "on", "when", "unless", "because", "controls", "obligations", "mode")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +105,7 @@ class RuleReader:
         if first != pointer:
             members.wrong("id", f"is `{rule_id}`, as that of the rule at `{first}`", "rule ids are unique")
         effect = members.text("effect", required=place.effect is None, choices=("permit", "forbid"))
+        mode = members.text("mode", required=False, choices=("enforce", "shadow"))
         actions = members.texts("on", required=place.on_required)
         if members.value.get("on") == []:
             members.wrong("on", "must name an action", "leave it out for all actions of this place")
@@ -129,6 +130,7 @@ class RuleReader:
                 for where, item in members.items("obligations", required=False)
                 for obligation in self._obligation(item, where)
             ),
+            mode="shadow" if mode == "shadow" else "enforce",
             pointer=pointer,
         )
         members.has("cedar")

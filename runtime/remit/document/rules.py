@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 RuleEffect = Literal["permit", "forbid"]
+RuleMode = Literal["enforce", "shadow"]
+"""Whether a rule decides, or is only watched: what it would have changed is recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class Rule:
         because: the reason that people and the model are given.
         controls: clauses of outside frameworks, such as `SOX-404`.
         obligations: what must be fulfilled where the rule applies.
+        mode: enforce, or shadow for a rule that is watched and decides nothing; in plain Cedar `@mode`.
         cedar: plain Cedar text, annotations and all.
         pointer: JSON pointer of the rule in the document.
     """
@@ -58,5 +61,6 @@ class Rule:
     because: str = ""
     controls: tuple[str, ...] = ()
     obligations: tuple[Obligation, ...] = ()
+    mode: RuleMode = "enforce"
     cedar: str | None = None
     pointer: str = ""

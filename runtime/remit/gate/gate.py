@@ -41,6 +41,7 @@ from remit.gate.approvals import ApprovalGrant, judge
 from remit.gate.claims import first_claims
 from remit.gate.obligations import Settlement, mask_arguments, settle
 from remit.gate.possession import own_copy, shape_faults
+from remit.gate.recorded import request_content
 from remit.ports import (
     Advance,
     Batch,
@@ -669,9 +670,7 @@ def _unavailable(ask: Ask, message: str, digest: str = "") -> Denial:
 
 def _content(ask: Ask, content: Content, written: bytes | None = None) -> Canonical:
     """What a decision's record holds beside its leaf; `written` are the arguments, where they are encoded."""
-    value: JsonObject = {"context": ask.request.context}
-    value["principal"] = ask.request.principal.attributes
-    value["resource"] = ask.request.resource.attributes
+    value = request_content(ask.request)
     if written is not None:
         with contextlib.suppress(Exception):
             return canonical_with_first("arguments", written, value)

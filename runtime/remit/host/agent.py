@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from remit.errors import LedgerError
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from remit.host.divergence import Kept
     from remit.host.engines import EngineName, Prepared, Watch
     from remit.host.events import EngineDiverged
+    from remit.host.shadow import Shadow
     from remit.host.stores import Store
     from remit.ports import Clock
     from remit.records import Draft, Receipt
@@ -84,8 +85,10 @@ class Agent:
         *,
         owns_store: bool,
         noted_in: Store | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         self.store = store
+        self.shadow = shadow
         # What is made at vendors outlives a rehearsal's own store, so it is noted in the real one.
         self.noted_in = noted_in or store
         self.surroundings = surroundings
@@ -192,6 +195,7 @@ class Agent:
         with self._lock:
             if self._held is held:
                 reference = on_reference(held.compiled.image, order, cache=cache_of(self.store))
+                reference = replace(reference, watched=held.compiled.watched)
                 self._held = Held(held.document, reference)
 
     def _watch(self) -> None:
@@ -250,8 +254,10 @@ class Agent:
         return receipts
 
     def close(self) -> None:
-        """Close the store if this agent opened it; idempotent."""
+        """End the shadow, and close the store if this agent opened it; idempotent."""
         self._closed = True
+        if self.shadow is not None:
+            self.shadow.close()
         if self._owns_store:
             self._owns_store = False
             self.store.close()

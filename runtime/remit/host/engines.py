@@ -112,12 +112,14 @@ class Prepared:
         engine: decides.
         watch: tells when the engine stops deciding by compiled code; None where it never does.
         note: why the engine is not the one that was asked for; empty where it is.
+        watched: whether there are rules of `mode: shadow` besides.
     """
 
     image: PolicyImage
     engine: Engine
     watch: Watch | None = None
     note: str = ""
+    watched: bool = False
 
     @property
     def status(self) -> str:
@@ -252,12 +254,19 @@ def prepare(
         PolicyError: it does not compile.
         LedgerError: the control state cannot be read.
     """
+    from remit.policy.compile import has_shadow_rules
+
     image = compiled_image(document, cache=cache)
-    if engine == "compiled":
-        order = None if control is None else control.in_force([scope_of_image(image.digest)])
-        if order is not None:
-            return on_reference(image, order, cache=cache)
-    return _of_image(image, engine, cache)
+    order = None
+    if engine == "compiled" and control is not None:
+        order = control.in_force([scope_of_image(image.digest)])
+    prepared = _of_image(image, engine, cache) if order is None else on_reference(image, order, cache=cache)
+    return replace(prepared, watched=True) if has_shadow_rules(document) else prepared
+
+
+def prepare_engine(image: PolicyImage, name: EngineName) -> Engine:
+    """Return an engine for an image that is not enforced."""
+    return _of_image(image, name, None).engine
 
 
 def on_reference(image: PolicyImage, order: Stop, *, cache: SealedCache | None = None) -> Prepared:

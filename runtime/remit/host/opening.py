@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from remit.document.model import Document
 from remit.errors import DocumentError, Fault, LedgerError
 from remit.host.agent import Agent, Surroundings
+from remit.host.candidate import Candidate, candidate_of
 from remit.host.clock import SystemClock
-from remit.host.engines import DEFAULT, compiled_image
+from remit.host.engines import DEFAULT, compiled_image, prepare_engine
+from remit.host.shadow import Shadow
 from remit.host.stores import Store, cache_of, open_store
 from remit.host.tool_sources import supplied_functions
 from remit.ports import Batch
@@ -57,6 +59,7 @@ def open_agent(
     mcp_servers: Mapping[str, object],
     engine: EngineName = DEFAULT,
     on_divergence: Callable[[EngineDiverged], None] | None = None,
+    shadow: str | Path | Document | None = None,
 ) -> Agent:
     """Open an agent; see `Runtime.open`.
 
@@ -84,20 +87,43 @@ def open_agent(
         engine=engine,
         on_divergence=on_divergence,
     )
+    candidate = None if shadow is None else _candidate(shadow)
     if isinstance(store, (str, Path)):
         opened = open_store(Path(store), signer=signer, clock=clock)
         try:
-            return _agent(document, opened, surroundings, owns_store=True)
+            return _agent(document, opened, surroundings, candidate, owns_store=True)
         except BaseException:
             opened.close()
             raise
-    return _agent(document, store, surroundings, owns_store=False)
+    return _agent(document, store, surroundings, candidate, owns_store=False)
 
 
-def _agent(document: Document, store: Store, surroundings: Surroundings, *, owns_store: bool) -> Agent:
+def _agent(
+    document: Document,
+    store: Store,
+    surroundings: Surroundings,
+    candidate: Candidate | None,
+    *,
+    owns_store: bool,
+) -> Agent:
     # INVARIANT (first compiled): no document becomes a head that does not compile.
     compiled_image(document, cache=cache_of(store))
-    return Agent(_head(document, store), store, surroundings, owns_store=owns_store)
+    watching = _shadow(store, surroundings, candidate)
+    return Agent(_head(document, store), store, surroundings, owns_store=owns_store, shadow=watching)
+
+
+def _candidate(source: str | Path | Document) -> Candidate:
+    """Read and compile what is watched beside; that it cannot be is the opener's mistake, told at once."""
+    return candidate_of(source if isinstance(source, Document) else read_document(Path(source)))
+
+
+def _shadow(store: Store, surroundings: Surroundings, candidate: Candidate | None) -> Shadow:
+    return Shadow(
+        store,
+        surroundings.clock,
+        candidate,
+        make_engine=lambda image: prepare_engine(image, surroundings.engine),
+    )
 
 
 def known_backend(document: Document, name: str | None) -> str | None:

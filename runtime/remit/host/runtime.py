@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from remit.host.engines import EngineName
     from remit.host.events import EngineDiverged, RunEvent, UnknownReported
     from remit.host.results import Answer, RunResult
+    from remit.host.shadow import ShadowCounts
     from remit.host.stores import Store
     from remit.host.vendor_objects import Leftover, Sweep
     from remit.ports import Clock, Signer
@@ -81,6 +82,7 @@ class Runtime:
         mcp_servers: Mapping[str, object] | None = None,
         engine: EngineName = "compiled",
         on_divergence: Callable[[EngineDiverged], None] | None = None,
+        shadow: str | Path | Document | None = None,
     ) -> Runtime:
         """Load, verify and compile an agent, and make sure that the store has it.
 
@@ -99,6 +101,8 @@ class Runtime:
                 against the reference at load and in service; `engine` says which one it came to.
             on_divergence: told when compiled policies decide otherwise than the reference. The decision in
                 question is a deny, the difference is in the ledger, and the reference decides from then on.
+            shadow: a document, or the path of one, that is evaluated beside every decision: what it would
+                have answered is recorded and never enforced. Rules of `mode: shadow` need nothing here.
 
         Raises:
             DocumentError: the document cannot be accepted.
@@ -119,6 +123,7 @@ class Runtime:
             mcp_servers=dict(mcp_servers or {}),
             engine=engine,
             on_divergence=on_divergence,
+            shadow=shadow,
         )
         return cls(agent)
 
@@ -136,6 +141,12 @@ class Runtime:
     def engine(self) -> str:
         """Which engine decides, and why, in one line for people."""
         return self._agent.compiled.status
+
+    @property
+    def shadow_counts(self) -> ShadowCounts | None:
+        """What became of decisions offered to the shadow; None where nothing is watched."""
+        shadow = self._agent.shadow
+        return None if shadow is None or not shadow.counts.offered else shadow.counts
 
     def run(
         self,

@@ -213,6 +213,17 @@ class Session:
             )
         )
         self._tell_differences()
+        shadow = self.agent.shadow
+        if shadow is not None:
+            shadow.offer(
+                request,
+                answer,
+                approvals=approvals,
+                document=document,
+                image=compiled.image,
+                watched=compiled.watched,
+                run=self.run,
+            )
         self._trace(request, answer)
         if isinstance(answer, Denial) and action != "continue":
             self.usage = self.usage.plus(denials=1)

@@ -7,7 +7,9 @@ Rules
 4. Plain Cedar without `@id` is named after its place and its number there, from 1.
 5. Every policy is parsed alone, so that nothing in one rule can reach into another, and validated strictly.
 6. All faults are reported at once, in document order, at the author's position.
-7. A document without a rule of its own is refused: it would permit nothing, and surely nobody meant that.
+7. A rule of `mode: shadow` is checked as any other and left out of the image; `compile_shadows` puts each
+   of them beside the enforced ones.
+8. A document without a rule of its own is refused: it would permit nothing, and surely nobody meant that.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from remit.policy.rule_text import Place, places, read_obligations, release_clau
 from remit.policy.vocabulary import Vocabulary, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from cedarpy import pst
 
@@ -99,6 +101,25 @@ def compile_governance(
     return _Compilation(document, origins, progress).run()
 
 
+def compile_shadows(
+    document: Document, *, origins: Mapping[str, Origin] = _NO_ORIGINS
+) -> Mapping[str, PolicyImage]:
+    """Compile, for each rule of `mode: shadow`, all enforced rules and that one, by rule id.
+
+    Each stands alone beside the enforced ones, so that one shadow rule never hides what another would do.
+
+    Raises:
+        PolicyError: as `compile_governance`.
+    """
+    return _Compilation(document, origins, None).shadows()
+
+
+def has_shadow_rules(document: Document) -> bool:
+    """Say whether a document may hold rules that are only watched; quick, and never wrongly no."""
+    rules = (rule for place in places(document) for rule in place.rules)
+    return any(rule.mode == "shadow" or (rule.cedar is not None and "@mode" in rule.cedar) for rule in rules)
+
+
 class _Compilation:
     def __init__(
         self, document: Document, origins: Origins, progress: Callable[[int, int], None] | None
@@ -120,7 +141,28 @@ class _Compilation:
         self._unsure = _unsure_tools(schema_faults, tools)
 
     def run(self) -> PolicyImage:
+        own = self._drafts()
+        return self._image(draft for draft in own if not _watched(draft))
+
+    def shadows(self) -> Mapping[str, PolicyImage]:
+        own = self._drafts()
+        return {
+            watched.id: self._image(draft for draft in own if draft is watched or not _watched(draft))
+            for watched in own
+            if _watched(watched)
+        }
+
+    def _image(self, drafts: Iterable[_Draft]) -> PolicyImage:
+        return build_image((*_base_policies(), *(self._policy(draft) for draft in drafts)), self._schema)
+
+    def _drafts(self) -> tuple[_Draft, ...]:
         own = tuple(draft for place in self._places for draft in self._place_drafts(place))
+        if own and all(_watched(draft) for draft in own):
+            self._fault(
+                "/governance",
+                "all rules of governance are `mode: shadow`: nothing would ever be permitted",
+                hint="enforce at least one rule",
+            )
         if not own and not any(place.rules for place in self._places):
             self._fault(
                 "/governance",
@@ -139,7 +181,7 @@ class _Compilation:
             )
         if self._faults:
             raise PolicyError(*sorted(dict.fromkeys(self._faults), key=_document_order))
-        return build_image((*_base_policies(), *(self._policy(draft) for draft in own)), self._schema)
+        return own
 
     def _policy(self, draft: _Draft) -> Policy:
         origin = nearest(self._origins, draft.pointer)
@@ -195,6 +237,12 @@ class _Compilation:
         if template is None:
             return None
         rule_id = template.annotations.get("id") or rule.id or default_id
+        mode = template.annotations.get("mode", "enforce")
+        if mode not in ("enforce", "shadow"):
+            finding = Finding(
+                message=f"`@mode` is `{mode}`: it is `enforce` or `shadow`", patterns=(r"@mode\b",)
+            )
+            self._found(finding, (source,))
         text = piece.text
         if not template.annotations.get("id"):
             text = f"@id({quoted(rule_id)})\n{_without_empty_id(text)}"
@@ -365,6 +413,10 @@ class _Compilation:
     ) -> None:
         text = source.text if source is not None else None
         self._faults.append(fault_at(self._origins, pointer, message, hint=hint, text=text, offset=offset))
+
+
+def _watched(draft: _Draft) -> bool:
+    return draft.template.annotations.get("mode") == "shadow"
 
 
 def _policy_of(rule: Rule, rule_id: str, effect: RuleEffect, on: tuple[str, ...], place: Place) -> str:

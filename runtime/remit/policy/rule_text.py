@@ -8,6 +8,7 @@ Every policy of an image carries its provenance as annotations, so the text alon
     @approve("risk-officer, …")    obligation: a person with each of these roles approves
     @redact_arguments("iban, …")   obligation: arguments masked before the tool sees them
     @redact_result("iban, …")      obligation: members masked before the model sees them
+    @mode("shadow")                the rule is watched and decides nothing; left out where it is enforced
 
 A forbid with obligations ends in `unless { context.fulfilled.contains("<id>") }`.
 """
@@ -147,6 +148,7 @@ def _annotations(rule: Rule, rule_id: str) -> Mapping[str, str]:
         "approve": join_list(approvals),
         "redact_arguments": join_list(tuple(arguments)),
         "redact_result": join_list(tuple(result)),
+        "mode": "shadow" if rule.mode == "shadow" else "",
     }
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from remit.document.values import JsonObject, JsonValue
 
-RULE_KEYS = ("id", "effect", "on", "when", "unless", "because", "controls", "obligations", "cedar")
+RULE_KEYS = ("id", "effect", "on", "when", "unless", "because", "controls", "obligations", "mode", "cedar")
 PLACES = ("activation", "mutation", "termination", "dispatch", "rules")
 _TARGETS = ("tool", "memory")
 

@@ -1,0 +1,247 @@
+"""`remit replay`: recorded requests against a candidate."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from remit.cli.agents import STORE_FOLDER, existing_store, read_target
+from remit.cli.exits import ExitCode, bad_input
+from remit.cli.options import common, example
+from remit.cli.output import short
+from remit.cli.report_files import check_report_files, report_options, write_reports
+from remit.host.candidate import candidate_of
+from remit.project.build import AGENT_FILE, write_whole
+from remit.workbench.replay.cases import Expectation, cases_of
+from remit.workbench.replay.changes import FLIPS
+from remit.workbench.replay.replay import Plan, choose_agent, remarks_on, replay
+from remit.workbench.replay.source import open_source
+from remit.workbench.replay.view import remarks, replay_report, sentence, side_text, to_json
+from remit.workbench.report.model import number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from remit.cli.output import Session
+    from remit.host.candidate import Candidate
+    from remit.workbench.replay.cases import WrittenCases
+    from remit.workbench.replay.replay import Replay
+
+_SHOWN = 12
+"""Groups and examples that are shown to people; `--json` and the report have all."""
+
+
+@click.command(
+    "replay",
+    epilog=example(
+        "remit replay refund-desk/.remit --against refund-desk-next",
+        "remit replay .remit --against next.agent.json --html replay.html --to-cases cases/flips.yaml",
+    ),
+)
+@click.argument("ledger")
+@click.option(
+    "--against",
+    required=True,
+    metavar="CANDIDATE",
+    help="Project folder or document whose rules decide now.",
+)
+@click.option(
+    "--compare",
+    default=None,
+    metavar="OLD",
+    help="Compare with this folder or document instead of with what was recorded.",
+)
+@click.option("--agent", default="", metavar="ID", help="Whose decisions: an agent id, or its beginning.")
+@click.option(
+    "--processes", type=click.IntRange(0, 256), default=0, metavar="N", help="Processes. Default: one a core."
+)
+@click.option(
+    "--sample",
+    type=click.FloatRange(0, 100),
+    default=1.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Share that the reference engine decides, too; at least 1,000 decisions.",
+)
+@click.option(
+    "--examples",
+    type=click.IntRange(0, 1000),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Examples kept of each kind of flip; 0 keeps nothing of what records hold.",
+)
+@click.option("--to-cases", "cases", default=None, metavar="FILE", help="Write the examples as cases.")
+@click.option(
+    "--expect",
+    type=click.Choice(("candidate", "recorded")),
+    default="candidate",
+    show_default=True,
+    help="Whose decision those cases expect.",
+)
+@click.option("--exit-code", is_flag=True, help="Exit with 1 where a decision flips.")
+@report_options
+@common
+def command(
+    session: Session,
+    *,
+    ledger: str,
+    against: str,
+    compare: str | None,
+    agent: str,
+    processes: int,
+    sample: float,
+    examples: int,
+    cases: str | None,
+    expect: str,
+    exit_code: bool,
+    html: str | None,
+    markdown: str | None,
+) -> int:
+    """Decide the recorded requests of LEDGER, a store's folder, again under a candidate.
+
+    Says first how many decisions there are and which cannot be replayed, then which ones flip.
+    """
+    check_report_files(html, markdown, cases)
+    if cases is not None and not examples:
+        raise bad_input("`--to-cases` has nothing to write with `--examples 0`", "keep some examples")
+    folder = ledger_folder(ledger)
+    candidate = named_candidate(against)
+    baseline = None if compare is None else named_candidate(compare)
+    chosen, size = choose_agent(folder, candidate.document, agent)
+    plan = Plan(folder=folder, agent=chosen, size=size, examples=examples, share=sample)
+    with progress_bar(session, "replayed records") as told:
+        found = replay(
+            plan,
+            candidate,
+            baseline,
+            processes=processes,
+            progress=told,
+            notes=remarks_on(folder, chosen, candidate.document),
+        )
+    if session.json:
+        session.emit(to_json(found))
+    else:
+        show(session, found)
+    report = replay_report(found, ledger=ledger, candidate=against, baseline=compare or "")
+    write_reports(session, report, html=html, markdown=markdown)
+    if cases is not None:
+        written = _cases(found, candidate, folder, cast("Expectation", expect))
+        _write_cases(session, written, Path(cases))
+    wrong = found.tally.divergences or (exit_code and found.tally.flipped())
+    return ExitCode.FINDINGS if wrong else ExitCode.FINE
+
+
+def ledger_folder(label: str) -> Path:
+    """Return the store's folder that the user named: itself, or `.remit` of a project folder."""
+    path = Path(label)
+    if (path / AGENT_FILE).is_file() and (path / STORE_FOLDER).is_dir():
+        path /= STORE_FOLDER
+    if path.exists() and not path.is_dir():
+        raise bad_input(f"`{label}` is a file, not a store's folder", "name the folder, such as `.remit`")
+    return existing_store(path.as_posix())
+
+
+def named_candidate(label: str) -> Candidate:
+    """Read and compile a project folder or a document.
+
+    Raises:
+        DocumentError: it cannot be accepted.
+        PolicyError: it does not compile.
+    """
+    target = read_target(label)
+    return candidate_of(target.document, target.compile())
+
+
+@contextmanager
+def progress_bar(session: Session, what: str) -> Generator[Callable[[int, int], None] | None]:
+    """Show progress on stderr where people watch; elsewhere show nothing."""
+    if session.json or not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Drawn when a range is done, by no thread of its own: processes are forked beside it.
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+
+        def told(done: int, whole: int) -> None:
+            progress.update(task, completed=done, total=whole)
+            progress.refresh()
+
+        yield told
+
+
+def show(session: Session, found: Replay) -> None:
+    """Write a replay for people, the denominator first."""
+    tally = found.tally
+    session.say(f"agent      {short(found.agent)}")
+    session.say(f"records    {number(found.records)}")
+    session.say(f"decisions  {number(tally.decisions)}")
+    session.say(f"replayed   {number(tally.replayed)}", style="bold")
+    for reason, count in sorted(tally.skipped.items()):
+        session.say(f"  not      {number(count)}  {reason}")
+    session.say(f"engine     {found.engine}; {number(tally.checked)} questions decided by the reference, too")
+    for remark in remarks(found):
+        session.note(remark, indent=2)
+    session.say()
+    session.say(sentence(found), style="bold")
+    if not tally.flipped():
+        return
+    for title, counts in (("action", tally.flips_by("action")), ("rule", tally.flips_by("rule"))):
+        session.say()
+        session.say(f"flips by {title}", style="bold")
+        for name, counted in list(counts.items())[:_SHOWN]:
+            parts = ", ".join(f"{number(counted[change])} {change}" for change in FLIPS if counted[change])
+            session.say(f"  {name}: {parts}")
+        _more(session, len(counts))
+    _show_callers(session, found)
+    examples = list(tally.ordered_flips())
+    if examples:
+        session.say()
+        session.say("examples", style="bold")
+        for flip in examples[:_SHOWN]:
+            before, after = side_text(flip.before), "; ".join((side_text(flip.after), *flip.errors))
+            session.say(f"  record {flip.index}  {flip.at}  {flip.action}: {before} → {after}")
+        _more(session, len(examples))
+
+
+def _show_callers(session: Session, found: Replay) -> None:
+    counts: dict[str, int] = {}
+    for (_, name, value), count in found.tally.callers.items():
+        counts[f"{name} = {value}"] = counts.get(f"{name} = {value}", 0) + count
+    if not counts:
+        return
+    session.say()
+    session.say("flips by attribute of the caller", style="bold")
+    for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]:
+        session.say(f"  {name}: {number(count)}")
+    _more(session, len(counts))
+
+
+def _more(session: Session, count: int) -> None:
+    if count > _SHOWN:
+        session.say(f"  and {number(count - _SHOWN)} more; `--html FILE` or `--json` has all")
+
+
+def _cases(found: Replay, candidate: Candidate, folder: Path, expect: Expectation) -> WrittenCases:
+    source = open_source(folder)
+    try:
+        return cases_of(found.tally.ordered_flips(), candidate, source, expect=expect)
+    finally:
+        source.close()
+
+
+def _write_cases(session: Session, written: WrittenCases, file: Path) -> None:
+    if not written.count:
+        session.complain(f"no flip can be written as a case, so `{file.as_posix()}` was left alone")
+    else:
+        write_whole(file, written.text)
+        session.say(f"wrote {number(written.count)} cases into {file.as_posix()}")
+    for reason in written.left_out:
+        session.complain(f"left out: {reason}")

@@ -1,0 +1,1 @@
+"""What shadows left in a ledger: how a candidate, and each rule of `mode: shadow`, would have answered."""
