@@ -9,8 +9,9 @@ import cedarpy
 import pytest
 
 from remit.engine.cedar import CedarEngine
+from remit.engine.guards import Guard
 from remit.engine.image import PolicyImage
-from remit.engine.policy_index import ActionScope, EntityScope, Lead, PolicyIndex
+from remit.engine.policy_index import ActionScope, EntityScope, PolicyIndex
 from remit.engine.reads import EVERYTHING, read_paths
 from remit.engine.request import Entity, EntityRef, Request
 from remit.engine.schema import resolve_schema
@@ -67,28 +68,28 @@ def test_an_index_says_when_each_policy_can_apply_and_where_it_stands() -> None:
     index = PolicyIndex.of(image(TEXT))
     by_rule = {policy.rule: policy for policy in index.policies}
     assert list(by_rule) == ["any", "eq", "is", "in", "tag", "groups"]
-    assert by_rule["any"][3:8] == (ActionScope(None, False), EntityScope(), EntityScope(), None, frozenset())
+    assert by_rule["any"][3:8] == (ActionScope(None, False), EntityScope(), EntityScope(), (), frozenset())
     assert by_rule["eq"][3:8] == (
         ActionScope(("pay",), False),
         EntityScope("Remit::Agent", "a"),
         EntityScope("Remit::Tool", "t;"),
-        Lead(("context", "x"), ">", 3),
+        (Guard(("context", "x"), ">", (3,)), Guard(("context", "x"), "<", (9,))),
         {("context", "x"), ("principal",), ("resource",)},
     )
     assert by_rule["is"][3:7] == (
         ActionScope(("call_tool",), True),
         EntityScope("Remit::Agent"),
         EntityScope("Remit::Tool", None, ("Remit::Team", "g")),
-        Lead(("context", "x"), "<=", 3),
+        (Guard(("context", "x"), "<=", (3,)),),
     )
     assert by_rule["in"][3:7] == (
         ActionScope(("pay",), True),
         EntityScope(None, None, ("Remit::Team", "g")),
         EntityScope(),
-        None,
+        (),
     )
     assert by_rule["tag"].action == ActionScope((), False)
-    assert [rule for rule, policy in by_rule.items() if not policy.plain] == ["tag", "groups"]
+    assert [rule for rule, policy in by_rule.items() if policy.acts] == ["groups"]
     for policy in index.policies:
         (alone,) = (
             cedarpy.PolicySet.from_str(TEXT[policy.start : policy.end]).to_pst().static_policies.values()
@@ -96,31 +97,47 @@ def test_an_index_says_when_each_policy_can_apply_and_where_it_stands() -> None:
         assert alone.annotations["id"] == policy.rule
 
 
+X, Y = ("context", "x"), ("principal", "a", "b")
+IS_1, IS_T = Guard(X, "==", (1,)), Guard(Y, "==", ("t",))
+
+
 @pytest.mark.parametrize(
-    ("condition", "lead"),
+    ("clauses", "guards"),
     [
-        ("context.x == 1", Lead(("context", "x"), "==", 1)),
-        ("-5 < context.x", Lead(("context", "x"), ">", -5)),
-        ('principal.a.b == "t" && context.x == 1', Lead(("principal", "a", "b"), "==", "t")),
-        ('(resource["a b"] == true && context.x == 1) && true', Lead(("resource", "a b"), "==", True)),
-        ("context.x == 1 || context.x == 2", None),
-        ("!(context.x == 1)", None),
-        ("context.x != 1", None),
-        ("context.x == context.y && true", None),
-        ("1 == 1", None),
-        ("context has x && context.x == 1", None),
-        ("if context.x == 1 then true else false", None),
-        ('principal == Remit::Agent::"a"', None),
-        ('Remit::Agent::"a".n == 1', None),
-        ("{x: 1}.x == 1", None),
-        ("action.x == 1", None),
+        ("when { context.x == 1 }", (IS_1,)),
+        ("when { -5 < context.x }", (Guard(X, ">", (-5,)),)),
+        ("when { 5 >= context.x && 5 != context.x }", (Guard(X, "<=", (5,)), Guard(X, "!=", (5,)))),
+        ('when { context.x == 1 && (principal.a.b == "t" && context has y) && true }', (IS_1, IS_T)),
+        ('when { context.x == 1 } when { principal.a.b == "t" }', (IS_1, IS_T)),
+        ('when { context.x == 1 && context has y } when { principal.a.b == "t" }', (IS_1,)),
+        ('when { context.x == 1 } unless { principal.a.b == "t" }', (IS_1,)),
+        ('unless { context.x == 1 } when { principal.a.b == "t" }', ()),
+        ('when { resource["a b"] == true }', (Guard(("resource", "a b"), "==", (True,)),)),
+        ("when { context.x && !principal.a.b }", (Guard(X, "==", (True,)), Guard(Y, "==", (False,)))),
+        ("when { [1, 2].contains(context.x) }", (Guard(X, "in", (1, 2)),)),
+        ("when { [].contains(context.x) }", (Guard(X, "in", ()),)),
+        ("when { [1, context.y].contains(context.x) }", ()),
+        ("when { context.x.contains(1) }", ()),
+        ("when { context.x == 1 || context.x == 2 }", ()),
+        ("when { !(context.x == 1) }", ()),
+        ("when { context.x == context.y && true }", ()),
+        ("when { 1 == 1 }", ()),
+        ("when { context has x && context.x == 1 }", ()),
+        ("when { if context.x == 1 then true else false }", ()),
+        ('when { principal == Remit::Agent::"a" }', ()),
+        ('when { Remit::Agent::"a".n == 1 }', ()),
+        ("when { {x: 1}.x == 1 }", ()),
+        ("when { action.x == 1 }", ()),
+        ('when { context.x like "a" }', ()),
     ],
 )
-def test_only_a_comparison_that_comes_before_all_else_leads(condition: str, lead: Lead | None) -> None:
-    (policy,) = PolicyIndex.of(
-        image(f'@id("a") permit(principal, action, resource) when {{ {condition} }};')
-    ).policies
-    assert (policy.lead, type(policy.lead and policy.lead.constant)) == (lead, type(lead and lead.constant))
+def test_only_comparisons_that_come_before_all_else_are_guards(
+    clauses: str, guards: tuple[Guard, ...]
+) -> None:
+    (policy,) = PolicyIndex.of(image(f'@id("a") permit(principal, action, resource) {clauses};')).policies
+    assert [(g, [*map(type, g.constants)]) for g in policy.guards] == [
+        (g, [*map(type, g.constants)]) for g in guards
+    ]
 
 
 def test_an_index_reads_back_as_it_was_written() -> None:
@@ -140,7 +157,7 @@ def test_a_policy_without_a_syntax_tree_can_always_apply_and_reads_everything() 
     text = f'@id("deep") permit(principal, action == Remit::Action::"pay", resource) when {{ {chain} }};'
     on = image(TEXT + text)
     deep = PolicyIndex.of(on).policies[-1]
-    assert deep[3:8] == (ActionScope(None, False), EntityScope(), EntityScope(), None, EVERYTHING)
+    assert deep[3:8] == (ActionScope(None, False), EntityScope(), EntityScope(), (), EVERYTHING)
     assert PolicyIndex.of(on).reads(resolve_schema(SCHEMA).actions) == read_paths(on)
     with pytest.raises(PolicyError, match="policy `policy0` nests too deeply, and has no plain `@id`"):
         PolicyIndex.of(image(text.replace('"deep"', '"a \\" b"')))
@@ -187,8 +204,8 @@ def test_policies_are_indexed_alike_however_many_there_are() -> None:
         f'@id("r{n}") permit(principal, action, resource) when {{ {n} < context.x }};' for n in range(450)
     )
     found = PolicyIndex.of(image(text)).policies
-    assert [(policy.rule, policy.lead) for policy in found] == [
-        (f"r{n}", Lead(("context", "x"), ">", n)) for n in range(450)
+    assert [(policy.rule, policy.guards) for policy in found] == [
+        (f"r{n}", (Guard(("context", "x"), ">", (n,)),)) for n in range(450)
     ]
 
 

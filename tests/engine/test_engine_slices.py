@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from remit.engine.cedar import CedarEngine
+from remit.engine.cedar import CedarEngine, _Scope
 from remit.engine.image import PolicyImage
 from remit.engine.request import Decision, Entity, EntityRef, Request
 from remit.engine.statements import check_nesting, scan_statements
@@ -45,15 +45,17 @@ def engine(text: str) -> CedarEngine:
     )
 
 
-def ask(on: CedarEngine, action: str, resource: str = "t", **context: Any) -> Decision:
-    return on.decide(
-        Request(
-            principal=Entity(ref=EntityRef(type="Agent", id="a")),
-            action=action,
-            resource=Entity(ref=EntityRef(type="Tool", id=resource)),
-            context=context,
-        )
+def request(action: str, resource: str, context: dict[str, Any]) -> Request:
+    return Request(
+        principal=Entity(ref=EntityRef(type="Agent", id="a")),
+        action=action,
+        resource=Entity(ref=EntityRef(type="Tool", id=resource)),
+        context=context,
     )
+
+
+def ask(on: CedarEngine, action: str, resource: str = "t", **context: Any) -> Decision:
+    return on.decide(request(action, resource, context))
 
 
 def test_reasons_and_errors_carry_the_authors_ids() -> None:
@@ -88,15 +90,36 @@ def test_only_policies_that_can_match_are_asked() -> None:
     assert [f.rule for f in ask(on, "search", "t").errors] == ["group"]
     assert [f.rule for f in ask(on, "pay", "t").errors] == ["group", "pay"]
     assert [f.rule for f in ask(on, "pay", "u").errors] == ["pay"]
-    scopes = {(scope.action, scope.resource_id): len(cut.rules) for scope, cut in on._slices._slices.items()}
-    assert scopes == {("search", None): 1, ("search", "t"): 2, ("pay", "t"): 3, ("pay", None): 2}
+    # What comes back is cut out by all that is known; the long way, which words the errors, cuts by scope.
+    assert asked_of(text, "search", "u") == [{"go", "group", "other"}, {"go"}]
+    assert asked_of(text, "pay", "t") == [{"go", "pay", "group", "other"}, {"go", "group", "pay"}]
+    kept = {key: set(cut.rules.values()) for key, cut in cuts(on).items() if isinstance(key, _Scope)}
+    assert {(scope.action, scope.resource[1]): rules for scope, rules in kept.items()} == {
+        ("search", "t"): {"go", "group"},
+        ("pay", "t"): {"go", "group", "pay"},
+        ("pay", None): {"go", "pay"},
+    }
+
+
+def cuts(on: CedarEngine) -> dict[Any, Any]:
+    kept = on._slices._kept
+    return {key: value for key, (value, _) in (kept._old | kept._young).items()}
+
+
+def asked_of(text: str, action: str, resource: str) -> list[set[str]]:
+    """Return which choices of rules the short way asks for a request that comes back."""
+    fresh = engine(text)
+    for _ in range(100):
+        assert fresh._short(request(action, resource, {"x": "b"})) is not None
+    return [set(cut.rules.values()) for cut in cuts(fresh).values()]
 
 
 def test_ids_that_no_policy_names_do_not_make_slices() -> None:
     on = engine('@id("go") permit(principal, action, resource == Remit::Tool::"t");')
     for number in range(50):
         ask(on, "pay", f"tool-{number}")
-    assert len(on._slices._slices) == 1
+        on._long(request("pay", f"tool-{number}", {}))
+    assert len(on._slices._kept) == 1
 
 
 def test_threads_get_the_same_answers() -> None:

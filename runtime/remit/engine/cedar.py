@@ -8,9 +8,12 @@ Rules
 3. Whatever cannot be asked (unknown action or entity type, a missing attribute, a readable argument that
    Cedar cannot
    represent, an empty image) is a deny of kind `error` that says so. `decide` never raises.
-4. Only what the action's policies can read crosses into Cedar, in a schema that requires exactly that
-   (`remit.engine.ingress`); only policies whose scope can match are asked (`remit.engine.slices`).
-5. Pure: no clock, no randomness, no input or output. What is cached depends on the image alone.
+4. Only what policies can read crosses into Cedar, and only policies that can apply are asked
+   (`remit.engine.pools`).
+5. There are two ways. The short one (`remit.engine.door`) answers what is plainly as the schema declares,
+   where no policy errs. The long one answers everything else: it walks the request (`remit.engine.ingress`),
+   words what is wrong, and has Cedar check what crosses against a schema that requires exactly that.
+6. Pure: no clock, no randomness, no input or output. What is cached depends on the image alone.
 """
 
 from __future__ import annotations
@@ -19,29 +22,45 @@ import importlib.metadata
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import cedarpy
 
+from remit.engine.door import Door, Shared, opens
+from remit.engine.entity_kinds import PREFIX, EntityKind
 from remit.engine.ingress import Reads, Walk, projected, read_tree
-from remit.engine.policy_index import PolicyIndex
+from remit.engine.policy_index import EntityScope, IndexedPolicy, PolicyIndex
 from remit.engine.request import NAMESPACE, Decision, Kind, PolicyFailure, Request
-from remit.engine.schema import ActionType, action_schema, resolve_schema
-from remit.engine.slices import PolicySlices, Slice
+from remit.engine.schema import ActionType, action_schema, resolve_schema, whole_schema
+from remit.engine.slices import Slice, Slices
 from remit.errors import Fault, PolicyError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from remit.document.values import JsonObject
+    from remit.engine.door import Found
     from remit.engine.image import PolicyImage
+    from remit.engine.policy_index import Uid
+
+MAX_DECISIONS = 20_000
+"""Decisions without errors that are kept as values; beyond that they are made anew."""
 
 _POLICY_ERROR = re.compile(r"error while evaluating policy `(?P<policy>.*?)`: (?P<why>.*)", re.DOTALL)
 _NOTHING = Reads()
 
 
+class _Scope(NamedTuple):
+    """What a slice of the long way is cut for; ids only where a policy names them."""
+
+    action: str
+    principal: tuple[str, str | None]
+    resource: tuple[str, str | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Prepared:
-    """One action, ready to be asked about."""
+    """One action, ready to be asked about the long way."""
 
     action: ActionType
     principal: Reads
@@ -65,16 +84,31 @@ class CedarEngine:
     def __init__(self, image: PolicyImage, *, index: PolicyIndex | None = None) -> None:
         self._image = image.digest
         self._name = f"cedar {importlib.metadata.version('cedarpy')}"
-        self._slices = PolicySlices(image.policies)
-        self._types = resolve_schema(image.schema)
         if index is None:
             index = PolicyIndex.of(image)
         else:
             index.check(image)
+        self._policies = index.policies
+        self._named = _named_ids(index.policies)
+        self._types = resolve_schema(image.schema)
+        # Loaded once to be refused now and not at the first request; what the long way asks with is smaller.
+        _loaded(whole_schema(self._types))
         self._reads = index.reads(self._types.actions)
+        self._slices = Slices(image.policies, index.policies)
         self._prepared: dict[str, _Prepared] = {}
-        for name in self._types.actions:
-            self._prepare(name)
+        self._opens = opens(self._types)
+        self._doors: dict[tuple[str, str, str], Door] = {}
+        self._shared = Shared(
+            types=self._types,
+            kinds={
+                full.removeprefix(PREFIX): EntityKind(full, self._types)
+                for full in self._types.entities
+                if full.startswith(PREFIX)
+            },
+            policies=index.policies,
+            slices=self._slices,
+        )
+        self._decisions: dict[tuple[Kind, tuple[str, ...]], Decision] = {}
 
     @property
     def name(self) -> str:
@@ -84,18 +118,49 @@ class CedarEngine:
     def decide(self, request: Request) -> Decision:
         """Answer one request; every doubt is a deny with a reason, never an exception."""
         try:
-            return self._decide(request)
+            found = self._short(request)
+            if type(found) is tuple:
+                return self._decisions.get(found) or self._decided(*found)
+            decision = self._long(request)
+            doubt = found is not None and decision.kind != "error"
+            return self._error("a policy erred, and did not when asked again") if doubt else decision
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001  # a panic of the Rust extension derives from BaseException; any failure is a deny
             return self._error(f"the request cannot be evaluated: {type(error).__name__}: {_plain(error)}")
 
-    def _decide(self, request: Request) -> Decision:
-        if not len(self._slices):
+    def _short(self, request: Request) -> Found | Literal["errs"] | None:
+        """Return what the short way finds, if the request can take it."""
+        try:
+            door = self._doors.get((request.action, request.principal.ref.type, request.resource.ref.type))
+            if door is None:
+                door = self._door(request.action, request.principal.ref.type, request.resource.ref.type)
+                if door is None:
+                    return None
+            return door.decide(request)
+        except Exception:  # noqa: BLE001  # a request that is not as declared: the long way words it
+            return None
+
+    def _door(self, action: str, principal: str, resource: str) -> Door | None:
+        declared = self._types.actions.get(action)
+        kinds = self._shared.kinds
+        if (
+            not self._policies
+            or not self._opens
+            or declared is None
+            or f"{PREFIX}{principal}" not in declared.principals
+            or f"{PREFIX}{resource}" not in declared.resources
+        ):
+            return None
+        door = Door(self._shared, declared, self._reads[action], kinds[principal], kinds[resource])
+        return self._doors.setdefault((action, principal, resource), door)
+
+    def _long(self, request: Request) -> Decision:
+        if not self._policies:
             return self._error("the policy image holds no policies, so nothing is permitted")
-        prepared = self._prepared.get(request.action)
-        if prepared is None:
+        if request.action not in self._types.actions:
             return self._error(f"the action `{request.action}` is not in the schema")
+        prepared = self._prepare(request.action)
         action = prepared.action
         principal = (f"{NAMESPACE}::{request.principal.ref.type}", request.principal.ref.id)
         resource = (f"{NAMESPACE}::{request.resource.ref.type}", request.resource.ref.id)
@@ -113,7 +178,7 @@ class CedarEngine:
             faults.append(f"`{request.action}` cannot be asked upon a `{request.resource.ref.type}`")
         if faults:
             return self._error(*faults)
-        chosen = self._slices.cut(action, principal, resource)
+        chosen = self._cut(action, principal, resource)
         answer = cedarpy.is_authorized(  # pyright: ignore[reportUnknownMemberType]  # cedarpy's `dict` lacks its types
             {
                 "principal": {"type": principal[0], "id": principal[1]},
@@ -121,7 +186,7 @@ class CedarEngine:
                 "resource": {"type": resource[0], "id": resource[1]},
                 "context": json.dumps(context),
             },
-            chosen.handle,
+            chosen.policies.handle,
             json.dumps(entities),
             prepared.schema,
         )
@@ -156,24 +221,62 @@ class CedarEngine:
             image=self._image,
         )
 
-    def _prepare(self, name: str) -> None:
-        action = self._types.actions[name]
-        paths = self._reads.get(name)
-        if paths is None:
-            raise PolicyError(Fault(message=f"what policies can read of `{name}` is unknown"))
+    def _decided(self, kind: Kind, reasons: tuple[str, ...]) -> Decision:
+        decision = self._decision(kind, reasons, ())
+        if len(self._decisions) >= MAX_DECISIONS:
+            self._decisions.clear()
+        return self._decisions.setdefault((kind, reasons), decision)
+
+    def _cut(self, action: ActionType, principal: Uid, resource: Uid) -> Slice:
+        """Return the policies whose scope can match."""
+        scope = _Scope(action.name, self._naming(principal), self._naming(resource))
+        known = self._slices.get(scope)
+        if known is not None:
+            return known
+        rows = [
+            row
+            for row, policy in enumerate(self._policies)
+            if policy.action.admits(action.name, action.ancestors)
+            and _admits(policy.principal, principal)
+            and _admits(policy.resource, resource)
+        ]
+        return self._slices.cut(scope, rows)
+
+    def _naming(self, uid: Uid) -> tuple[str, str | None]:
+        return uid if uid in self._named else (uid[0], None)
+
+    def _prepare(self, name: str) -> _Prepared:
+        known = self._prepared.get(name)
+        if known is not None:
+            return known
+        action, paths = self._types.actions[name], self._reads[name]
         context = read_tree(paths, "context")
         schema = action_schema(self._types, action, projected(action.context, context))
-        try:
-            handle = cedarpy.Schema.from_json_str(json.dumps(schema))
-        except ValueError as error:
-            raise PolicyError(Fault(message=f"cedar schema of action `{name}`: {error}")) from error
-        self._prepared[name] = _Prepared(
+        prepared = _Prepared(
             action=action,
             principal=read_tree(paths, "principal"),
             resource=read_tree(paths, "resource"),
             context=context,
-            schema=handle,
+            schema=_loaded(schema, f" of action `{name}`"),
         )
+        return self._prepared.setdefault(name, prepared)
+
+
+def _loaded(schema: JsonObject, what: str = "") -> cedarpy.Schema:
+    try:
+        return cedarpy.Schema.from_json_str(json.dumps(schema))
+    except ValueError as error:
+        raise PolicyError(Fault(message=f"cedar schema{what}: {error}")) from error
+
+
+def _named_ids(policies: Iterable[IndexedPolicy]) -> frozenset[Uid]:
+    """Return the entities that a scope names with `==`: the only ids that a slice depends on."""
+    scopes = [scope for policy in policies for scope in (policy.principal, policy.resource)]
+    return frozenset((s.type, s.id) for s in scopes if s.type is not None and s.id is not None)
+
+
+def _admits(scope: EntityScope, uid: Uid) -> bool:
+    return scope.type in {None, uid[0]} and scope.id in {None, uid[1]}
 
 
 def _failure(message: str, rules: Mapping[str, str]) -> PolicyFailure:

@@ -14,11 +14,12 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import cedarpy
 from cedarpy import pst
 
+from remit.engine.guards import Guard, guards
 from remit.engine.reads import EVERYTHING, Path, inner_expressions, policy_paths, shortest
 from remit.engine.request import NAMESPACE
 from remit.engine.statements import Statement, check_nesting, scan_statements
@@ -27,6 +28,7 @@ from remit.errors import Fault, PolicyError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from remit.engine.guards import Constant, Order
     from remit.engine.image import PolicyImage
     from remit.engine.schema import ActionType
 
@@ -37,10 +39,6 @@ CHUNK = 200
 """Policies whose syntax tree is held at once: bounds the peak of memory."""
 
 _ACTION_TYPE = pst.EntityType("Action", (NAMESPACE,))
-_FLIPPED: dict[str, Order] = {"==": "==", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_ORDERS: dict[str, Order] = {"eq": "==", "less": "<", "less_eq": "<=", "greater": ">", "greater_eq": ">="}
-
-Order = Literal["==", "<", "<=", ">", ">="]
 Visit = Callable[[int, pst.Template], None]
 Uid = tuple[str, str]
 """Fully qualified entity type, and id."""
@@ -78,22 +76,6 @@ class EntityScope(NamedTuple):
     group: Uid | None = None
 
 
-class Lead(NamedTuple):
-    """The comparison that a policy's condition begins with: where it is false, nothing else is evaluated.
-
-    Whether reading the path can err is for the schema to say.
-
-    Args:
-        path: what is compared.
-        order: how.
-        constant: with what.
-    """
-
-    path: Path
-    order: Order
-    constant: str | int | bool
-
-
 class IndexedPolicy(NamedTuple):
     """One policy.
 
@@ -104,9 +86,9 @@ class IndexedPolicy(NamedTuple):
         action: its scope.
         principal: likewise.
         resource: likewise.
-        lead: how its condition begins, if that is a comparison with a constant.
+        guards: how its condition begins, in the order of evaluation.
         reads: the paths that its condition can read.
-        plain: its condition reads nothing else: no tag, and nothing of the action.
+        acts: whether its condition can tell actions apart, beyond what the scope does.
     """
 
     rule: str
@@ -115,9 +97,15 @@ class IndexedPolicy(NamedTuple):
     action: ActionScope
     principal: EntityScope
     resource: EntityScope
-    lead: Lead | None
+    guards: tuple[Guard, ...]
     reads: frozenset[Path]
-    plain: bool
+    acts: bool
+
+    @property
+    def filtered(self) -> bool:
+        """Whether there is anything to tell from a request that the policy cannot apply, beside its types."""
+        scopes = (self.principal, self.resource)
+        return bool(self.guards) or any(s.id is not None or s.group is not None for s in scopes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +172,7 @@ class PolicyIndex:
         rows: list[object] = []
         for policy in self.policies:
             reads = numbers.setdefault(policy.reads, len(numbers))
-            rows.append((*policy[:7], reads, policy.plain))
+            rows.append((*policy[:7], reads, policy.acts))
         content = {
             "format": FORMAT,
             "text": self.text,
@@ -225,12 +213,8 @@ def _digest(text: str) -> str:
 
 
 def _from_row(row: list[object], reads: Sequence[frozenset[Path]]) -> IndexedPolicy:
-    rule, start, end, action, principal, resource, lead, number, plain = row
+    rule, start, end, action, principal, resource, guards, number, acts = row
     names, groups = cast("tuple[list[str] | None, bool]", action)
-    compared: Lead | None = None
-    if lead is not None:
-        path, order, constant = cast("tuple[list[str], Order, str | int | bool]", lead)
-        compared = Lead(tuple(path), order, constant)
     return IndexedPolicy(
         cast("str", rule),
         cast("int", start),
@@ -238,9 +222,12 @@ def _from_row(row: list[object], reads: Sequence[frozenset[Path]]) -> IndexedPol
         ActionScope(None if names is None else tuple(names), groups),
         _entity_row(principal),
         _entity_row(resource),
-        compared,
+        tuple(
+            Guard(tuple(path), order, tuple(constants))
+            for path, order, constants in cast("list[tuple[list[str], Order, list[Constant]]]", guards)
+        ),
         reads[cast("int", number)],
-        cast("bool", plain),
+        cast("bool", acts),
     )
 
 
@@ -300,9 +287,9 @@ def _chunk(text: str, statements: Sequence[Statement], first: int, visit: Visit)
             _action_scope(policy.action),
             _entity_scope(policy.principal),
             _entity_scope(policy.resource),
-            leading(policy),
+            guards(policy),
             policy_paths(policy),
-            not any(_reaches_further(clause.expr) for clause in policy.clauses),
+            any(_acts(clause.expr) for clause in policy.clauses),
         )
 
 
@@ -347,9 +334,9 @@ def _unknown(statement: Statement, number: int) -> IndexedPolicy:
         everything,
         anybody,
         anybody,
-        None,
+        (),
         EVERYTHING,
-        plain=False,
+        acts=True,
     )
 
 
@@ -388,51 +375,14 @@ def _entity_scope(constraint: pst.PrincipalOrResourceConstraint) -> EntityScope:
             return EntityScope()
 
 
-def leading(policy: pst.Template) -> Lead | None:
-    """Return the comparison that is evaluated before anything else of a policy's condition.
-
-    `a && b && c` begins with `a`; an `unless` or any other operator begins with no comparison that could
-    end the evaluation.
-    """
-    if not policy.clauses or not isinstance(policy.clauses[0], pst.When):
-        return None
-    expr = policy.clauses[0].expr
-    while isinstance(expr, pst.BinaryOp) and expr.op == "and":
-        expr = expr.left
-    if not isinstance(expr, pst.BinaryOp):
-        return None
-    order = _ORDERS.get(expr.op)
-    if order is None:
-        return None
-    left, right = expr.left, expr.right
-    if isinstance(left, pst.BoolLit | pst.LongLit | pst.StringLit):
-        left, right, order = right, left, _FLIPPED[order]
-    path = _path(left)
-    if path is None or not isinstance(right, pst.BoolLit | pst.LongLit | pst.StringLit):
-        return None
-    return Lead(path, order, right.value)
-
-
-def _path(expr: pst.Expr) -> Path | None:
-    steps: list[str] = []
-    while isinstance(expr, pst.GetAttr):
-        steps.append(expr.attr)
-        expr = expr.base
-    if not steps or not isinstance(expr, pst.Var) or expr.name not in {"principal", "resource", "context"}:
-        return None
-    return (expr.name, *reversed(steps))
-
-
-def _reaches_further(expr: pst.Expr) -> bool:
-    """Return whether a condition reads what no path stands for: a tag, or the action's groups."""
+def _acts(expr: pst.Expr) -> bool:
+    """Return whether a condition can read the action or its groups."""
     ahead = [expr]
     while ahead:
         here = ahead.pop()
         if isinstance(here, pst.Var) and here.name == "action":
             return True
         if isinstance(here, pst.EntityLit) and here.value.type == _ACTION_TYPE:
-            return True
-        if isinstance(here, pst.BinaryOp) and here.op in {"get_tag", "has_tag"}:
             return True
         ahead.extend(inner_expressions(here))
     return False

@@ -6,7 +6,7 @@ resolved in place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from remit.document.values import JsonObject, JsonValue
@@ -14,7 +14,7 @@ from remit.engine.request import NAMESPACE
 from remit.errors import Fault, PolicyError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 MAX_TYPE_DEPTH = 64
 """Depth of a resolved type; a document's own depth limit is the same, so nothing honest is deeper."""
@@ -310,6 +310,11 @@ def type_json(declared: Type) -> JsonObject:
             return {"type": name}
 
 
+def whole_schema(types: SchemaTypes) -> JsonObject:
+    """Return a resolved schema in the JSON schema form, without what Remit does not take over."""
+    return _schema(types, types.actions.values())
+
+
 def action_schema(types: SchemaTypes, action: ActionType, context: RecordType) -> JsonObject:
     """Return a schema that knows one action (and its groups) with `context` in place of the declared one.
 
@@ -321,6 +326,10 @@ def action_schema(types: SchemaTypes, action: ActionType, context: RecordType) -
         action: the action that is asked about.
         context: the projected type of its context.
     """
+    return _schema(types, (replace(action, context=context),))
+
+
+def _schema(types: SchemaTypes, declared: Iterable[ActionType]) -> JsonObject:
     schema: dict[str, JsonObject] = {}
     for full, attributes in types.entities.items():
         namespace, _, name = full.rpartition("::")
@@ -333,15 +342,16 @@ def action_schema(types: SchemaTypes, action: ActionType, context: RecordType) -
     actions = _object(
         schema.setdefault(NAMESPACE, {"entityTypes": {}, "actions": {}})["actions"], "`actions`"
     )
-    above: list[JsonValue] = [{"id": group} for group in sorted(action.ancestors - {action.name})]
-    for group in action.ancestors - {action.name}:
-        actions[group] = {}
-    actions[action.name] = {
-        "memberOf": above,
-        "appliesTo": {
-            "principalTypes": list[JsonValue](sorted(action.principals)),
-            "resourceTypes": list[JsonValue](sorted(action.resources)),
-            "context": type_json(context),
-        },
-    }
+    for action in declared:
+        above: list[JsonValue] = [{"id": group} for group in sorted(action.ancestors - {action.name})]
+        for group in action.ancestors - {action.name}:
+            actions.setdefault(group, {})
+        actions[action.name] = {
+            "memberOf": above,
+            "appliesTo": {
+                "principalTypes": list[JsonValue](sorted(action.principals)),
+                "resourceTypes": list[JsonValue](sorted(action.resources)),
+                "context": type_json(action.context),
+            },
+        }
     return dict(schema.items())
