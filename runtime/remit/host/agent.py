@@ -167,7 +167,8 @@ class Agent:
             document,
             engine=self.surroundings.engine,
             control=self.store.control,
-            cache=cache_of(self.store),
+            # A rehearsal's own store is gone tomorrow.
+            cache=cache_of(self.noted_in),
         )
 
     def _adopt(self, document: Document) -> None:
