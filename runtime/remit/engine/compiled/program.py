@@ -33,6 +33,7 @@ from remit.engine.compiled.slots import (
 )
 from remit.engine.ingress import read_tree
 from remit.engine.reads import Path
+from remit.engine.request import NAMESPACE
 from remit.engine.schema import EntityType, RecordType, Type
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ CHUNK = 100
 """Blocks in one function: bounds what Python's compiler holds at once."""
 
 _REPORTS = ("P", "F", "E")
+PREFIX = f"{NAMESPACE}::"
 
 
 Program = Callable[["Request"], "Decision | Failed | None"]
@@ -145,13 +147,7 @@ class ProgramWriter:
             named, sorted(self._parts.names.of(path) for path in loaded), constants, loaded
         )
         body = [
-            f"{TABLE} = {{}}",
-            f"{ABOVE} = gather(request, {TABLE}, KINDS, ACTION)",
-            f"if {ABOVE} is None: return None",
-            "pa = request.principal.attributes",
-            "ra = request.resource.attributes",
-            f"{PRINCIPAL} = ({self._kinds[0]!r}, request.principal.ref.id)",
-            f"{RESOURCE} = ({self._kinds[1]!r}, request.resource.ref.id)",
+            *self._entity_lines(),
             f"{CONTEXT} = request.context",
             *ingress.lines,
             *self._needed_lines(loaded),
@@ -172,6 +168,33 @@ class ProgramWriter:
         own = {"ACTION": {(ACTION_TYPE, self._action.name): _groups(self._action)}}
         source = write_function("program", ("request",), body)
         return Recipe(source, constants.values | own)
+
+    def _entity_lines(self) -> list[str]:
+        """Return the statements that check the entities; two that are in no group need no search."""
+        name = "type({0}) is not str or not ({0}.isascii() or is_unicode({0}))"
+        principal, resource = (kind.removeprefix(PREFIX) for kind in self._kinds)
+        alone = "request.entities == () and principal.parents == () and resource.parents == ()"
+        if self._kinds[0] == self._kinds[1]:
+            alone += f" and {PRINCIPAL} != {RESOURCE}"
+        return [
+            "principal = request.principal",
+            "resource = request.resource",
+            "pa = principal.attributes",
+            "ra = resource.attributes",
+            "pi = principal.ref.id",
+            "ri = resource.ref.id",
+            f"{PRINCIPAL} = ({self._kinds[0]!r}, pi)",
+            f"{RESOURCE} = ({self._kinds[1]!r}, ri)",
+            f"if {alone}:",
+            f"    if {name.format('pi')} or {name.format('ri')}: return None",
+            f"    if not KINDS[{principal!r}].check(pa) or not KINDS[{resource!r}].check(ra): return None",
+            f"    {TABLE} = {{{PRINCIPAL}: pa, {RESOURCE}: ra}}",
+            f"    {ABOVE} = ACTION",
+            "else:",
+            f"    {TABLE} = {{}}",
+            f"    {ABOVE} = gather(request, {TABLE}, KINDS, ACTION)",
+            f"    if {ABOVE} is None: return None",
+        ]
 
     def _needed_lines(self, loaded: set[Path]) -> list[str]:
         needed = sorted(path for path in self._needed if self._slots.get(path) is not None)
