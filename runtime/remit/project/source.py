@@ -147,16 +147,13 @@ def check_keys(
 
 
 def key_fault(node: Node, key: str, message: str, hint: str) -> Fault:
-    """Make a fault at a key of `node`: the key stands before its value on the same or an earlier line."""
+    """Make a fault at a key of `node`, rather than at its value."""
     child = node.member(key)
-    line, column = child.source.place(child.pointer)
-    lines = child.source.text.splitlines()
-    for number in range(line, 0, -1):
-        text = lines[number - 1] if number <= len(lines) else ""
-        found = text.rfind(key, 0, column - 1 if number == line else len(text))
-        if found >= 0:
-            return Fault(message=message, file=child.source.file, line=number, column=found + 1, hint=hint)
-    return child.fault(message, hint)
+    parsed = child.source.parsed
+    if parsed is None:
+        return child.fault(message, hint)
+    line, column = parsed.place_of_name(child.pointer)
+    return Fault(message=message, file=child.source.file, line=line, column=column, hint=hint)
 
 
 def kind_of(value: JsonValue) -> str:

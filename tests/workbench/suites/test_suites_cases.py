@@ -176,7 +176,7 @@ cases:
 
 
 def test_a_case_that_is_skipped_says_why_and_is_not_decided(tmp_path: Path) -> None:
-    case = "  - name: later\n    skip: not built yet\n    request: {action: activate}\n    expect: {decision: deny}\n"
+    case = "  - name: later\n    skip: not built yet\n    request: {action: fly}\n    expect: {decision: deny, rules: [no-wings]}\n"
     (result,) = decided(tmp_path, f"{HEAD}cases:\n{case}")
     assert (result.skipped, result.passed, result.verdict) == (True, True, None)
 

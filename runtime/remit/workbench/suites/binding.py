@@ -50,7 +50,7 @@ class Bound:
     Args:
         suite: as read.
         world: what it is decided under.
-        requests: the engine's request of every case of an agent's suite, by the case's name.
+        requests: the engine's request of every case of an agent's suite that is decided, by the case's name.
     """
 
     suite: Suite
@@ -70,6 +70,9 @@ def bind(suite: Suite, world: World) -> Bound:
     """
     faults, requests = FaultList(), dict[str, "Request"]()
     for case in suite.cases:
+        # What is skipped may speak of what is not there yet.
+        if case.skip:
+            continue
         if isinstance(world, CedarWorld):
             if isinstance(case, Case) and suite.origin == "cases":
                 _known_rules(case, world.rules, faults)

@@ -154,7 +154,7 @@ class _Search:
             return None
         self.tried += 1
         verdict = settle(self._engine, self._world.image, request)
-        if not compare(self._case.expect, verdict):
+        if not compare(self._case.expect, verdict, rules=self._world.image.rules):
             return True
         if verdict.decision == self._case.expect.decision and not verdict.errors:
             return False

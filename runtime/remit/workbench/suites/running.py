@@ -13,10 +13,11 @@ from remit.workbench.suites.cedar_world import CedarWorld
 from remit.workbench.suites.model import RunCase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from remit.document.values import JsonObject, JsonValue
     from remit.engine.port import Engine
+    from remit.engine.request import PolicyFailure
     from remit.host.results import RunResult
     from remit.workbench.suites.agent_world import AgentWorld
     from remit.workbench.suites.binding import Bound
@@ -119,18 +120,27 @@ def run_case(case: AnyCase, bound: Bound, *, engine: Engine | None = None) -> Ca
         return rehearse_case(case, cast("AgentWorld", bound.world))
     if isinstance(bound.world, CedarWorld):
         verdict = bound.world.decide(cast("CedarQuestion", case.question))
-        return CaseResult(case=case, verdict=verdict, differences=compare(case.expect, verdict))
+        return CaseResult(
+            case=case, verdict=verdict, differences=compare(case.expect, verdict, rules=bound.world.rules)
+        )
     assert engine is not None  # an agent's suite is decided by an engine that its caller chose
     verdict = settle(engine, bound.world.image, bound.requests[case.name])
-    return CaseResult(case=case, verdict=verdict, differences=compare(case.expect, verdict))
+    differences = compare(case.expect, verdict, rules=bound.world.image.rules)
+    return CaseResult(case=case, verdict=verdict, differences=differences)
 
 
-def compare(expect: Expectation, verdict: Verdict) -> tuple[Difference, ...]:
-    """Return what of a verdict is not as expected."""
-    return tuple(_differences(expect, verdict))
+def compare(expect: Expectation, verdict: Verdict, *, rules: Container[str] = ()) -> tuple[Difference, ...]:
+    """Return what of a verdict is not as expected.
+
+    Args:
+        expect: what was expected.
+        verdict: what came out.
+        rules: ids of all rules; an expected error of this name is an error of that rule and of no other.
+    """
+    return tuple(_differences(expect, verdict, rules))
 
 
-def _differences(expect: Expectation, verdict: Verdict) -> Iterator[Difference]:
+def _differences(expect: Expectation, verdict: Verdict, rules: Container[str]) -> Iterator[Difference]:
     if verdict.decision != expect.decision:
         yield Difference(what="decision", expected=expect.decision, got=verdict.decision)
     if expect.rules is not None:
@@ -141,7 +151,7 @@ def _differences(expect: Expectation, verdict: Verdict) -> Iterator[Difference]:
             yield Difference(what="rules that include", expected=_names(wanted), got=_names(got))
     if expect.kind and expect.kind != verdict.kind:
         yield Difference(what="kind", expected=expect.kind, got=verdict.kind)
-    yield from _errors(expect, verdict)
+    yield from _errors(expect, verdict, rules)
     if expect.approve is not None and sorted(expect.approve) != sorted(verdict.by):
         yield Difference(
             what="approval by", expected=_names(expect.approve, "nobody"), got=_names(verdict.by, "nobody")
@@ -155,15 +165,15 @@ def _differences(expect: Expectation, verdict: Verdict) -> Iterator[Difference]:
             yield Difference(what=f"redacted {part}", expected=expected, got=got_text)
 
 
-def _errors(expect: Expectation, verdict: Verdict) -> Iterator[Difference]:
+def _errors(expect: Expectation, verdict: Verdict, rules: Container[str]) -> Iterator[Difference]:
     if expect.error_count is not None:
         if expect.error_count != len(verdict.errors):
             got = f"{len(verdict.errors)}{_told(verdict)}"
             yield Difference(what="number of errors", expected=str(expect.error_count), got=got)
         return
-    failures = verdict.engine.errors
-    unmet = [text for text in expect.errors if not any(_means(text, f.rule, f.message) for f in failures)]
-    stray = [f for f in failures if not any(_means(text, f.rule, f.message) for text in expect.errors)]
+    failures, wanted = verdict.engine.errors, expect.errors
+    unmet = any(not any(_means(text, failure, rules) for failure in failures) for text in wanted)
+    stray = any(not any(_means(text, failure, rules) for text in wanted) for failure in failures)
     if unmet or stray:
         got = "; ".join(verdict.errors) or "none"
         yield Difference(what="errors", expected=_names(expect.errors, "none"), got=got)
@@ -173,9 +183,9 @@ def _told(verdict: Verdict) -> str:
     return f": {'; '.join(verdict.errors)}" if verdict.errors else ""
 
 
-def _means(text: str, rule: str, message: str) -> bool:
+def _means(text: str, failure: PolicyFailure, rules: Container[str]) -> bool:
     """Return whether an expected error is this one: by the rule's id, or by a part of the message."""
-    return text == rule or text in message
+    return text == failure.rule if text in rules else text in failure.message
 
 
 def _names(names: list[str] | tuple[str, ...], none: str = "no rule") -> str:
