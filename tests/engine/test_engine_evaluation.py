@@ -93,9 +93,11 @@ def evaluated(condition: str, **context: Any) -> Step:
     return evaluation.policies[0].clauses[0].step
 
 
-def agree(evaluation: Evaluation, image: PolicyImage, request: Request) -> str:
+def agree(
+    evaluation: Evaluation, image: PolicyImage, request: Request, reference: CedarEngine | None = None
+) -> str:
     """Hold an evaluation against the reference engine; return what kind of pair it was."""
-    decision = CedarEngine(image).decide(request)
+    decision = (reference or CedarEngine(image)).decide(request)
     assert agrees(evaluation, decision), (image.policies, request, decision)
     return "fault" if evaluation.faults else evaluation.kind
 
@@ -106,14 +108,14 @@ def run(seed: int, pairs: int) -> Counter[str]:
     while sum(seen.values()) < pairs:
         world, image = engine_fuzz.random_image(chance)
         try:
-            CedarEngine(image)
+            reference = CedarEngine(image)
             evaluator = ImageEvaluator(image)
         except PolicyError:
             continue
         caller = engine_fuzz.Caller(world)
         for _ in range(engine_fuzz.REQUESTS_PER_IMAGE):
             request = caller.request()
-            seen[agree(evaluator.evaluate(request), image, request)] += 1
+            seen[agree(evaluator.evaluate(request), image, request, reference)] += 1
     return seen
 
 

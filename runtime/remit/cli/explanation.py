@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cedarpy import pst
+
 from remit.cli.output import compact, shortened
 from remit.document.rules import Approve
 from remit.engine.compiled.goals import Absent
@@ -103,16 +105,10 @@ def _joined(step: Step) -> tuple[Step, ...]:
     """Return the conditions that a condition joins, to be written beneath it."""
     if step.status == "skipped" or not step.inner:
         return ()
-    chain = step.node.connective or _is_choice(step)
-    if chain:
+    if step.node.connective or isinstance(step.node.expr, pst.IfThenElse):
         return step.inner
-    if len(step.inner) == 1 and step.inner[0].truth is not None and (_joined(step.inner[0])):
-        return step.inner
-    return ()
-
-
-def _is_choice(step: Step) -> bool:
-    return step.node.text.startswith("if ") and len(step.inner) == 3  # noqa: PLR2004  # test, then, else
+    negated = isinstance(step.node.expr, pst.UnaryOp) and step.node.expr.op == "not"
+    return step.inner if negated and _joined(step.inner[0]) else ()
 
 
 def _values(step: Step) -> Iterator[tuple[str, str]]:

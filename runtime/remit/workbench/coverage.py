@@ -22,7 +22,7 @@ from remit.engine.evaluation.nodes import within
 from remit.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from remit.document.values import JsonObject
     from remit.engine.evaluation.evaluator import PolicyEvaluation, WalkedPolicy
@@ -218,7 +218,7 @@ def _share(counts: Iterable[int]) -> Share:
 
 
 def measure(
-    image: PolicyImage, requests: Iterable[Request], *, engine: Engine, tools: Iterable[str]
+    image: PolicyImage, requests: Iterable[Request], *, engine: Engine, tools: Collection[str]
 ) -> Coverage:
     """Decide requests and note what they reach.
 
@@ -253,7 +253,7 @@ def measure(
         actions=tuple(
             ActionCoverage(
                 action=action,
-                tool=action in frozenset(tools),
+                tool=action in tools,
                 allowable=_allowable(image, action),
                 allowed=allowed.get(action, 0),
                 denied=denied.get(action, 0),

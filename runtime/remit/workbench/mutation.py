@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import cedarpy
 
 from remit.engine.cedar import CedarEngine
+from remit.engine.compiled.program import action_fits
 from remit.engine.evaluation.evaluator import ImageEvaluator, agrees
 from remit.engine.evaluation.intake import Asked
 from remit.engine.evaluation.source import policy_text
@@ -157,7 +158,10 @@ class MutationRun:
         self._schema = cedarpy.Schema.from_json_str(json.dumps(image.schema))
         self._teller = Teller(document, self._original, self._reference, reference)
         self._document = document
-        self._baselines = tuple(self._baseline(case) for case in cases)
+        self._baselines: dict[str, list[tuple[int, _Baseline]]] = {}
+        for number, case in enumerate(cases):
+            asked = self._baselines.setdefault(case.request.action, [])
+            asked.append((number, self._baseline(case)))
 
     def run(
         self,
@@ -221,24 +225,29 @@ class MutationRun:
 
     def _killer(self, policy: WalkedPolicy, mutant: Mutant, engine: VariantEngine) -> str | None:
         """Return the name of the first case that fails under a mutant."""
-        for baseline in self._baselines:
+        asked = [one for action in self._slice(policy, engine) for one in self._baselines.get(action, ())]
+        for _, baseline in sorted(asked, key=_number):
             case = baseline.case
             if self._may_differ(policy, mutant, engine, baseline) and case.problems(engine, engine.image):
                 return case.name
         return None
+
+    def _slice(self, policy: WalkedPolicy, engine: VariantEngine) -> list[str]:
+        """Return the actions that the policy admits as it is, or as it is changed, in the schema's order."""
+        return [
+            action
+            for action, declared in self._evaluator.intake.types.actions.items()
+            if declared.principals and (action_fits(policy.policy.action, declared) or engine.fits(action))
+        ]
 
     def _may_differ(
         self, policy: WalkedPolicy, mutant: Mutant, engine: VariantEngine, baseline: _Baseline
     ) -> bool:
         info = self._image.rules[mutant.rule]
         action = baseline.case.request.action
-        if action not in self._evaluator.intake.types.actions:
-            return False
-        fits = policy in self._evaluator.fitting(action)
-        if not fits and not engine.fits(action):
-            return False
         if info.obligations and (mutant.policy is None or mutant.policy.effect != info.effect):
             return True
+        fits = action_fits(policy.policy.action, self._evaluator.intake.types.actions[action])
         if info.obligations and fits != engine.fits(action):
             return True
         same_reads = engine.reads(action) == self._evaluator.reads(action)
@@ -254,19 +263,19 @@ class MutationRun:
 
     def _questions(self, policy: WalkedPolicy, engine: VariantEngine) -> list[Question]:
         """Return the questions that a search begins with: of the cases for the actions at hand, else made."""
-        fitting = [
-            action
-            for action, declared in self._evaluator.intake.types.actions.items()
-            if declared.principals and (policy in self._evaluator.fitting(action) or engine.fits(action))
-        ]
+        fitting = self._slice(policy, engine)
         found: list[Question] = []
         for action in fitting[: MAX_DEFAULTS * 2]:
-            asked = [one.case.question for one in self._baselines if one.case.question.action == action]
+            asked = [one.case.question for _, one in self._baselines.get(action, ())]
             share = max(1, MAX_BASES // len(fitting))
             found += _spread(asked, share)
             if len(found) < MAX_BASES + MAX_DEFAULTS:
                 found += default_question(self._document, self._evaluator.intake.types, action, like=asked)
         return found
+
+
+def _number(numbered: tuple[int, _Baseline]) -> int:
+    return numbered[0]
 
 
 def _spread(asked: Sequence[Question], count: int) -> Iterable[Question]:
