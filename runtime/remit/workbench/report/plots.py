@@ -44,7 +44,7 @@ font-size:.9rem}
 .rowgap{grid-column:1/-1;border-top:1px solid var(--line);height:0}
 .columns svg{display:block;width:100%;height:5rem;border-bottom:1px solid var(--ink);background:var(--soft)}
 .columns h4{margin:.6rem 0 .2rem;font-size:.9rem;font-weight:400}
-.axis{display:flex;justify-content:space-between;gap:.5rem;font-size:.8rem}
+.axis{display:flex;justify-content:space-between;gap:.5rem;font-size:.8rem;min-width:min(100%,18rem)}
 @media(max-width:520px){.bars{grid-template-columns:1fr}.rowgap{margin:.2rem 0}}
 """
 
@@ -101,6 +101,7 @@ def _chart(name: str, series: int, values: Sequence[tuple[str, int]]) -> Iterato
     total = sum(value for _, value in values)
     # A few spans are columns too, not walls.
     width = min(1000 / len(values), 60)
+    share = width * len(values) / 10
     peak = next(label for label, value in values if value == largest)
     told = (
         f"{name}: {number(total)} in all, at most {number(largest)} at {peak}"
@@ -110,7 +111,8 @@ def _chart(name: str, series: int, values: Sequence[tuple[str, int]]) -> Iterato
     fill = f"fill-{series % SERIES}"
     yield f"<h4>{shown(told)}</h4>"
     yield (
-        f'<svg viewBox="0 0 1000 {_HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{shown(told)}">'
+        f'<svg viewBox="0 0 {width * len(values):.2f} {_HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'style="width:{share:.2f}%" aria-label="{shown(told)}">'
     )
     for place, (label, value) in enumerate(values):
         if value:
@@ -122,8 +124,8 @@ def _chart(name: str, series: int, values: Sequence[tuple[str, int]]) -> Iterato
                 f"<title>{shown(label)}: {number(value)}</title></rect>"
             )
     yield "</svg>"
-    first, last = values[0][0], values[-1][0]
-    yield f'<div class="axis"><span>{shown(first)}</span><span>{shown(last)}</span></div>'
+    ends = "".join(f"<span>{shown(label)}</span>" for label in dict.fromkeys((values[0][0], values[-1][0])))
+    yield f'<div class="axis" style="width:{share:.2f}%">{ends}</div>'
 
 
 def _key(series: Sequence[str]) -> Iterator[str]:
