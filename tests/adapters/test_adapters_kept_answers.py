@@ -244,8 +244,8 @@ def test_a_server_that_cannot_be_reached_is_written_down_as_such(tmp_path: Path)
 
 
 def test_a_server_that_is_silent_is_written_down_as_such(tmp_path: Path) -> None:
-    with AssistantsServer(Reply(text="hello"), on_step=lambda _: time.sleep(2)) as server:
-        text = order(tmp_path, server.base_url + "/threads", timeout_s=0.3)
+    with AssistantsServer(Reply(text="hello"), on_step=lambda _: time.sleep(4)) as server:
+        text = order(tmp_path, server.base_url + "/threads", timeout_s=1.5)
         assert carried_out(text) == 0
     assert json.loads((tmp_path / f"t{ANSWER}").read_bytes())["failed"] == "ReadTimeout"
 
