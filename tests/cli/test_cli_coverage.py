@@ -32,7 +32,7 @@ def test_a_total_below_the_threshold_is_a_finding(remit: Any, project: Callable[
 
 
 def test_coverage_needs_a_project_with_cases(remit: Any, project: Callable[..., Path]) -> None:
-    project(cases="cases: []\n")
+    (project() / "cases" / "desk.yaml").unlink()
     done = remit("coverage", "desk")
     assert (done.code, done.stderr) == (2, "error: `desk` has no case; write one below `cases/`\n")
     assert remit("build", "desk", "-o", "desk.agent.json").code == 0
@@ -47,4 +47,4 @@ def test_a_case_that_asks_what_cannot_be_asked_is_told_with_its_place(
     project(cases="cases:\n  - {name: x, request: {action: fly}, expect: {decision: deny}}\n")
     done = remit("coverage", "desk")
     assert done.code == 2
-    assert "desk/cases/desk.yaml:2:5: no action or tool is called `fly`" in done.stderr
+    assert "desk/cases/desk.yaml:2:33: no action or tool is called `fly`" in done.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import CASES
+from cli_desk import CASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,9 @@ def test_cases_that_fail_already_are_told_with_their_place(remit: Any, project: 
 def test_where_one_request_cannot_be_kept_none_is(remit: Any, project: Callable[..., Path]) -> None:
     folder = project()
     # No case is about `boom`, so its request would go into a file of its own, which takes none.
-    (folder / "cases" / "accepted.yaml").write_text("cases: []\n")
+    (folder / "cases" / "accepted.yaml").write_text(
+        "cases: [{name: hung, request: {action: hang}, expect: {decision: allow}}]\n"
+    )
     survivors = [one["id"] for one in remit("mutate", "desk", "--json").json["survivors"]]
     assert {"pay-ceiling#1", "boom#1"} <= {*survivors}
     done = remit("mutate", "desk", "--accept", "pay-ceiling#1", "--accept", "boom#1")

@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import RULES, Remit, write_project
+from cli_desk import RULES, Remit, write_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable

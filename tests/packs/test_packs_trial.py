@@ -38,7 +38,7 @@ def test_a_case_that_fails_fails_the_trial(tmp_path: Path) -> None:
 
 def test_a_rule_that_no_case_decides_is_a_problem(tmp_path: Path) -> None:
     found = make_pack(tmp_path)
-    write(found, {"fixture-vip/cases/cases.yaml": "cases: []\n"})
+    (found / "fixture-vip" / "cases" / "cases.yaml").unlink()
     trial = try_pack(read_pack(found))
     assert _problems(trial) == ["never-decides"]
     assert trial.findings[0].origin == f"{found.as_posix()}/rules/rules.yaml:9:5"
