@@ -92,9 +92,11 @@ def test_where_one_request_cannot_be_kept_none_is(remit: Any, project: Callable[
     folder = project()
     # No case is about `boom`, so its request would go into a file of its own, which takes none.
     (folder / "cases" / "accepted.yaml").write_text(
-        "cases: [{name: hung, request: {action: hang}, expect: {decision: allow}}]\n"
+        "cases: [{name: hung, request: {action: hang, caller: {id: ana, jurisdiction: EU}}, expect: {decision: allow}}]\n"
     )
-    survivors = [one["id"] for one in remit("mutate", "desk", "--json").json["survivors"]]
+    first = remit("mutate", "desk", "--json")
+    assert first.code == 0, first.stderr + first.stdout
+    survivors = [one["id"] for one in first.json["survivors"]]
     assert {"pay-ceiling#1", "boom#1"} <= {*survivors}
     done = remit("mutate", "desk", "--accept", "pay-ceiling#1", "--accept", "boom#1")
     assert done.code == 2
