@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Remit
-
     from remit.document.model import Document
 
 URL = "https://agents.example/desk"

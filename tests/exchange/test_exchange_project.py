@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Remit
-
     from remit.document.model import Document
 
 AT = "2026-01-02T03:04:05.006Z"
