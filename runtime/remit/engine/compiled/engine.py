@@ -197,8 +197,10 @@ class CompiledEngine:
 
     def probes(self) -> Iterator[Request]:
         """Yield the requests on which the engines are compared at load."""
-        texts = self._trees.texts()
-        return Probes(self._types, self._trees.numbered(), texts, self._image.digest).requests()
+        trees = self._trees
+        weights = {name: trees.applicable(action) for name, action in self._types.actions.items()}
+        probes = Probes(self._types, trees.numbered(), trees.texts(), weights, self._image.digest)
+        return probes.requests()
 
     def save(self) -> bytes | None:
         """Return this engine's code as bytes for the argument `saved`, once.

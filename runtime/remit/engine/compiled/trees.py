@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import cedarpy
 
 from remit.engine.compiled.program import Numbered
 from remit.engine.compiled.support import Unsupported, unsupported_depth
-from remit.engine.policy_index import PolicyIndex
+from remit.engine.policy_index import ActionScope, PolicyIndex
 from remit.errors import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cedarpy import pst
 
@@ -43,6 +45,9 @@ class Trees:
         self._text = text
         self.index = index
         self.rules = tuple(policy.rule for policy in index.policies)
+        self._by_scope: defaultdict[ActionScope, list[int]] = defaultdict(list)
+        for number, policy in enumerate(index.policies):
+            self._by_scope[policy.action].append(number)
         self._numbered: tuple[Numbered, ...] | None = None
 
     @classmethod
@@ -83,11 +88,19 @@ class Trees:
             yield self._text[policy.start : policy.end]
 
     def fitting(self, action: ActionType) -> Iterator[Numbered]:
-        """Yield the policies whose scope admits an action."""
-        known = self.index.policies
-        for numbered in self.numbered():
-            if known[numbered.rule].action.admits(action.name, action.ancestors):
-                yield numbered
+        """Yield the policies whose scope admits an action, in image order."""
+        numbered = self.numbered()
+        for number in sorted(chain.from_iterable(self._admitting(action))):
+            yield numbered[number]
+
+    def applicable(self, action: ActionType) -> int:
+        """Return how many policies' scopes admit an action."""
+        return sum(map(len, self._admitting(action)))
+
+    def _admitting(self, action: ActionType) -> Iterator[Sequence[int]]:
+        for scope, numbers in self._by_scope.items():
+            if scope.admits(action.name, action.ancestors):
+                yield numbers
 
     def forget(self) -> None:
         """Let the trees go; they are parsed again when they are needed."""
