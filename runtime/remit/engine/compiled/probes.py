@@ -35,8 +35,10 @@ MAX_PROBES = 1_600
 """For one image."""
 
 MAX_EVALUATIONS = 200_000
-"""Policies whose action fits, over all probes but the first `MIN_PROBES`: what the reference's time follows."""
+"""Policies whose action fits, over all probes but the first ones: what the reference's time follows."""
+
 MIN_PROBES = 100
+"""As many are made whatever they cost."""
 
 MAX_OF_POLICY = 64
 _MIN_OF_POLICY = 6
