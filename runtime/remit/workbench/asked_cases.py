@@ -69,7 +69,7 @@ def requests_of(folder: Path, document: Document) -> tuple[AskedCase, ...]:
 def _asked(case: Case, request: Request) -> AskedCase:
     def problems(engine: Engine, image: PolicyImage) -> tuple[str, ...]:
         verdict = settle(engine, image, request)
-        return tuple(str(difference) for difference in compare(case.expect, verdict))
+        return tuple(str(difference) for difference in compare(case.expect, verdict, rules=image.rules))
 
     return AskedCase(
         name=case.name,
