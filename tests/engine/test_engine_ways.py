@@ -535,7 +535,13 @@ def test_no_bound_on_what_is_kept_and_no_size_of_a_pool_changes_a_decision(
 ) -> None:
     for where, name, value in (
         *((pools, "MAX_STEPS", 2), (pools, "MAX_TABLE", 3), (pools, "MANY", 3), (door, "MAX_READY", 2)),
-        *((door, "MAX_SPENT", 2), (door, "CUT", -6), (slices, "MIN_KEPT", 4), (binding, "MAX_ANSWERS", 1)),
+        *(
+            (door, "MAX_SPENT", 2),
+            (door, "CUT", -6),
+            (slices, "MIN_KEPT", 4),
+            (slices, "SHARE_KEPT", 1),
+            (binding, "MAX_ANSWERS", 1),
+        ),
     ):
         monkeypatch.setattr(where, name, value)
     check(PAIRS)

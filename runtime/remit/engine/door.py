@@ -223,7 +223,11 @@ class Door:
         for pool, mask in zip(self._pools, masks, strict=True):
             if not mask:
                 continue
-            ready = self._ready.get((pool.key, mask)) or self._chosen(pool, mask)
+            ready = self._ready.get((pool.key, mask))
+            chosen = None if ready is None else self._shared.slices.get(ready.key)
+            if ready is None or chosen is None:
+                ready = self._chosen(pool, mask)
+                chosen = self._shared.slices.cut(ready.key, ready.rows)
             request: dict[str, object] = {
                 "principal": {"type": self._kinds[0].full, "id": ids[0]},
                 "action": self._uid,
@@ -231,7 +235,6 @@ class Door:
             }
             if ready.context is not None:
                 request["context"] = ready.context(context)
-            chosen = self._shared.slices.cut(ready.key, ready.rows)
             answer = chosen.policies.ask(request, _entities(ready, held, linked=linked))
             if not answer.decided:
                 return ERRS
@@ -257,8 +260,11 @@ class Door:
                 if len(self._spent) >= MAX_SPENT:
                     self._spent.clear()
                 self._spent[key] = spent
-                return self._ready.get((pool.key, pool.all)) or self._chosen(pool, pool.all)
+                return self._chosen(pool, pool.all)
             self._spent.pop(key, None)
+        known = self._ready.get(key)
+        if known is not None:
+            return known
         if len(self._ready) >= MAX_READY:
             self._ready.clear()
         ready = self._ready[key] = self._made_ready(key, pool.chosen(mask))

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from remit.engine.policy_index import IndexedPolicy
 
 MIN_KEPT = 2_000
-"""Policies that are kept parsed, at least; of a large image as many as it has. Each takes 6 to 15 KB."""
+"""Policies that are kept parsed, at least. Each takes 6 to 15 KB."""
+
+SHARE_KEPT = 2
+"""How often a large image's policies are kept parsed on average, in slices that overlap."""
 
 Kept = TypeVar("Kept")
 
@@ -92,7 +95,7 @@ class Slices:
     def __init__(self, text: str, policies: Sequence[IndexedPolicy]) -> None:
         self._text = text
         self._policies = policies
-        self._kept = Recent[Slice](max(MIN_KEPT, len(policies)))
+        self._kept = Recent[Slice](max(MIN_KEPT, SHARE_KEPT * len(policies)))
 
     def get(self, key: Hashable) -> Slice | None:
         """Return what was cut under a key, if it is still kept."""
