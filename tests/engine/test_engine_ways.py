@@ -479,6 +479,7 @@ def compare(seed: int, pairs: int) -> Counter[str]:
             assert worded(engine.decide(asked)) == worded(exact), where
             found = engine._short(asked)
             if found is None:
+                assert asked is not declared or exact.kind == "error", where
                 counts["long way"] += 1
                 continue
             # Often enough that the choice is cut out of its pool.

@@ -339,7 +339,8 @@ def choice(pools: Sequence[Pool], sources: Sequence[str]) -> Callable[..., Seque
         filters += [written(one, f"ids[{side}]") for side, one in pool.ids]
         filters += [written(one, f"within[{side}]") for side, one in pool.groups]
         masks.append(" & ".join([named(pool.all), *filters]))
-    source = f"def choose({', '.join(sources)}, ids, within):\n    return ({', '.join(masks)},)\n"
+    found = "".join(f"{mask}, " for mask in masks)
+    source = f"def choose({', '.join(sources)}, ids, within):\n    return ({found})\n"
     return cast("Callable[..., Sequence[int]]", made_function(source, constants))
 
 
