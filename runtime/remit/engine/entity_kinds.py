@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from remit.engine import scalars
 from remit.engine.crossing import WHOLE, Crossing, quoted
+from remit.engine.hierarchy import all_ancestors
 from remit.engine.ingress import Reads
 from remit.engine.request import NAMESPACE, Entity, EntityRef
 from remit.engine.schema import EntityType, RecordType, SchemaTypes, SetType, Type
@@ -101,19 +102,8 @@ def ancestors(
         if type(entity.parents) is not tuple or not all(map(kind.admits, entity.parents)):
             return None
         direct[kind.full, entity.ref.id] = [(kinds[p.type].full, p.id) for p in entity.parents]
-    found: dict[Uid, frozenset[Uid]] = {}
-    for uid, nearest in direct.items():
-        reached: set[Uid] = set()
-        ahead = list(nearest)
-        while ahead:
-            ancestor = ahead.pop()
-            if ancestor not in reached:
-                reached.add(ancestor)
-                ahead.extend(direct.get(ancestor, ()))
-        if uid in reached:
-            return None
-        found[uid] = frozenset(reached | {uid})
-    return found
+    found = all_ancestors(direct)
+    return None if found is None else {uid: above | {uid} for uid, above in found.items()}
 
 
 def parents_text(entity: Entity) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from remit.engine.hierarchy import all_ancestors
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -95,16 +97,5 @@ def _ancestors(request: Request, kinds: Mapping[str, EntityKind], above: Above) 
             if full not in kind.parents or type(name) is not str or not is_unicode(name):
                 return None
             parents.add((full, name))
-    found = dict(above)
-    for uid, nearest in direct.items():
-        reached: set[Uid] = set()
-        ahead = list(nearest)
-        while ahead:
-            ancestor = ahead.pop()
-            if ancestor not in reached:
-                reached.add(ancestor)
-                ahead.extend(direct.get(ancestor, ()))
-        if uid in reached:
-            return None
-        found[uid] = frozenset(reached)
-    return found
+    found = all_ancestors(direct)
+    return None if found is None else {**above, **found}

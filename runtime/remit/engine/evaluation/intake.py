@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from remit.engine.compiled.lifting import entity_lifts, lifter
+from remit.engine.hierarchy import all_ancestors
 from remit.engine.ingress import Reads, Walk, projected, read_tree
 from remit.engine.request import NAMESPACE
 from remit.engine.schema import resolve_schema
@@ -149,19 +150,8 @@ class Intake:
             for entity in given
         }
         groups = frozenset((ACTION_TYPE, group) for group in action.ancestors - {action.name})
-        above: dict[Uid, frozenset[Uid]] = {(ACTION_TYPE, action.name): groups}
-        for uid, nearest in direct.items():
-            reached: set[Uid] = set()
-            ahead = list(nearest)
-            while ahead:
-                ancestor = ahead.pop()
-                if ancestor not in reached:
-                    reached.add(ancestor)
-                    ahead.extend(direct.get(ancestor, ()))
-            if uid in reached:
-                return None
-            above[uid] = frozenset(reached)
-        return above
+        above = all_ancestors(direct)
+        return None if above is None else {(ACTION_TYPE, action.name): groups, **above}
 
 
 def _all_above(kind: str, parents: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
