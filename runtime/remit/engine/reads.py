@@ -174,6 +174,15 @@ def inner_expressions(expr: pst.Expr) -> Iterator[pst.Expr]:
             yield cast("pst.Expr", value)
 
 
+def operands_of(expr: pst.Expr, op: str) -> Iterator[pst.Expr]:
+    """Yield the operands of a chain of one connective, `and` or `or`; of anything else, itself."""
+    if isinstance(expr, pst.BinaryOp) and expr.op == op:
+        yield from operands_of(expr.left, op)
+        yield from operands_of(expr.right, op)
+    else:
+        yield expr
+
+
 def shortest(paths: Iterable[Path]) -> frozenset[Path]:
     """Leave out every path that a shorter one covers (rule 5); a path to an entity covers nothing beneath."""
     given = frozenset(paths)

@@ -21,6 +21,7 @@ from remit.engine.compiled.values import LONG_MAX, LONG_MIN
 from remit.engine.evaluation.nodes import CONNECTIVES
 from remit.engine.evaluation.shown import datetime_text, decimal_text, duration_text
 from remit.engine.evaluation.source import expression_text, scope_text
+from remit.engine.reads import operands_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -288,18 +289,10 @@ def _shifted(op: str, text: str) -> Iterator[str]:
 
 def _dropped(expr: pst.BinaryOp, op: pst.BinaryOpName) -> Iterator[_Edit]:
     """Yield a chain of one connective without each of its operands in turn."""
-    operands = [*_chain(expr, op)]
+    operands = [*operands_of(expr, op)]
     for number, operand in enumerate(operands):
         rest = operands[:number] + operands[number + 1 :]
         joined = rest[0]
         for part in rest[1:]:
             joined = pst.BinaryOp(op, joined, part)
         yield _Edit("drop condition", expression_text(operand), "", joined)
-
-
-def _chain(expr: pst.Expr, op: str) -> Iterator[pst.Expr]:
-    if isinstance(expr, pst.BinaryOp) and expr.op == op:
-        yield from _chain(expr.left, op)
-        yield from _chain(expr.right, op)
-    else:
-        yield expr

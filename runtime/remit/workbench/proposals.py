@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from cedarpy import pst
 
+from remit.engine.comparisons import FLIPPED, ORDERS, STEPS
 from remit.engine.compiled.extensions import Datetime, Decimal, Duration
 from remit.engine.compiled.goals import ABSENT, path_of
 from remit.engine.compiled.patterns import pattern_parts
@@ -18,7 +19,7 @@ from remit.engine.evaluation.nodes import node_of
 from remit.engine.evaluation.shown import value_json, value_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from remit.document.values import JsonValue
     from remit.engine.compiled.goals import Absent
@@ -28,22 +29,7 @@ if TYPE_CHECKING:
 
 Proposal = tuple["Path", "JsonValue | Absent"]
 
-_STEPS: Mapping[str, tuple[int, int]] = {
-    "less": (-1, 0),
-    "less_eq": (0, 1),
-    "greater": (1, 0),
-    "greater_eq": (0, -1),
-}
-"""From a bound: the last value that satisfies a comparison, and the first that does not."""
 
-_FLIPPED = {"less": "greater", "less_eq": "greater_eq", "greater": "less", "greater_eq": "less_eq"}
-_ORDERS: Mapping[str, str] = {
-    **{name: name for name in _FLIPPED},
-    "decimal_less_than": "less",
-    "decimal_less_eq": "less_eq",
-    "decimal_greater": "greater",
-    "decimal_greater_eq": "greater_eq",
-}
 _ELEMENTS = 4
 """Of a set that are proposed in turn."""
 
@@ -89,10 +75,10 @@ def _compared(expr: pst.BinaryOp, walker: Walker, *, truth: bool) -> Iterator[Pr
 def _sided(
     op: str, path: Path, current: Value, other: Value, *, turned: bool, truth: bool
 ) -> Iterator[Proposal]:
-    if op in _ORDERS:
-        order = _ORDERS[op]
-        order = _FLIPPED[order] if turned else order
-        found = moved(other, _STEPS[order][0 if truth else 1])
+    if op in ORDERS:
+        order = ORDERS[op]
+        order = FLIPPED[order] if turned else order
+        found = moved(other, STEPS[order][0 if truth else 1])
         if found is not None:
             yield path, found
     elif op == "eq":

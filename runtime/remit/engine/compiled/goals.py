@@ -13,27 +13,17 @@ from typing import TYPE_CHECKING
 
 from cedarpy import pst
 
+from remit.engine.comparisons import FLIPPED, ORDERS, STEPS
 from remit.engine.compiled.extensions import parse_datetime, parse_decimal, parse_duration, parse_ip
 from remit.engine.compiled.patterns import pattern_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from random import Random
 
     from remit.document.values import JsonValue
     from remit.engine.reads import Path
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FLIPPED = {"less": "greater", "less_eq": "greater_eq", "greater": "less", "greater_eq": "less_eq"}
-_ORDERS: Mapping[str, str] = {
-    **{name: name for name in _FLIPPED},
-    "decimal_less_than": "less",
-    "decimal_less_eq": "less_eq",
-    "decimal_greater": "greater",
-    "decimal_greater_eq": "greater_eq",
-}
-_STEPS = {"less": (-1, 0), "less_eq": (0, 1), "greater": (1, 0), "greater_eq": (0, -1)}
-"""From a bound: the last value that satisfies a comparison, and the first that does not."""
 
 
 class Absent:
@@ -117,11 +107,11 @@ class GoalSetter:
                 path = (*path_of(base), *names)
                 if not truth:
                     self.goal.values[path] = ABSENT
-            case pst.BinaryOp(op, left, right) if op in _ORDERS:
-                order = _ORDERS[op]
+            case pst.BinaryOp(op, left, right) if op in ORDERS:
+                order = ORDERS[op]
                 if path_of(right) and not path_of(left):
-                    left, right, order = right, left, _FLIPPED[order]
-                self._step(path_of(left), right, _STEPS[order][0 if truth else 1])
+                    left, right, order = right, left, FLIPPED[order]
+                self._step(path_of(left), right, STEPS[order][0 if truth else 1])
             case pst.BinaryOp("eq" | "contains", left, right):
                 if path_of(right) and not path_of(left):
                     left, right = right, left

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cedarpy
 from cedarpy import pst
 
-from remit.engine.reads import inner_expressions
+from remit.engine.reads import inner_expressions, operands_of
 from remit.engine.schema import RecordType, SetType, Type
 from remit.engine.statements import check_nesting
 from remit.errors import Fault, PolicyError
@@ -33,10 +33,10 @@ class Unsupported(PolicyError):  # noqa: N818  # not a mistake of anybody's: ano
     """The image is decided by the reference engine alone; lists every reason."""
 
 
-def unsupported_depth(policy: pst.Template) -> str:
+def unsupported_depth(policy: pst.Template, *, max_depth: int = MAX_DEPTH) -> str:
     """Return why a policy is not compiled; empty where it is."""
     levels = max((_depth(clause.expr) for clause in policy.clauses), default=0)
-    return f"nests {levels} levels deep, and at most {MAX_DEPTH} are compiled" if levels > MAX_DEPTH else ""
+    return f"nests {levels} levels deep, and at most {max_depth} are compiled" if levels > max_depth else ""
 
 
 def supported_policies(text: str, *, max_depth: int = MAX_DEPTH) -> dict[str, pst.Template]:
@@ -65,9 +65,8 @@ def supported_policies(text: str, *, max_depth: int = MAX_DEPTH) -> dict[str, ps
             faults.append(Fault(message=f"the policy id `{rule}` is used twice"))
         else:
             found[rule] = policy
-            levels = max((_depth(clause.expr) for clause in policy.clauses), default=0)
-            if levels > max_depth:
-                why = f"nests {levels} levels deep, and at most {max_depth} are compiled"
+            why = unsupported_depth(policy, max_depth=max_depth)
+            if why:
                 faults.append(Fault(message=f"policy `{rule}` {why}"))
     if faults:
         raise Unsupported(*faults)
@@ -98,16 +97,8 @@ def check_types(types: SchemaTypes) -> None:
 def _depth(expr: pst.Expr) -> int:
     """Return the levels of an expression; a chain of one operator is one level."""
     if isinstance(expr, pst.BinaryOp) and expr.op in {"and", "or"}:
-        return 1 + max(_depth(part) for part in _chain(expr, expr.op))
+        return 1 + max(_depth(part) for part in operands_of(expr, expr.op))
     return 1 + max((_depth(inner) for inner in inner_expressions(expr)), default=0)
-
-
-def _chain(expr: pst.Expr, op: str) -> Iterator[pst.Expr]:
-    if isinstance(expr, pst.BinaryOp) and expr.op == op:
-        yield from _chain(expr.left, op)
-        yield from _chain(expr.right, op)
-    else:
-        yield expr
 
 
 def _member_names(kind: Type) -> Iterator[str]:

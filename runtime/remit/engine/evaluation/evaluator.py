@@ -129,7 +129,7 @@ class ImageEvaluator:
         check_types(self.intake.types)
         policies = supported_policies(image.policies, max_depth=MAX_DEPTH)
         self.policies = tuple(WalkedPolicy(rule, policy) for rule, policy in policies.items())
-        self._reads = read_paths(image)
+        self._reads = read_paths(image, policies.values())
         self._fitting: dict[str, tuple[WalkedPolicy, ...]] = {}
 
     def reads(self, action: str) -> frozenset[Path]:

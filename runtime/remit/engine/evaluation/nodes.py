@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cedarpy import pst
 
 from remit.engine.evaluation.source import expression_text
-from remit.engine.reads import inner_expressions
+from remit.engine.reads import inner_expressions, operands_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,17 +84,9 @@ def is_literal(expr: pst.Expr) -> bool:
 def _parts(expr: pst.Expr) -> Iterator[pst.Expr]:
     match expr:
         case pst.BinaryOp("and" | "or" as op):
-            yield from _chain(expr, op)
+            yield from operands_of(expr, op)
         case pst.GetAttr(base) | pst.HasAttr(base, _) if is_path(base):
             pass
         case _:
             if not is_literal(expr):
                 yield from inner_expressions(expr)
-
-
-def _chain(expr: pst.Expr, op: str) -> Iterator[pst.Expr]:
-    if isinstance(expr, pst.BinaryOp) and expr.op == op:
-        yield from _chain(expr.left, op)
-        yield from _chain(expr.right, op)
-    else:
-        yield expr
