@@ -8,7 +8,7 @@ import click
 
 from remit.cli.agents import read_target
 from remit.cli.exits import ExitCode, bad_input
-from remit.cli.options import common, example
+from remit.cli.options import common, example, fail_under_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +25,7 @@ if TYPE_CHECKING:
     epilog=example("remit coverage refund-desk", "remit coverage refund-desk --fail-under 90 --json"),
 )
 @click.argument("project")
-@click.option(
-    "--fail-under",
-    type=click.FloatRange(0, 100),
-    default=None,
-    metavar="PCT",
-    help="Exit with 1 where the total is less.",
-)
+@fail_under_option("the total")
 @common
 def command(session: Session, *, project: str, fail_under: float | None) -> int:
     """Decide the cases of PROJECT and show which rules, conditions and outcomes they never reach."""

@@ -10,7 +10,7 @@ import click
 from remit.cli.agents import command_line, read_target
 from remit.cli.coverage import cases_of
 from remit.cli.exits import ExitCode, bad_input
-from remit.cli.options import common, example
+from remit.cli.options import common, example, fail_under_option
 from remit.cli.output import compact
 from remit.errors import EvaluationError
 from remit.project.questions import question_members
@@ -42,13 +42,7 @@ _SHOWN = 300
     ),
 )
 @click.argument("project")
-@click.option(
-    "--fail-under",
-    type=click.FloatRange(0, 100),
-    default=None,
-    metavar="PCT",
-    help="Exit with 1 where the mutation score is less.",
-)
+@fail_under_option("the mutation score")
 @click.option(
     "--accept",
     "accepted",

@@ -61,6 +61,17 @@ def store_option(function: F) -> F:
     )(function)
 
 
+def fail_under_option(what: str) -> Callable[[F], F]:
+    """Add `--fail-under`; `what` is the share that it bounds."""
+    return click.option(
+        "--fail-under",
+        type=click.FloatRange(0, 100),
+        default=None,
+        metavar="PCT",
+        help=f"Exit with 1 where {what} is less.",
+    )
+
+
 def person_options(function: F) -> F:
     """Add `--as`, `--role` and `--attr`."""
     function = click.option(

@@ -20,7 +20,7 @@ from remit.project.source import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from remit.document.values import JsonObject, JsonValue
@@ -97,10 +97,29 @@ def _cedar_file(source: Source) -> PlacedRule:
 
 
 def _rule_file(root: Node, *, known: tuple[str, ...], faults: FaultList) -> Iterable[PlacedRule]:
+    def place_of(node: Node, default: str) -> str:
+        return _place(node, default=default, known=known, faults=faults)
+
+    for node, default in listed_rules(root, place_of=place_of, faults=faults):
+        value = check_rule(node, faults=faults)
+        if value is not None:
+            yield PlacedRule(place=place_of(node, default), value=value, node=node)
+
+
+def listed_rules(
+    root: Node, *, place_of: Callable[[Node, str], str], faults: FaultList
+) -> Iterator[tuple[Node, str]]:
+    """Yield the rules of a file, each with the place of those that name none.
+
+    Args:
+        root: the file: a list of rules, or a mapping with `rules` and maybe their `place`.
+        place_of: reads the place of a node, with the default of one that names none.
+        faults: receives whatever is wrong.
+    """
     rules, default = root, "rules"
     if isinstance(root.value, dict):
         check_keys(root, known=("place", "rules"), required=("rules",), what="a rule file", faults=faults)
-        default = _place(root, default=default, known=known, faults=faults)
+        default = place_of(root, default)
         if "rules" not in root.value:
             return
         rules = root.member("rules")
@@ -108,10 +127,7 @@ def _rule_file(root: Node, *, known: tuple[str, ...], faults: FaultList) -> Iter
         faults.add(rules.fault(f"the rules are {kind_of(rules.value)}, not a list", "begin each with `- `"))
         return
     for node in rules.items():
-        value = check_rule(node, faults=faults)
-        if value is not None:
-            place = _place(node, default=default, known=known, faults=faults)
-            yield PlacedRule(place=place, value=value, node=node)
+        yield node, default
 
 
 def _place(node: Node, *, default: str, known: tuple[str, ...], faults: FaultList) -> str:

@@ -31,7 +31,7 @@ _EXPECT_KEYS = ("status", "allowed", "denied", "waited", "approved", "rules")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """Who answers the approval of a scene, and how."""
+    """Who answers an approval of a scene or a case, and how."""
 
     person: str
     roles: tuple[str, ...]

@@ -10,6 +10,7 @@ from remit.errors import DocumentError, Fault
 from remit.project.build import AGENT_FILE, write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _AGENT = """\
@@ -156,6 +157,15 @@ def make_project(folder: Path, *, jurisdiction: str, owner: str) -> tuple[str, .
         "tools.py": _TOOLS,
         ".gitignore": ".remit/\nnotes.txt\n",
     }
+    return write_new_folder(folder, files)
+
+
+def write_new_folder(folder: Path, files: Mapping[str, str]) -> tuple[str, ...]:
+    """Write texts by relative path into a folder that does not exist yet, or is empty; return the paths.
+
+    Raises:
+        DocumentError: the folder holds something, or cannot be written.
+    """
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise DocumentError(

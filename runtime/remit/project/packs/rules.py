@@ -12,7 +12,7 @@ from remit.policy.packs.pack import PLACES, PackRule
 from remit.policy.packs.parameters import Parameter, ParameterType
 from remit.policy.packs.placeholders import misplaced, placeholders, whole
 from remit.project.origins import text_origin
-from remit.project.rule_files import RULE_KEYS
+from remit.project.rule_files import RULE_KEYS, listed_rules
 from remit.project.source import FaultList, Node, check_keys, files_in, kind_of, listing, nearest, read_yaml
 
 if TYPE_CHECKING:
@@ -71,17 +71,10 @@ def read_pack_rules(folder: Path, *, label: str, faults: FaultList) -> tuple[Rul
 
 
 def _file(root: Node, *, faults: FaultList) -> Iterator[RuleNode]:
-    rules, default = root, "rules"
-    if isinstance(root.value, dict):
-        check_keys(root, known=("place", "rules"), required=("rules",), what="a rule file", faults=faults)
-        default = _place(root, default, faults=faults)
-        if "rules" not in root.value:
-            return
-        rules = root.member("rules")
-    if not isinstance(rules.value, list):
-        faults.add(rules.fault(f"the rules are {kind_of(rules.value)}, not a list", "begin each with `- `"))
-        return
-    for node in rules.items():
+    def place_of(node: Node, default: str) -> str:
+        return _place(node, default, faults=faults)
+
+    for node, default in listed_rules(root, place_of=place_of, faults=faults):
         rule = _rule(node, default, faults=faults)
         if rule is not None:
             yield RuleNode(rule=rule, node=node, written=node.object() or {})

@@ -5,9 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from remit.errors import DocumentError, Fault
-from remit.project.build import write_whole
 from remit.project.packs.folder import FIXTURE, PACK_FILE, PAGE
+from remit.project.skeleton import write_new_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,20 +138,4 @@ def make_pack(folder: Path, *, name: str) -> tuple[str, ...]:
         f"{FIXTURE}/cases/cases.yaml": _CASES.format(name=name),
         PAGE: _PAGE.format(name=name),
     }
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DocumentError(
-                Fault(
-                    message=f"`{folder.as_posix()}` exists and is not an empty folder",
-                    hint="name a new folder",
-                )
-            )
-        for relative, text in files.items():
-            path = folder / relative
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text.encode())
-    except OSError as error:
-        raise DocumentError(
-            Fault(message=f"`{folder.as_posix()}` cannot be made: {error.strerror or error}")
-        ) from error
-    return tuple(files)
+    return write_new_folder(folder, files)

@@ -23,6 +23,7 @@ from remit.engine.scalars import datetime_text
 from remit.errors import DocumentError
 from remit.gate.usage import COUNTERS
 from remit.project.questions import DEFAULT_NOW, MEMORY_ACTIONS
+from remit.project.scenes import Settlement
 from remit.project.source import kind_of, listing, nearest
 from remit.workbench.suites.members import Members, node_at, place_of, shown
 from remit.workbench.suites.model import (
@@ -31,7 +32,6 @@ from remit.workbench.suites.model import (
     Conversation,
     ExpectedStep,
     RunExpectation,
-    Settling,
     ToolAnswer,
 )
 from remit.workbench.transcript import read_transcript, turns_of
@@ -144,8 +144,8 @@ def _answer(item: JsonValue) -> ToolAnswer | None:
     return None
 
 
-def _settlings(node: Node, faults: FaultList) -> tuple[Settling, ...]:
-    found: list[Settling] = []
+def _settlings(node: Node, faults: FaultList) -> tuple[Settlement, ...]:
+    found: list[Settlement] = []
     if "approvals" not in (node.object() or {}):
         return ()
     listed = node.member("approvals")
@@ -166,7 +166,7 @@ def _settlings(node: Node, faults: FaultList) -> tuple[Settling, ...]:
         keys = ("as", "roles", "reason")
         inner = Members(outer.at(verb), faults, what=f"`{verb}`", known=keys, required=keys)
         found.append(
-            Settling(
+            Settlement(
                 person=inner.text("as"),
                 roles=inner.texts("roles"),
                 reason=inner.text("reason"),

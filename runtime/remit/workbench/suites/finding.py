@@ -21,7 +21,7 @@ from remit.workbench.suites.model import Suite
 from remit.workbench.suites.reading import PROJECT_FILE, read_suite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 SUFFIXES = (".cases.yaml", ".cases.yml", ".cases.json")
 _YAML = (".yaml", ".yml")
@@ -34,18 +34,18 @@ def read_suites(paths: Sequence[str | Path]) -> tuple[Suite, ...]:
     Raises:
         DocumentError: a path does not exist, no suite is found, or a suite is wrong; lists every fault.
     """
+    return _read_all(find_files(paths))
+
+
+def _read_all(paths: Iterable[Path]) -> tuple[Suite, ...]:
     faults, suites = FaultList(), list[Suite]()
-    for path in find_files(paths):
+    for path in paths:
         try:
-            suites.append(_read(path))
+            suites.append(read_integration(path) if holds_cedar_json(path) else read_suite(path))
         except DocumentError as error:
             faults.extend(error)
     faults.settle()
     return tuple(suites)
-
-
-def _read(path: Path) -> Suite:
-    return read_integration(path) if holds_cedar_json(path) else read_suite(path)
 
 
 def find_files(paths: Sequence[str | Path]) -> tuple[Path, ...]:
@@ -109,13 +109,7 @@ def project_suites(folder: str | Path) -> tuple[Suite, ...]:
     Raises:
         DocumentError: a suite is wrong; lists every fault.
     """
-    root, faults, suites = Path(folder), FaultList(), list[Suite]()
-    for path in _below(root):
-        if not path.name.endswith(SUFFIXES) and not path.is_relative_to(root / "cases"):
-            continue
-        try:
-            suites.append(_read(path))
-        except DocumentError as error:
-            faults.extend(error)
-    faults.settle()
-    return tuple(suites)
+    root = Path(folder)
+    return _read_all(
+        path for path in _below(root) if path.name.endswith(SUFFIXES) or path.is_relative_to(root / "cases")
+    )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from remit.document.values import JsonObject, JsonValue
     from remit.project.questions import Question
+    from remit.project.scenes import Settlement
     from remit.project.source import Node
     from remit.workbench.transcript import Said
 
@@ -153,16 +154,6 @@ class ToolAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settling:
-    """Who answers an approval that the run waits for, and how."""
-
-    person: str
-    roles: tuple[str, ...]
-    reason: str
-    approved: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """A whole run: what the caller says, what the model says, what tools answer.
 
@@ -182,7 +173,7 @@ class Conversation:
     tools: Mapping[str, tuple[ToolAnswer, ...]]
     environment: JsonObject
     now: str
-    settlings: tuple[Settling, ...] = ()
+    settlings: tuple[Settlement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

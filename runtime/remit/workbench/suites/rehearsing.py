@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from remit.host.engines import EngineName
     from remit.host.events import RunEvent
     from remit.host.results import RunResult, Step
+    from remit.project.scenes import Settlement
     from remit.workbench.suites.agent_world import AgentWorld
-    from remit.workbench.suites.model import Conversation, ExpectedStep, RunCase, RunExpectation, Settling
+    from remit.workbench.suites.model import Conversation, ExpectedStep, RunCase, RunExpectation
 
 
 def rehearse_case(case: RunCase, world: AgentWorld, *, engine: EngineName = "cedar") -> CaseResult:
@@ -116,7 +117,7 @@ async def _played(
     return result, lifecycle, tuple(events), problem
 
 
-async def _settled(agent: Agent, result: RunResult, settling: Settling) -> str:
+async def _settled(agent: Agent, result: RunResult, settling: Settlement) -> str:
     """Answer what waits; say why the answer does not count, or nothing."""
     assert result.pending is not None
     person = Caller(id=settling.person, roles=settling.roles)
