@@ -42,7 +42,7 @@ def test_every_rule_of_a_pack_decides_a_case_and_every_condition_goes_both_ways(
     name: str, folder: Path
 ) -> None:
     document, image = _compiled(folder)
-    cases = requests_of(folder, document)
+    cases = requests_of(folder, document, image)
     tools = [tool.name for tool in document.capabilities.tools]
     found = measure(image, [case.request for case in cases], engine=CedarEngine(image), tools=tools)
     rules = [rule for rule in found.rules if rule.rule.startswith(f"{name}.")]
@@ -59,7 +59,7 @@ def test_every_rule_of_a_pack_decides_a_case_and_every_condition_goes_both_ways(
 @pytest.mark.parametrize(("name", "folder"), FIXTURES)
 def test_a_changed_rule_of_a_pack_is_noticed_by_a_case(name: str, folder: Path) -> None:
     document, image = _compiled(folder)
-    run = MutationRun(document, image, requests_of(folder, document))
+    run = MutationRun(document, image, requests_of(folder, document, image))
     report = run.run(only=lambda mutant: mutant.rule.startswith(f"{name}."))
     assert report.killed
     assert report.score.percent >= LEAST_SCORE

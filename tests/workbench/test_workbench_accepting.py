@@ -33,7 +33,7 @@ def accept(folder: Path, name: str = "500 is paid: at once") -> tuple[Accepted, 
 
 def hold(desk: Desk) -> list[str]:
     """Return the names of the project's cases, all of which must hold."""
-    cases = requests_of(desk.folder, desk.document)
+    cases = requests_of(desk.folder, desk.document, desk.image)
     assert [case.problems(desk.engine, desk.image) for case in cases] == [()] * len(cases)
     return [case.name for case in cases]
 

@@ -41,7 +41,9 @@ def report(desk: Desk) -> MutationReport:
 
 
 def run(desk: Desk, **options: Any) -> MutationReport:
-    return MutationRun(desk.document, desk.image, requests_of(desk.folder, desk.document)).run(**options)
+    return MutationRun(desk.document, desk.image, requests_of(desk.folder, desk.document, desk.image)).run(
+        **options
+    )
 
 
 def changed(policy: str) -> list[tuple[str, str]]:
@@ -195,7 +197,7 @@ def test_an_image_with_a_change_is_decided_as_the_reference_engine_decides_it(de
 def test_what_cases_notice_is_what_running_every_case_on_the_reference_engine_shows(
     desk: Desk, report: MutationReport
 ) -> None:
-    cases = requests_of(desk.folder, desk.document)
+    cases = requests_of(desk.folder, desk.document, desk.image)
     original = Original(desk.image, ImageEvaluator(desk.image), action_members(desk.image.schema))
     noticed = {one.mutant.id for one in report.killed}
     others = {one.mutant.id for one in report.survivors} | {one.id for one in report.untold}
@@ -301,7 +303,7 @@ def test_cases_that_fail_already_are_no_measure(tmp_path: Path) -> None:
 
 
 def test_what_the_reference_engine_does_not_confirm_is_not_reported(desk: Desk) -> None:
-    cases = requests_of(desk.folder, desk.document)
+    cases = requests_of(desk.folder, desk.document, desk.image)
     stubborn = MutationRun(desk.document, desk.image, cases, reference=lambda _: desk.engine)
     with pytest.raises(EvaluationError, match="does not confirm what tells `pay-ceiling#6` apart"):
         stubborn.run(only=lambda mutant: mutant.id == "pay-ceiling#6")
@@ -319,7 +321,7 @@ def test_an_engine_that_errs_where_the_case_expects_nothing_of_it_is_noticed(des
             failure = PolicyFailure(rule="pay", message="broken")
             return replace(decision, verdict="deny", kind="error", reasons=(), errors=(failure,))
 
-    for case in requests_of(desk.folder, desk.document):
+    for case in requests_of(desk.folder, desk.document, desk.image):
         assert case.problems(Erring(desk.engine), desk.image)
 
 

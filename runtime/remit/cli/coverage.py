@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from remit.cli.agents import Target
     from remit.cli.output import Session
     from remit.document.values import JsonObject
+    from remit.engine.image import PolicyImage
     from remit.workbench.asked_cases import AskedCase
     from remit.workbench.coverage import Coverage, RuleCoverage
 
@@ -34,7 +35,7 @@ def command(session: Session, *, project: str, fail_under: float | None) -> int:
 
     target = read_target(project)
     image = target.compile()
-    cases = cases_of(target)
+    cases = cases_of(target, image)
     found = measure(
         image,
         [case.request for case in cases],
@@ -52,7 +53,7 @@ def command(session: Session, *, project: str, fail_under: float | None) -> int:
     return ExitCode.FINDINGS if short else ExitCode.FINE
 
 
-def cases_of(target: Target) -> tuple[AskedCase, ...]:
+def cases_of(target: Target, image: PolicyImage) -> tuple[AskedCase, ...]:
     """Return the cases of a project.
 
     Raises:
@@ -62,7 +63,7 @@ def cases_of(target: Target) -> tuple[AskedCase, ...]:
 
     if not target.project:
         raise bad_input(f"`{target.label}` is a document, and cases stand in a project", "name its folder")
-    cases = requests_of(target.folder, target.document)
+    cases = requests_of(target.folder, target.document, image)
     if not cases:
         raise bad_input(f"`{target.label}` has no case", "write one below `cases/`")
     return cases

@@ -57,7 +57,7 @@ def command(session: Session, *, project: str, fail_under: float | None, accepte
 
     target = read_target(project)
     image = target.compile()
-    report = MutationRun(target.document, image, cases_of(target)).run(progress=_progress(session))
+    report = MutationRun(target.document, image, cases_of(target, image)).run(progress=_progress(session))
     written: list[JsonObject] = []
     if accepted:
         written, report = _accepted(session, target, image, _chosen(report, accepted))
@@ -133,7 +133,7 @@ def _accepted(
             done = accept_case(target.folder, name=name, question=told.question, verdict=told.original)
             undo.append(done)
             written.append({"mutant": one.mutant.id, "name": name, "file": done.file})
-        report = MutationRun(target.document, image, cases_of(target)).run(progress=_progress(session))
+        report = MutationRun(target.document, image, cases_of(target, image)).run(progress=_progress(session))
         _check_noticed(report, chosen)
     except BaseException:
         for done in reversed(undo):

@@ -29,9 +29,11 @@ _DOUBLE = re.compile(r'"([^"\\\n]*)"')
 _SINGLE = re.compile(r"'([^'\n]*)'(?!')")
 _SPACES = re.compile(r" *")
 _LINE = re.compile(r"( *)([^ \n#][^\n]*)")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+"""What is a number where it stands plain, as in JSON."""
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
-_WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
+WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
+"""What is no text where it stands plain."""
 _MAX_DEPTH = 32
 
 
@@ -124,7 +126,7 @@ class _Quick:
             end = lines[self._at][2]
             key_match = _KEY.match(text, start, end)
             key = "" if key_match is None else key_match[1]
-            if key_match is None or key in found or key in _WORDS:
+            if key_match is None or key in found or key in WORDS:
                 raise _DoubtError
             content = _skip(text, key_match.end())
             if content < end:
@@ -203,7 +205,7 @@ class _Quick:
             return found, node, position + 1
         while True:
             key_match = _KEY.match(text, position)
-            if key_match is None or key_match[1] in found or key_match[1] in _WORDS:
+            if key_match is None or key_match[1] in found or key_match[1] in WORDS:
                 raise _DoubtError
             key = key_match[1]
             content = _skip(text, key_match.end())
@@ -251,9 +253,9 @@ def _quoted(text: str, start: int) -> tuple[str, int]:
 
 def _resolved(text: str) -> JsonValue:
     """Return the value of a plain scalar (rule 1 of `remit.document.yaml_text`)."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if _NUMBER.fullmatch(text) is None:
+    if text in WORDS:
+        return WORDS[text]
+    if NUMBER.fullmatch(text) is None:
         return text
     if _INTEGER.fullmatch(text):
         number, reason = admit_number(int(text))

@@ -29,7 +29,7 @@ from remit.document.values import (
     has_surrogate,
     pointer_to,
 )
-from remit.document.yaml_quick import quick_yaml
+from remit.document.yaml_quick import NUMBER, WORDS, quick_yaml
 from remit.errors import DocumentError, Fault
 
 if TYPE_CHECKING:
@@ -39,10 +39,8 @@ if TYPE_CHECKING:
 MAX_YAML_BYTES = 8 * 1024 * 1024
 """Largest YAML input in bytes; the pure Python scanner takes seconds per megabyte, JSON has no such limit."""
 
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]{1,17}")
 _LONG_INTEGER = re.compile(r"-?[0-9]+")
-_WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,120}")
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _SIMPLE_KEY_LIMIT = 512
@@ -291,7 +289,7 @@ class _Composer:
                 offset, "a member name is not a string", frame.pointer, "write it as one word or in quotes"
             )
         key = event.value
-        if event.implicit[0] and (key in _WORDS or _NUMBER.fullmatch(key) or not key):
+        if event.implicit[0] and (key in WORDS or NUMBER.fullmatch(key) or not key):
             self._fault(
                 offset,
                 f"the member name `{printable(key)}` is not a string",
@@ -316,9 +314,9 @@ class _Composer:
         if not text:
             self._fault(offset, "a value is missing", pointer, 'write it, or `""` for an empty text')
             return text
-        if text in _WORDS:
-            return _WORDS[text]
-        if _NUMBER.fullmatch(text) is None:
+        if text in WORDS:
+            return WORDS[text]
+        if NUMBER.fullmatch(text) is None:
             return text
         if _INTEGER.fullmatch(text):
             number, reason = admit_number(int(text))
@@ -343,7 +341,7 @@ def _write(value: JsonValue, indent: str, lead: str, lines: list[str]) -> None:
     if isinstance(value, dict) and value:
         for index, (key, member) in enumerate(value.items()):
             start = lead if index == 0 else indent
-            name = key if _PLAIN_KEY.fullmatch(key) and key not in _WORDS else _quoted(key)
+            name = key if _PLAIN_KEY.fullmatch(key) and key not in WORDS else _quoted(key)
             if len(name) > _SIMPLE_KEY_LIMIT:
                 # YAML 1.2.2 section 7.4.2: an implicit key has at most 1024 characters.
                 lines.append(f"{start}? {name}")

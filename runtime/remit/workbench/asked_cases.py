@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from remit.policy.compile import compile_governance
 from remit.project.answers import settle
 from remit.workbench.suites.agent_world import AgentWorld
 from remit.workbench.suites.folder import bound_suites
@@ -47,18 +46,18 @@ class AskedCase:
     problems: Callable[[Engine, PolicyImage], tuple[str, ...]]
 
 
-def requests_of(folder: Path, document: Document) -> tuple[AskedCase, ...]:
+def requests_of(folder: Path, document: Document, image: PolicyImage) -> tuple[AskedCase, ...]:
     """Return all cases of a project folder that are one request, in the order of their files.
 
     Args:
         folder: the project.
         document: the agent built of it.
+        image: its compiled governance.
 
     Raises:
         DocumentError: a file is wrong, or a case asks what cannot be asked; lists every fault.
-        PolicyError: the agent's governance does not compile.
     """
-    world = AgentWorld(document=document, image=compile_governance(document), folder=folder)
+    world = AgentWorld(document=document, image=image, folder=folder)
     return tuple(
         _asked(case, bound.requests[case.name])
         for bound in bound_suites(world)
