@@ -16,7 +16,7 @@ from remit.workbench.suites.folder import run_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from remit.workbench.suites.running import CaseResult
+    from remit.workbench.suites.results import CaseResult
 
 _BASE = frozenset(
     {"remit.continue", "remit.operator-stop", "remit.terminated-acts", "remit.terminated-target"}

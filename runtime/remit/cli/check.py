@@ -15,10 +15,11 @@ from remit.project.lint import Finding, lint
 from remit.project.packs.comparison import pack_reports
 from remit.workbench.suites.agent_world import AgentWorld
 from remit.workbench.suites.folder import bound_suites
-from remit.workbench.suites.running import CaseResult, run_suite
+from remit.workbench.suites.running import run_suite
 
 if TYPE_CHECKING:
     from remit.cli.output import Session
+    from remit.workbench.suites.results import CaseResult
 
 
 @click.command("check", epilog=example("remit check refund-desk", "remit check refund-desk --json"))

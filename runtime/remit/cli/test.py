@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from remit.host.engines import EngineName
     from remit.workbench.suites.model import Suite
     from remit.workbench.suites.plan import Prepared
-    from remit.workbench.suites.running import CaseResult
+    from remit.workbench.suites.results import CaseResult
 
     Outcome = tuple[tuple[Suite, tuple[CaseResult, ...]], ...]
 
@@ -84,7 +84,7 @@ def command(
     if watch:
         if session.json:
             raise bad_input("`--watch` and `--json` do not go together", "leave one of them out")
-        from remit.cli.test_watch import watch_paths
+        from remit.cli.watching import watch_paths
 
         return watch_paths(session, paths)
     prepared = prepare(read_suites(paths), engine=engine)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from remit.engine.image import PolicyImage
     from remit.policy.packs.parameters import Parameter
     from remit.project.questions import Question
-    from remit.workbench.suites.running import CaseResult
+    from remit.workbench.suites.results import CaseResult
 
 _DECIMAL_EDGE = 922_337_203_685_477
 _TRIED_AT = "2026-01-01T00:00:00.000Z"

@@ -9,7 +9,7 @@ from remit.workbench.suites.folder import run_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from remit.workbench.suites.running import CaseResult
+    from remit.workbench.suites.results import CaseResult
 
 AGENT = """\
 spec: remit/1

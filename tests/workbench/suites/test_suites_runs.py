@@ -10,7 +10,7 @@ from suites_world import HEAD, decided
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from remit.workbench.suites.running import CaseResult
+    from remit.workbench.suites.results import CaseResult
 
 SMALL = """\
   - name: it

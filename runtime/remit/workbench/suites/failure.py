@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from remit.workbench.suites.binding import Bound
     from remit.workbench.suites.model import CedarQuestion
     from remit.workbench.suites.nearest import Nearest
-    from remit.workbench.suites.running import CaseResult
+    from remit.workbench.suites.results import CaseResult
 
 MAX_SEARCHED = 20
 """Failing cases of one run whose nearest difference is looked for; the others say that it was not."""

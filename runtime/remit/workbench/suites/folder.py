@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from remit.host.engines import EngineName
     from remit.workbench.suites.agent_world import AgentWorld
     from remit.workbench.suites.binding import Bound
-    from remit.workbench.suites.running import CaseResult
+    from remit.workbench.suites.results import CaseResult
 
 
 def bound_suites(world: AgentWorld) -> tuple[Bound, ...]:

@@ -19,7 +19,8 @@ from remit.workbench.suites.agent_world import engine_of, read_world
 from remit.workbench.suites.binding import bind
 from remit.workbench.suites.cedar_world import CedarWorld
 from remit.workbench.suites.model import AgentSubject, RunCase
-from remit.workbench.suites.running import CaseResult, run_case
+from remit.workbench.suites.results import CaseResult
+from remit.workbench.suites.running import run_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from remit.workbench.suites.agent_world import AgentWorld
     from remit.workbench.suites.binding import Bound, World
     from remit.workbench.suites.model import AnyCase, Suite
-    from remit.workbench.suites.running import Difference
+    from remit.workbench.suites.results import Difference
 
 RUN_WEIGHT = 100
 """A whole run takes about as long as so many decisions of the reference engine."""

@@ -24,7 +24,7 @@ from remit.host.loop import rehearse_once, resume_once
 from remit.host.opening import open_agent
 from remit.ports import ToolResult
 from remit.testing.clock import FixedClock
-from remit.workbench.suites.running import CaseResult, Difference
+from remit.workbench.suites.results import CaseResult, Difference
 from remit.workbench.transcript import closed
 
 if TYPE_CHECKING:

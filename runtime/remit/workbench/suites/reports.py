@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
     from remit.workbench.suites.failure import Failure
     from remit.workbench.suites.model import Suite
-    from remit.workbench.suites.running import CaseResult
+    from remit.workbench.suites.results import CaseResult
 
 # XML 1.0, section 2.2: what may not stand in a document, not even as a reference.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
