@@ -285,6 +285,12 @@ class GroupsLoseARule(Index):
         return super()._search(parts[1:])
 
 
+class GuardsAreTooStrong(Index):
+    @staticmethod
+    def weakest(order: str, bounds: Sequence[int]) -> int:
+        return max(bounds) if order == ">" else min(bounds)
+
+
 class LookupsForgetTheRest(Index):
     def _lookup(self, parts: Any, levels: int) -> Any:
         alone = [
@@ -298,7 +304,8 @@ BUGS: list[type[Emitter | Index]] = [
     LessBecomesLessOrEqual, AtLeastBecomesMore, UnlessBecomesWhen, NotIsDropped, AndBecomesOr, OrForgetsItsLast,
     TrueEqualsOne, HasIsAlwaysTrue, HasIsAlwaysFalse, OverflowPasses, MinusIsSwapped, LikeLooksAtTheStart,
     InForgetsTheHierarchy, AllBecomesAny, MissingIsNoError, BranchesAreSwapped, ScopesAreForgotten, EveryTypeFits,
-    EntitiesAreEqual, ErrorsAreFalse, BoundsAreOffByOne, GroupsLoseARule, LookupsForgetTheRest,
+    EntitiesAreEqual, ErrorsAreFalse, BoundsAreOffByOne, GroupsLoseARule,
+    GuardsAreTooStrong, LookupsForgetTheRest,
 ]  # fmt: skip
 
 

@@ -44,7 +44,8 @@ class Reads:
     members: dict[str, Reads] = field(default_factory=dict[str, "Reads"])
 
 
-_WHOLE = Reads(whole=True)
+WHOLE = Reads(whole=True)
+"""Everything beneath a value."""
 
 
 def read_tree(paths: Iterable[tuple[str, ...]], root: str) -> Reads:
@@ -157,7 +158,7 @@ class Walk:
                 if member.required:
                     self._fault(here, "is missing: the schema requires it")
                 continue
-            below = reads.members.get(name, _WHOLE)
+            below = reads.members.get(name, WHOLE)
             converted[name] = self._value(value[name], member.type, below, here, whole=whole or below.whole)
         return converted
 
@@ -172,7 +173,7 @@ class Walk:
                     self._mismatch(value, "Set", path)
                     return None
                 return [
-                    self._value(item, element, _WHOLE, f"{path}[{index}]", whole=True)
+                    self._value(item, element, WHOLE, f"{path}[{index}]", whole=True)
                     for index, item in enumerate(value)
                 ]
             case EntityType(name):

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from remit.engine.compiled import extensions, values
 from remit.engine.compiled.entities import gather, is_unicode
 from remit.engine.compiled.lifting import READERS, lifter
+from remit.engine.compiled.longs import PACKERS
 from remit.engine.compiled.patterns import matcher
 from remit.engine.compiled.recipes import Later, Lift, Lookup, Match, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from remit.engine.compiled.code import Code
 
@@ -36,9 +37,14 @@ NAMESPACE: Mapping[str, object] = {
     "PolicyErrs": ValueError,
     **_BUILTINS,
     **{function.__name__: function for function in _FUNCTIONS},
+    **PACKERS,
     **{f"read_{name}": reader for name, reader in READERS.items()},
 }
 """All that generated code can name, beside its own constants; no built-in that reaches further."""
+
+
+MAX_LINES = 150
+"""Lines in one function, unless one block has more: bounds what Python's compiler holds at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +139,25 @@ def write_function(name: str, parameters: Sequence[str], body: Sequence[str]) ->
     """Return the source of a function; the body is indented from 0."""
     lines = "\n".join(f"    {line}" for line in body)
     return f"def {name}({', '.join(parameters)}):\n{lines}\n"
+
+
+def lines_of(blocks: Iterable[Block]) -> list[str]:
+    """Return the statements of blocks."""
+    return [line for block in blocks for line in block.lines]
+
+
+def chunks(blocks: Iterable[Block]) -> Iterator[list[Block]]:
+    """Yield as many blocks at once as Python's compiler is to hold."""
+    some: list[Block] = []
+    lines = 0
+    for block in blocks:
+        if some and lines + len(block.lines) > MAX_LINES:
+            yield some
+            some, lines = [], 0
+        some.append(block)
+        lines += len(block.lines)
+    if some:
+        yield some
 
 
 def single_block(condition: Condition, piece: int | None = None) -> Block:

@@ -27,11 +27,13 @@ class Atom:
         slot: the local variable that holds the path's value.
         order: the comparison.
         constant: a number for an order, any hashable of one type for `==`.
+        certain: the path is there in every request.
     """
 
     slot: str
     order: Order
     constant: object
+    certain: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Code:
         raw: a record or a set in the request's own form; see `remit.engine.compiled.values`.
         facts: paths that are there if the expression is true.
         slot: the variable's name, if the expression is one.
+        certain: it is such a variable, and what it holds is there in every request.
         constant: the constant in a tuple of one, if it is one.
         atom: see there.
         conjuncts: the parts, if it is a conjunction.
@@ -56,6 +59,7 @@ class Code:
     raw: bool = False
     facts: frozenset[Path] = NO_FACTS
     slot: str = ""
+    certain: bool = False
     constant: tuple[object] | tuple[()] = ()
     atom: Atom | None = None
     conjuncts: tuple[Code, ...] = ()

@@ -164,7 +164,9 @@ class Emitter(Operators):
         if slot.optional and path not in facts:
             text = f"({slot.name} if {slot.name} is not M else fails())"
             return Code(text=text, type=slot.type, safe=False, raw=raw)
-        return Code(text=slot.name, type=slot.type, safe=True, raw=raw, slot=slot.name)
+        return Code(
+            text=slot.name, type=slot.type, safe=True, raw=raw, slot=slot.name, certain=not slot.optional
+        )
 
     def _has(self, base: pst.Expr, names: Sequence[str], facts: Facts) -> Code:
         if len(names) > 1:

@@ -5,7 +5,9 @@ Rules
 2. Conditions that are wholly the same are tested once.
 3. Conditions that are the same but for one bound on one path (`x > 10`, `x > 20`, …) are one search in the
    sorted bounds. What they share is tested once, and before: it may be what makes the path readable.
-4. Conditions that compare one path with constants (`x == "a"`, `x == "b"`, …) are one look-up; the rest of
+4. Conditions that bound one path on the same side (`x > 10 && …`, `x > 20 && …`) stand behind the weakest of
+   these bounds: where not even that holds, none of them is looked at.
+5. Conditions that compare one path with constants (`x == "a"`, `x == "b"`, …) are one look-up; the rest of
    each is written when its constant is first met.
 """
 
@@ -14,14 +16,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from remit.engine.compiled.chunks import Block, Condition, single_block, write_function
+from remit.engine.compiled.chunks import Block, Condition, chunks, lines_of, single_block, write_function
 from remit.engine.compiled.recipes import Later, Lookup, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from remit.engine.compiled.code import Atom, Constants
+    from remit.engine.compiled.code import Atom, Code, Constants
     from remit.engine.compiled.outcomes import Outcomes
 
 MIN_SAME = 2
@@ -29,7 +31,11 @@ MIN_BOUNDS = 3
 """Fewer bounds are compared one by one: a search costs as much as three comparisons."""
 
 MIN_LOOKUP = 4
+MIN_GUARDED = 4
 MAX_LEVELS = 3
+MAX_INLINE = 60
+"""Lines behind a bound that stand where they are tested; more become functions of their own."""
+
 _REPORTS = ("P", "F", "E")
 
 
@@ -46,10 +52,15 @@ class _Part(NamedTuple):
         return atom
 
     @property
+    def left(self) -> tuple[Code, ...]:
+        """What is left to test."""
+        codes = self.condition.codes
+        return (*codes[: self.place], *codes[self.place + 1 :])
+
+    @property
     def others(self) -> tuple[str, ...]:
         """What is left to test, as text."""
-        codes = self.condition.codes
-        return tuple(code.text for number, code in enumerate(codes) if number != self.place)
+        return tuple(code.text for code in self.left)
 
 
 class Index:
@@ -74,15 +85,22 @@ class Index:
         self._outcomes = outcomes
         self._lock = lock
 
-    def arranged(self, conditions: Sequence[Condition], levels: int = MAX_LEVELS) -> list[Block]:
+    def arranged(
+        self,
+        conditions: Sequence[Condition],
+        levels: int = MAX_LEVELS,
+        guarded: frozenset[tuple[str, str]] = frozenset(),
+    ) -> list[Block]:
         """Return the statements that test all conditions.
 
         Args:
             conditions: in image order.
             levels: how many look-ups may stand behind each other.
+            guarded: paths and sides whose weakest bound stands before all of this already.
         """
         blocks = [single_block(condition) for condition in conditions if not condition.safe]
         rest = [condition for condition in conditions if condition.safe]
+        rest = self._guards(rest, blocks, levels, guarded)
         rest = self._same(rest, blocks)
         rest = self._bounds(rest, blocks)
         while levels and len(rest) >= MIN_LOOKUP:
@@ -92,6 +110,63 @@ class Index:
             blocks.append(self._lookup(parts, levels - 1))
             rest = _without(rest, parts)
         return blocks + [single_block(condition) for condition in rest]
+
+    def _guards(
+        self,
+        conditions: Sequence[Condition],
+        blocks: list[Block],
+        levels: int,
+        guarded: frozenset[tuple[str, str]],
+    ) -> list[Condition]:
+        conditions = list(conditions)
+        while len(conditions) >= MIN_GUARDED and len(guarded) < MAX_LEVELS:
+            sides: defaultdict[tuple[str, str], dict[int, _Part]] = defaultdict(dict)
+            for condition in conditions:
+                for place, code in enumerate(condition.codes):
+                    atom = code.atom
+                    if atom is not None and atom.order != "==":
+                        side = (atom.slot, atom.order[0])
+                        if side not in guarded:
+                            sides[side].setdefault(condition.rule, _Part(condition, place))
+            parts = list(max(sides.values(), key=len, default={}).values())
+            if len(parts) < MIN_GUARDED:
+                break
+            side = (parts[0].atom.slot, parts[0].atom.order[0])
+            blocks.append(self._guard(parts, levels, guarded | {side}))
+            conditions = _without(conditions, parts)
+        return conditions
+
+    def _guard(self, parts: Sequence[_Part], levels: int, guarded: frozenset[tuple[str, str]]) -> Block:
+        atom = parts[0].atom
+        order = atom.order[0]
+        bounds = [_bound(part.atom) for part in parts]
+        test = f"{atom.slot} {order} {self.weakest(order, bounds)}"
+        if not all(part.atom.certain for part in parts):
+            test = f"{atom.slot} is not M and {test}"
+        # Where all bounds are one, it is tested here and nowhere else.
+        conditions = [
+            part.condition.without(part.left) if len(set(bounds)) == 1 else part.condition for part in parts
+        ]
+        inner = self.arranged(conditions, levels, guarded)
+        variables = frozenset[str]().union({atom.slot}, *(block.variables for block in inner))
+        lines = lines_of(inner)
+        if len(lines) > MAX_INLINE:
+            parameters = ", ".join((*_REPORTS, *sorted(variables)))
+            lines = [
+                f"{self._constants.add_object(recipe)}({parameters})"
+                for recipe in self._functions(inner, sorted(variables))
+            ]
+        return Block(lines=(f"if {test}:", *(f"    {line}" for line in lines)), variables=variables)
+
+    def _functions(self, blocks: Sequence[Block], parameters: Sequence[str]) -> Iterator[Recipe]:
+        for some in chunks(blocks):
+            source = write_function("guarded", (*_REPORTS, *parameters), lines_of(some))
+            yield Recipe(source, self._constants.values)
+
+    @staticmethod
+    def weakest(order: str, bounds: Sequence[int]) -> int:
+        """Return the bound that holds wherever one of them does; a method for tests to override."""
+        return min(bounds) if order == ">" else max(bounds)
 
     def _same(self, conditions: Sequence[Condition], blocks: list[Block]) -> list[Condition]:
         families: defaultdict[tuple[object, ...], list[Condition]] = defaultdict(list)
@@ -140,9 +215,7 @@ class Index:
         parameters = sorted(variables)
         found: defaultdict[object, list[Condition]] = defaultdict(list)
         for part in parts:
-            codes = part.condition.codes
-            left = (*codes[: part.place], *codes[part.place + 1 :])
-            found[part.atom.constant].append(part.condition.without(left))
+            found[part.atom.constant].append(part.condition.without(part.left))
         table = {
             constant: Later(self._later(conditions, parameters, levels))
             for constant, conditions in found.items()
@@ -157,7 +230,7 @@ class Index:
     ) -> Callable[[], Sequence[Recipe]]:
         def write() -> Sequence[Recipe]:
             with self._lock:
-                lines = [line for block in self.arranged(conditions, levels) for line in block.lines]
+                lines = lines_of(self.arranged(conditions, levels))
                 source = write_function("lookup", (*_REPORTS, *parameters), lines)
                 return (Recipe(source, self._constants.values),)
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remit.engine.compiled.code import is_primitive
+from remit.engine.compiled.longs import PACKED, packer
 from remit.engine.compiled.slots import conversion
 from remit.engine.compiled.values import LONG_MAX, LONG_MIN
-from remit.engine.ingress import Reads
+from remit.engine.ingress import WHOLE, Reads
 from remit.engine.request import NAMESPACE
 from remit.engine.schema import EntityType, Primitive, RecordType, SetType, Type
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from remit.engine.reads import Path
 
-_WHOLE = Reads(whole=True)
 _PREFIX = f"{NAMESPACE}::"
 _PLAIN = {
     "Bool": "type({0}) is bool",
@@ -31,7 +31,7 @@ _PLAIN = {
 
 
 class IngressWriter:
-    """Writes the checks of one function.
+    """Writes the checks of one function; `finish` ends them.
 
     Args:
         name: gives the variable of a path; variables that no path has are numbered.
@@ -46,6 +46,24 @@ class IngressWriter:
         self.filled: set[Path] = set()
         self._name = name
         self._count = 0
+        self._longs: list[str] = []
+
+    def finish(self) -> list[str]:
+        """Write what was put off, and return all statements.
+
+        Integers that are certain to be there are checked together: one call packs them as 64-bit integers,
+        which raises for what does not fit.
+        """
+        longs, self._longs = self._longs, []
+        for start in range(0, len(longs), PACKED.stop - 1):
+            some = longs[start : start + PACKED.stop - 1]
+            if len(some) not in PACKED:
+                for name in some:
+                    self._add(0, f"if not ({_PLAIN['Long'].format(name)}): return None")
+                continue
+            self._add(0, f"if not ({' is '.join(f'type({name})' for name in some)} is int): return None")
+            self._add(0, f"{packer(len(some))}({', '.join(some)})")
+        return self.lines
 
     def record(
         self, variable: str, declared: RecordType, reads: Reads, path: Path, *, whole: bool, depth: int = 0
@@ -62,9 +80,10 @@ class IngressWriter:
         """
         self._add(depth, f"if type({variable}) is not dict: return None")
         names: Iterable[str] = declared.attributes if whole else reads.members
-        count = self._local() if whole else ""
-        if whole:
-            required = sum(member.required for member in declared.attributes.values())
+        required = sum(member.required for member in declared.attributes.values())
+        count = str(required)
+        if whole and required < len(declared.attributes):
+            count = self._local()
             self._add(depth, f"{count} = {required}")
         filled: list[str] = []
         for name in names:
@@ -75,7 +94,7 @@ class IngressWriter:
             here = (*path, name) if path else ()
             inner = self._variable(here)
             filled.append(inner)
-            below = reads.members.get(name, _WHOLE)
+            below = reads.members.get(name, WHOLE)
             if member.required:
                 self._add(depth, f"{inner} = {variable}[{name!r}]")
                 filled += self._value(
@@ -106,9 +125,11 @@ class IngressWriter:
                 self._add(depth, f"if type({name}) is not list: return None")
                 item = self._local()
                 self._add(depth, f"for {item} in {name}:")
-                self._value(item, element, _WHOLE, (), whole=True, depth=depth + 1)
+                self._value(item, element, WHOLE, (), whole=True, depth=depth + 1)
             case EntityType(kind):
                 self._reference(name, kind, depth)
+            case Primitive("Long") if depth == 0:
+                self._longs.append(name)
             case Primitive(kind) if kind in _PLAIN:
                 self._add(depth, f"if not ({_PLAIN[kind].format(name)}): return None")
             case Primitive():
@@ -145,8 +166,8 @@ class IngressWriter:
 def entity_check(declared: RecordType, name: str) -> str:
     """Return the source of a function that checks an entity's attributes, whole."""
     writer = IngressWriter()
-    writer.record("attributes", declared, _WHOLE, (), whole=True)
-    body = "\n".join(f"    {line}" for line in writer.lines)
+    writer.record("attributes", declared, WHOLE, (), whole=True)
+    body = "\n".join(f"    {line}" for line in writer.finish())
     return f"def {name}(attributes):\n{body}\n    return True\n"
 
 

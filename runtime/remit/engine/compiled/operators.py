@@ -274,4 +274,5 @@ def _with_atom(code: Code, order: Order, left: Code, right: Code) -> Code:
         left, right, order = right, left, _FLIPPED[order]
     if not left.slot or not right.constant:
         return code
-    return replace(code, atom=Atom(slot=left.slot, order=order, constant=right.constant[0]))
+    atom = Atom(slot=left.slot, order=order, constant=right.constant[0], certain=left.certain)
+    return replace(code, atom=atom)

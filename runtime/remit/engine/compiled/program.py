@@ -9,6 +9,7 @@ a scope cannot err; so decision, reasons and errors are those of the whole set.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cedarpy import pst
 
-from remit.engine.compiled.chunks import Block, Condition, write_function
+from remit.engine.compiled.chunks import Block, Condition, chunks, lines_of, write_function
 from remit.engine.compiled.code import Constants
 from remit.engine.compiled.emit import ACTION_TYPE, Emitter
 from remit.engine.compiled.ingress_code import IngressWriter
@@ -31,7 +32,7 @@ from remit.engine.compiled.slots import (
     Slots,
     needed_entities,
 )
-from remit.engine.ingress import read_tree
+from remit.engine.ingress import WHOLE, read_tree
 from remit.engine.reads import Path
 from remit.engine.request import NAMESPACE
 from remit.engine.schema import EntityType, RecordType, Type
@@ -45,8 +46,10 @@ if TYPE_CHECKING:
     from remit.engine.request import Decision, Request
     from remit.engine.schema import ActionType, SchemaTypes
 
-CHUNK = 100
-"""Blocks in one function: bounds what Python's compiler holds at once."""
+MAX_INLINE = 16
+"""Attributes of an entity, and policies of everybody, whose tests stand in the program itself."""
+
+_SHARED = re.compile(rf"\b(?:{PRINCIPAL}|{RESOURCE}|{TABLE}|{ABOVE})\b")
 
 _REPORTS = ("P", "F", "E")
 PREFIX = f"{NAMESPACE}::"
@@ -128,6 +131,7 @@ class ProgramWriter:
                 else:
                     named[ids].append(numbered)
         ingress = IngressWriter(self._parts.names.of)
+        self._entity_checks(ingress)
         ingress.record(
             CONTEXT,
             self._action.context,
@@ -140,18 +144,23 @@ class ProgramWriter:
         wanted: dict[Path, None] = {}
         constants = Constants()
         for policy_list in everybody.values():
-            for recipe, parameters in self._functions(policy_list, wanted):
-                arguments = ", ".join((*_REPORTS, *parameters))
-                tests.append(f"{constants.add_object(recipe)}({arguments})")
+            tests += self._tests(policy_list, wanted, constants)
         tests += self._dispatch(
             named, sorted(self._parts.names.of(path) for path in loaded), constants, loaded
         )
+        checks = ingress.finish()
+        loads = [*self._needed_lines(loaded), *self._slots.loads(wanted, loaded)]
         body = [
-            *self._entity_lines(),
+            "principal = request.principal",
+            "resource = request.resource",
+            "pa = principal.attributes",
+            "ra = resource.attributes",
+            "pi = principal.ref.id",
+            "ri = resource.ref.id",
             f"{CONTEXT} = request.context",
-            *ingress.lines,
-            *self._needed_lines(loaded),
-            *self._slots.loads(wanted, loaded),
+            *checks,
+            *self._entity_lines(used=any(_SHARED.search(line) for line in (*loads, *tests))),
+            *loads,
             "P = []; F = []; E = []",
             *tests,
             "if E: return Failed(F, E)",
@@ -169,31 +178,36 @@ class ProgramWriter:
         source = write_function("program", ("request",), body)
         return Recipe(source, constants.values | own)
 
-    def _entity_lines(self) -> list[str]:
-        """Return the statements that check the entities; two that are in no group need no search."""
+    def _entity_checks(self, ingress: IngressWriter) -> None:
+        """Write the checks of the attributes of principal and resource, as `EntityKind.check` makes them."""
+        for root, variable in (("principal", "pa"), ("resource", "ra")):
+            declared = self._records[root]
+            if len(declared.attributes) <= MAX_INLINE:
+                ingress.record(variable, declared, WHOLE, (root,), whole=True)
+            else:
+                kind = self._kinds[root == "resource"].removeprefix(PREFIX)
+                ingress.lines.append(f"if not KINDS[{kind!r}].check({variable}): return None")
+
+    def _entity_lines(self, *, used: bool) -> list[str]:
+        """Return the statements that check the entities; two that are in no group need no search.
+
+        Args:
+            used: what follows names one of the two, the table of entities, or who is in which group.
+        """
         name = "type({0}) is not str or not ({0}.isascii() or is_unicode({0}))"
-        principal, resource = (kind.removeprefix(PREFIX) for kind in self._kinds)
-        alone = "request.entities == () and principal.parents == () and resource.parents == ()"
+        groups = "request.entities or principal.parents or resource.parents"
         if self._kinds[0] == self._kinds[1]:
-            alone += f" and {PRINCIPAL} != {RESOURCE}"
+            groups += " or pi == ri"
+        uids = [f"{PRINCIPAL} = ({self._kinds[0]!r}, pi)", f"{RESOURCE} = ({self._kinds[1]!r}, ri)"]
+        alone = [f"{TABLE} = {{{PRINCIPAL}: pa, {RESOURCE}: ra}}", f"{ABOVE} = ACTION"]
         return [
-            "principal = request.principal",
-            "resource = request.resource",
-            "pa = principal.attributes",
-            "ra = resource.attributes",
-            "pi = principal.ref.id",
-            "ri = resource.ref.id",
-            f"{PRINCIPAL} = ({self._kinds[0]!r}, pi)",
-            f"{RESOURCE} = ({self._kinds[1]!r}, ri)",
-            f"if {alone}:",
-            f"    if {name.format('pi')} or {name.format('ri')}: return None",
-            f"    if not KINDS[{principal!r}].check(pa) or not KINDS[{resource!r}].check(ra): return None",
-            f"    {TABLE} = {{{PRINCIPAL}: pa, {RESOURCE}: ra}}",
-            f"    {ABOVE} = ACTION",
-            "else:",
+            f"if {name.format('pi')} or {name.format('ri')}: return None",
+            *(line for line in uids if used),
+            f"if {groups}:",
             f"    {TABLE} = {{}}",
             f"    {ABOVE} = gather(request, {TABLE}, KINDS, ACTION)",
             f"    if {ABOVE} is None: return None",
+            *(("else:", *(f"    {line}" for line in alone)) if used else ()),
         ]
 
     def _needed_lines(self, loaded: set[Path]) -> list[str]:
@@ -241,35 +255,36 @@ class ProgramWriter:
     ) -> list[Recipe]:
         with self._parts.lock:
             wanted: dict[Path, None] = {}
-            blocks, constants = self._blocks(policies, wanted)
-            recipes: list[Recipe] = []
-            for start in range(0, len(blocks), CHUNK):
-                lines = [line for block in blocks[start : start + CHUNK] for line in block.lines]
-                loads = self._slots.loads(wanted, set(loaded))
-                source = write_function("bucket", (*_REPORTS, *parameters), [*loads, *lines])
-                recipes.append(Recipe(source, constants.values))
-            return recipes
+            constants = Constants()
+            blocks = self._blocks(policies, wanted, constants)
+            loads = self._slots.loads(wanted, set(loaded))
+            return [
+                Recipe(
+                    write_function("bucket", (*_REPORTS, *parameters), [*loads, *lines_of(some)]),
+                    constants.values,
+                )
+                for some in chunks(blocks)
+            ]
 
-    def _functions(
-        self, policies: Sequence[Numbered], wanted: dict[Path, None]
-    ) -> Iterator[tuple[Recipe, Sequence[str]]]:
-        blocks, constants = self._blocks(policies, wanted)
-        for start in range(0, len(blocks), CHUNK):
-            chunk = blocks[start : start + CHUNK]
-            parameters = sorted(frozenset[str]().union(*(block.variables for block in chunk)))
-            source = write_function(
-                "chunk", (*_REPORTS, *parameters), [line for block in chunk for line in block.lines]
-            )
-            yield Recipe(source, constants.values), parameters
+    def _tests(
+        self, policies: Sequence[Numbered], wanted: dict[Path, None], constants: Constants
+    ) -> Iterator[str]:
+        """Yield the statements that test policies; where these are many, they call functions."""
+        if len(policies) <= MAX_INLINE:
+            yield from lines_of(self._blocks(policies, wanted, constants))
+            return
+        own = Constants()
+        blocks = self._blocks(policies, wanted, own)
+        for recipe, parameters in _functions(blocks, own):
+            yield f"{constants.add_object(recipe)}({', '.join((*_REPORTS, *parameters))})"
 
     def _blocks(
-        self, policies: Sequence[Numbered], wanted: dict[Path, None]
-    ) -> tuple[list[Block], Constants]:
-        constants = Constants()
+        self, policies: Sequence[Numbered], wanted: dict[Path, None], constants: Constants
+    ) -> list[Block]:
         emitter = self._parts.emitter(self._slots, self._action.name, constants)
         conditions = [self._condition(emitter, numbered, wanted) for numbered in policies]
         index = self._parts.arranger(constants, self._parts.outcomes, self._parts.lock)
-        return index.arranged(conditions), constants
+        return index.arranged(conditions)
 
     def _condition(self, emitter: Emitter, numbered: Numbered, wanted: dict[Path, None]) -> Condition:
         emitter.used.clear()
@@ -290,6 +305,15 @@ class ProgramWriter:
             codes=tuple(codes),
             variables=frozenset({slot.name for slot in slots if slot is not None} | emitter.shared),
         )
+
+
+def _functions(blocks: Iterable[Block], constants: Constants) -> Iterator[tuple[Recipe, Sequence[str]]]:
+    """Yield functions for statements, each with the variables that it takes."""
+    for some in chunks(blocks):
+        variables = frozenset[str]().union(*(block.variables for block in some))
+        parameters = sorted(variables)
+        source = write_function("chunk", (*_REPORTS, *parameters), lines_of(some))
+        yield Recipe(source, constants.values), parameters
 
 
 def action_fits(constraint: pst.ActionConstraint, action: ActionType) -> bool:
