@@ -137,11 +137,11 @@ class LogAppender:
 
     def _insert(self, place: str, width: int, cells: Sequence[_Cell]) -> None:
         """Insert rows that lie one after the other in `cells`; `place` is a constant of this module."""
+        if not cells:
+            return
         start = 0
-        while start < len(cells):
-            rows = next(rows for rows in _ROWS_A_STATEMENT if rows * width <= len(cells) - start)
-            end = start + rows * width
-            self._connection.execute(_insertion(place, width, rows), cells[start:end])
+        for statement, end in _insertions(place, width, len(cells) // width):
+            self._connection.execute(statement, cells[start:end])
             start = end
 
     def sign(self, peaks: Peaks) -> None:
@@ -156,10 +156,17 @@ class LogAppender:
         )
 
 
-@lru_cache(maxsize=64)
-def _insertion(place: str, width: int, rows: int) -> str:
-    row = f"({', '.join('?' * width)})"
-    return f"INSERT INTO {place} VALUES {', '.join([row] * rows)}"  # noqa: S608  # constants of this module
+@lru_cache(maxsize=2048)
+def _insertions(place: str, width: int, rows: int) -> tuple[tuple[str, int], ...]:
+    """Return the statements that insert `rows` rows, each with the cell that it ends before."""
+    found: list[tuple[str, int]] = []
+    done = 0
+    while done < rows:
+        some = next(size for size in _ROWS_A_STATEMENT if size <= rows - done)
+        row = f"({', '.join('?' * width)})"
+        done += some
+        found.append((f"INSERT INTO {place} VALUES {', '.join([row] * some)}", done * width))  # noqa: S608  # constants of this module
+    return tuple(found)
 
 
 def raw_records(connection: sqlite3.Connection) -> Iterator[RawRecord]:

@@ -13,7 +13,6 @@ An adapter calls `redeem(permit, effect=…, digest=…)` first and acts only wh
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import heapq
 import hmac
@@ -165,7 +164,15 @@ def redeem(permit: object, *, effect: Effect, target: str, digest: str) -> Permi
     # thread nor a
     # subclass with its own `==` can show one value to the seal and another to the comparison.
     try:
-        held = copy.copy(permit)
+        held = Permit(
+            id=permit.id,
+            effect=permit.effect,
+            target=permit.target,
+            digest=permit.digest,
+            decision=permit.decision,
+            expires_at_s=permit.expires_at_s,
+            seal=permit.seal,
+        )
     except Exception as error:
         raise PermitError("the permit is not whole") from error
     values = (held.id, held.effect, held.target, held.digest, held.decision, held.expires_at_s, held.seal)
