@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo setup models test check bench bench-peers budget fuzz-engine docs lock clean
+.PHONY: demo setup models test check bench bench-peers budget fuzz-engine torture docs lock clean
 
 demo: setup models            ## run the refund desk on the embedded model and show what was decided
 	$(BIN)/remit demo
@@ -44,6 +44,11 @@ budget: setup                 ## count the interpreter instructions of a decisio
 
 fuzz-engine: setup            ## compiled policies against Cedar on N random pairs (300000); REMIT_FUZZ_SEED repeats
 	$(BIN)/python tests/engine/engine_fuzz.py $(or $(N),300000)
+
+torture: setup                ## kill, starve and stop the runtime at random and check the ledger (KILLS=2000, STORE=…)
+	$(BIN)/python tests/torture/torture.py --kills $(or $(KILLS),2000) $(if $(STORE),--store $(STORE))
+	$(BIN)/python tests/torture/torture_kill.py --runs $(or $(RUNS),100)
+	$(BIN)/python tests/torture/torture_disk.py --rounds $(or $(ROUNDS),20)
 
 docs: setup                   ## execute every code block of the documentation
 	$(BIN)/python -m pytest -q -p no:randomly tests/docs

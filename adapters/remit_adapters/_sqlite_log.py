@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from remit.document.merkle import leaf_hash
-from remit.errors import LedgerError
+from remit.errors import LedgerError, SettledError
 from remit.ledger.checkpoint import Checkpoint, sign_checkpoint, verifier_key, verify_checkpoint
 from remit.ledger.encoding import SALT_BYTES, Sealed, leaf_digest, seal_draft
 from remit.ledger.report import RawRecord, StoredNote
@@ -134,6 +134,17 @@ class LogAppender:
                 "DELETE FROM open_intents WHERE digest = ?", [(intent,) for intent in settled]
             )
         return grown, answers
+
+    def require_open(self, intents: Iterable[str]) -> None:
+        """Refuse to go on where an intent has an outcome, or was never recorded.
+
+        Raises:
+            SettledError: which one.
+        """
+        for intent in intents:
+            found = self._connection.execute("SELECT 1 FROM open_intents WHERE digest = ?", (intent,))
+            if found.fetchone() is None:
+                raise SettledError(f"the intent `{intent}` is not open: it has an outcome already")
 
     def _insert(self, place: str, width: int, cells: Sequence[_Cell]) -> None:
         """Insert rows that lie one after the other in `cells`; `place` is a constant of this module."""

@@ -92,7 +92,7 @@ class Job:
     def appends_only(self) -> bool:
         """Whether it writes nothing but records: then only what breaks all can break it."""
         batch = self.batch
-        return not (self.erase or batch.advance or batch.run_state or batch.create)
+        return not (self.erase or batch.advance or batch.run_state or batch.create or batch.settles)
 
     @property
     def erases(self) -> bool:
@@ -320,6 +320,7 @@ class Writer:
 
     def _write(self, peaks: Peaks, job: Job) -> tuple[Peaks, tuple[Receipt, ...]]:
         batch = job.batch
+        self._log.require_open(batch.settles)
         if batch.create is not None:
             create_agent(self._connection, batch.create)
         if batch.advance is not None:

@@ -8,7 +8,8 @@
     │   └── PermitError    a permit is missing, used, expired or bound to other content
     ├── AdapterError       the world outside failed: a back-end, a tool source, a model fetch
     └── LedgerError        the record cannot be written, read or trusted
-        └── HeadMovedError compare-and-swap lost: the agent's head is no longer the expected revision
+        ├── HeadMovedError compare-and-swap lost: the agent's head is no longer the expected revision
+        └── SettledError   an intent that was to be settled has an outcome already
 
 A deny is a value (`remit.engine.Decision`, `remit.gate.Denial`), never one of these.
 """
@@ -106,3 +107,7 @@ class LedgerError(GovernanceError):
 
 class HeadMovedError(LedgerError):
     """Compare-and-swap lost: the head is no longer the expected revision."""
+
+
+class SettledError(LedgerError):
+    """An intent that a batch settles has an outcome already; nothing was written."""

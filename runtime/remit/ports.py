@@ -66,12 +66,15 @@ class Batch:
         advance: head move by compare-and-swap; a lost swap writes nothing and raises `HeadMovedError`.
         run_state: saved with them.
         create: a new agent's document; raises `LedgerError` if the agent exists with other content.
+        settles: digests of intents that must still be without an outcome; where one has any, nothing is
+            written and `SettledError` is raised. For those who settle what another process left.
     """
 
     records: tuple[Draft, ...]
     advance: Advance | None = None
     run_state: RunState | None = None
     create: Document | None = None
+    settles: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -115,6 +118,7 @@ class Ledger(Protocol):
 
         Raises (through the future):
             HeadMovedError: the batch's compare-and-swap lost; nothing was written.
+            SettledError: an intent that it settles has an outcome; nothing was written.
             LedgerError: the record cannot be written; nothing was written.
         """
         ...

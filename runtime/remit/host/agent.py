@@ -221,13 +221,16 @@ class Agent:
         if self.surroundings.on_divergence is not None:
             self.surroundings.on_divergence(kept.event)
 
-    async def submit(self, *records: Draft, run_state: RunState | None = None) -> tuple[Receipt, ...]:
+    async def submit(
+        self, *records: Draft, run_state: RunState | None = None, settles: tuple[str, ...] = ()
+    ) -> tuple[Receipt, ...]:
         """Make records durable.
 
         Raises:
+            SettledError: an intent of `settles` has an outcome; nothing was written.
             LedgerError: they cannot be written; nothing was.
         """
-        batch = Batch(records=records, run_state=run_state)
+        batch = Batch(records=records, run_state=run_state, settles=settles)
         return await asyncio.wrap_future(self.store.submit(batch))
 
     async def advance(

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import importlib
 import os
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from remit.errors import AdapterError, LedgerError
+from remit.host.installed import installed
 from remit.host.models import models_folder
 from remit.ports import Backend, BackendContext, ObjectRegister, VendorObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from importlib.metadata import EntryPoint
     from pathlib import Path
 
     from remit.document.model import BackendEntry
@@ -35,7 +36,7 @@ EXTRAS: Mapping[str, str] = {
 
 def known_adapters() -> tuple[str, ...]:
     """Return the names of all installed back-end adapters, sorted."""
-    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+    return tuple(sorted({point.name for point in installed(GROUP)}))
 
 
 class NoRegister:
@@ -109,7 +110,7 @@ def open_backend(entry: BackendEntry, *, context: BackendContext) -> Backend:
 
 
 def _entry_point(entry: BackendEntry) -> EntryPoint:
-    found = tuple(entry_points(group=GROUP, name=entry.adapter))
+    found = installed(GROUP, entry.adapter)
     if not found:
         known = ", ".join(f"`{name}`" for name in known_adapters()) or "none"
         raise AdapterError(

@@ -8,10 +8,12 @@ Rules
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from remit.errors import SettledError
 from remit.host.events import UnknownReported
 from remit.host.thread import is_alive
 from remit.records import Draft
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from remit.records import Record
 
 _RUNNING: set[str] = set()
+_ENDED: set[str] = set()
 _CLAIMING = threading.Lock()
 DETAIL = "the process ended before the outcome was recorded; it is not repeated"
 
@@ -81,17 +84,20 @@ async def report_unknown(session: Session) -> tuple[UnknownReported, ...]:
             "detail": DETAIL,
             "step": intent.get("step", 0),
         }
-        await agent.submit(
-            Draft(
-                kind="outcome",
-                agent=agent.id,
-                run=_text(record.value.get("run")),
-                at=agent.clock.now(),
-                body=body,
+        # Whoever comes second, in this process or another, has nothing to add.
+        with contextlib.suppress(SettledError):
+            await agent.submit(
+                Draft(
+                    kind="outcome",
+                    agent=agent.id,
+                    run=_text(record.value.get("run")),
+                    at=agent.clock.now(),
+                    body=body,
+                ),
+                settles=(record.digest,),
             )
-        )
     for state in agent.store.runs(agent=agent.id, status="running"):
-        if state.run != session.run and not _lives(state):
+        if state.run != session.run and not _lives(state) and _first_to_end(state.run):
             await agent.submit(
                 Draft(
                     kind="run",
@@ -108,6 +114,15 @@ async def report_unknown(session: Session) -> tuple[UnknownReported, ...]:
     for event in events:
         session.emit(event)
     return events
+
+
+def _first_to_end(run: str) -> bool:
+    """Whether nobody in this process has ended a run that an earlier process left."""
+    with _CLAIMING:
+        if run in _ENDED:
+            return False
+        _ENDED.add(run)
+        return True
 
 
 def _abandoned(agent: Agent) -> tuple[Record, ...]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from remit.errors import LedgerError
+from remit.host.installed import installed
 from remit.ports import AgentStore, Clock, ControlState, Ledger, SealedCache, Signer
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def open_store(path: Path, *, kind: str = "sqlite", signer: Signer | None, clock
     Raises:
         LedgerError: no such kind of store is installed, or the folder cannot be used.
     """
-    points = tuple(entry_points(group=GROUP, name=kind))
+    points = installed(GROUP, kind)
     if not points:
         raise LedgerError(f"no store is called `{kind}`; install `remit` with its adapters")
     opener = cast("Callable[..., Store]", points[0].load())

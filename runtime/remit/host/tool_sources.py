@@ -14,10 +14,10 @@ Rules
 from __future__ import annotations
 
 import os
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
 
 from remit.errors import AdapterError
+from remit.host.installed import installed
 from remit.host.tools import describe_function, is_marked
 from remit.ports import Invocation, ToolContext, ToolDescription, ToolResult, ToolSource
 
@@ -114,7 +114,7 @@ def open_sources(document: Document, *, context: ToolContext) -> ToolSources:
         AdapterError: a tool names no source, two sources, or one that is not installed or not acceptable.
     """
     groups: dict[str, list[Tool]] = {}
-    known = {point.name for point in entry_points(group=GROUP)} | {EMBEDDER}
+    known = {point.name for point in installed(GROUP)} | {EMBEDDER}
     _refuse_missing(document, context)
     for tool in document.capabilities.tools:
         named = sorted(known & set(tool.source))
@@ -145,7 +145,7 @@ def _refuse_missing(document: Document, context: ToolContext) -> None:
 
 
 def _opener(name: str) -> Callable[..., ToolSource]:
-    points = tuple(entry_points(group=GROUP, name=name))
+    points = installed(GROUP, name)
     if len({point.value for point in points}) > 1:
         # INVARIANT (one adapter a name): a second distribution must not shadow the one that was reviewed.
         places = ", ".join(sorted(f"`{point.value}`" for point in points))

@@ -11,7 +11,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from remit.errors import HeadMovedError, LedgerError
+from remit.errors import HeadMovedError, LedgerError, SettledError
 from remit.ledger.encoding import SALT_BYTES, decode_record, seal_draft
 from remit.records import Draft, Receipt, Record
 
@@ -80,9 +80,24 @@ class MemoryLedger:
             if (not agent or state.agent == agent) and (not status or state.status == status)
         )
 
+    def _is_open(self, intent: str) -> bool:
+        found = False
+        for record in self._records:
+            body = record.value["body"]
+            if record.value["kind"] == "intent":
+                found = found or record.digest == intent
+            elif (
+                record.value["kind"] == "outcome" and isinstance(body, dict) and body.get("intent") == intent
+            ):
+                return False
+        return found
+
     def _apply(self, batch: Batch) -> tuple[Receipt, ...]:
         if self._failure is not None:
             raise self._failure
+        for intent in batch.settles:
+            if not self._is_open(intent):
+                raise SettledError(f"the intent `{intent}` is not open: it has an outcome already")
         added = tuple(_record(draft, len(self._records) + n) for n, draft in enumerate(batch.records))
         documents = dict(self._documents)
         if batch.create is not None:

@@ -26,7 +26,7 @@ from unittest import SkipTest
 from remit.document.entries import erase, remember
 from remit.document.memory import Payload
 from remit.document.revision import genesis, revise
-from remit.errors import EnforcementError, HeadMovedError, LedgerError
+from remit.errors import EnforcementError, HeadMovedError, LedgerError, SettledError
 from remit.ports import Advance, Batch, PromptLedger, RunState, Stop
 from remit.records import Draft
 
@@ -316,6 +316,24 @@ class StoreContract:
             loaded = store.load(document.identity.agent)
             assert loaded is not None
             assert moves[0].document.identity.revision == loaded.identity.revision
+        finally:
+            store.close()
+
+    def test_an_intent_is_settled_once_by_those_who_ask_for_that(
+        self, make_store: Callable[[], Store]
+    ) -> None:
+        """Promises 1 and 3."""
+        store = make_store()
+        try:
+            intent = store.submit(Batch(records=(contract_draft("intent", n=0),))).result(_WAIT_S)[0].digest
+            outcome = contract_draft("outcome", intent=intent, status="unknown")
+            settling = Batch(records=(outcome,), settles=(intent,))
+            one, two = store.submit(settling), store.submit(settling)
+            three = store.submit(Batch(records=(contract_draft(n=1),), settles=("sha256:" + "0" * 64,)))
+            assert one.result(_WAIT_S)[0].index == 1
+            assert isinstance(two.exception(_WAIT_S), SettledError)
+            assert isinstance(three.exception(_WAIT_S), SettledError)
+            assert [record.value["kind"] for record in store.records()] == ["intent", "outcome"]
         finally:
             store.close()
 

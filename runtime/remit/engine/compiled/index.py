@@ -128,7 +128,7 @@ class Index:
                         side = (atom.slot, atom.order[0])
                         if side not in guarded:
                             sides[side].setdefault(condition.rule, _Part(condition, place))
-            parts = list(max(sides.values(), key=len, default={}).values())
+            parts = max((list(found.values()) for found in sides.values()), key=len, default=[])
             if len(parts) < MIN_GUARDED:
                 break
             side = (parts[0].atom.slot, parts[0].atom.order[0])

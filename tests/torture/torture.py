@@ -1,0 +1,146 @@
+"""Kill the runtime at random, again and again, and see whether the ledger holds: `make torture`.
+
+    python tests/torture/torture.py [--kills N] [--store postgresql://…] [--seed S]
+
+A worker pays and remembers in several threads (`torture_world`) and is killed with SIGKILL somewhere between
+its first instruction and a fraction of a second later. After every `--check-every` kills the next process
+checks everything (`torture_checks`), and a new agent in a new store begins. Exit code 1 at the first fault.
+
+A worker is forked from a process that has imported everything and opened nothing, so that a restart costs
+milliseconds, as one in a container that is kept warm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from torture_checks import check
+from torture_world import work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_S = 0.6
+"""A worker lives no longer than that after it was made; most of it is work under load."""
+
+
+def warm() -> None:
+    """Import and prepare all that a worker needs, and close it again, before the first fork."""
+    with tempfile.TemporaryDirectory() as folder:
+        work(str(Path(folder) / "store"), Path(folder), 0, seconds=1)
+
+
+def forked(do: Callable[[], None]) -> int:
+    """Run `do` in a child and return its process id; the child ends with 0, or 1 if it raised."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        do()
+    except BaseException:  # whatever it is, the child ends here
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def checked(store: str, folder: Path, epoch: int) -> tuple[Counter[str], list[str]]:
+    """Check in a child, so that this process never opens a store."""
+    answer = folder / "answer.json"
+
+    def do() -> None:
+        found = check(store, folder, epoch)
+        answer.write_text(json.dumps([found.counts, found.faults]))
+
+    _, status = os.waitpid(forked(do), 0)
+    if status:
+        return Counter(), [f"the check itself failed with status {status}"]
+    counts, faults = json.loads(answer.read_text())
+    return Counter(counts), faults
+
+
+def torture(
+    kills: int, *, check_every: int, chance: random.Random, place: Callable[[Path], str], keep: Path | None
+) -> tuple[Counter[str], list[str]]:
+    """Kill `kills` workers.
+
+    Args:
+        kills: how many.
+        check_every: kills between two checks.
+        chance: when to kill.
+        place: names the store of a folder.
+        keep: folder to work in, kept; a temporary one where None.
+
+    Returns:
+        Counts, and the faults of the first check that found any.
+    """
+    total: Counter[str] = Counter()
+    done = 0
+    epoch = 0
+    began = time.monotonic()
+    while done < kills:
+        folder = Path(tempfile.mkdtemp(prefix="torture-", dir=keep))
+        store = place(folder)
+        for _ in range(min(check_every, kills - done)):
+            child = forked(lambda: work(store, folder, epoch, seconds=60))  # noqa: B023  # used at once
+            time.sleep(chance.random() ** 0.5 * LONGEST_S)
+            os.kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
+            if not os.WIFSIGNALED(status):
+                return total, [f"the worker ended by itself with status {status}"]
+            done += 1
+        counts, faults = checked(store, folder, epoch)
+        total += counts
+        total["kills"] = done
+        rate = done / (time.monotonic() - began)
+        print(f"{done} of {kills} kills, {total['effects']} effects, {rate:.1f} kills a second", flush=True)
+        if faults:
+            print(f"the store is left in {folder}")
+            return total, faults
+        shutil.rmtree(folder)
+        epoch += 1
+    return total, []
+
+
+def main() -> int:
+    """Read the arguments, torture, print the counts."""
+    parser = argparse.ArgumentParser(description="kill the runtime at random and check what it left behind")
+    parser.add_argument("--kills", type=int, default=2000)
+    parser.add_argument("--check-every", type=int, default=40)
+    parser.add_argument("--store", default="", help="a database to work in; a SQLite folder if not given")
+    parser.add_argument("--seed", type=int, default=None, help="repeats the moments of the kills")
+    parser.add_argument("--keep", type=Path, default=None, help="work in this folder")
+    given = parser.parse_args()
+    seed = random.randrange(1 << 32) if given.seed is None else given.seed
+    print(f"seed {seed}")
+    warm()
+    total, faults = torture(
+        given.kills,
+        check_every=given.check_every,
+        chance=random.Random(seed),
+        place=lambda folder: given.store or str(folder / "store"),
+        keep=given.keep,
+    )
+    for name, count in sorted(total.items()):
+        print(f"{count:>9,} {name}")
+    for fault in faults:
+        print(f"fault: {fault}")
+    print("held" if not faults else "DID NOT HOLD")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
