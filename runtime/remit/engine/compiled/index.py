@@ -128,7 +128,7 @@ class Index:
                         side = (atom.slot, atom.order[0])
                         if side not in guarded:
                             sides[side].setdefault(condition.rule, _Part(condition, place))
-            parts = max((list(found.values()) for found in sides.values()), key=len, default=[])
+            parts = max((list(found.values()) for found in sides.values()), key=len, default=list[_Part]())
             if len(parts) < MIN_GUARDED:
                 break
             side = (parts[0].atom.slot, parts[0].atom.order[0])
