@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from remit.errors import EnforcementError, LedgerError
-from remit.ports import Stop
+from remit.ports import SCOPE_KINDS, Stop
 from remit_adapters._sqlite_mark import UNSETTLED, Mark
 from remit_adapters._sqlite_schema import (
     CONTROL_SCHEMA,
@@ -43,7 +43,7 @@ APPLICATION: Final = 0x524D_4343
 ORDERS: Final = ("kill", "suspend")
 RECHECK_S: Final = 0.01
 """Seconds after which the files are looked at whatever the mark says."""
-_PREFIXES: Final = ("agent:", "run:", "tool:", "backend:", "engine:")
+_PREFIXES: Final = tuple(f"{kind}:" for kind in SCOPE_KINDS)
 
 
 class SqliteControl:
@@ -245,7 +245,8 @@ def _check_order(order: Stop) -> None:
         # An order on a scope that nobody asks about would stop nothing.
         raise LedgerError(
             f"`{order.scope}` is not a scope: "
-            "use `all`, `agent:<id>`, `run:<id>`, `tool:<name>`, `backend:<name>` or "
+            "use `all`, `agent:<id>`, `lineage:<agent id>`, `tenant:<name>`, `run:<id>`, `tool:<name>`, "
+            "`backend:<name>` or "
             "`engine:<compiler>:<image>`"
         )
     if not order.by.strip():

@@ -180,13 +180,18 @@ class AgentStore(Protocol):
         ...
 
 
+SCOPE_KINDS = ("agent", "lineage", "tenant", "run", "tool", "backend", "engine")
+"""What an order can be about, beside `all`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
     """A standing order against effects.
 
     Args:
-        scope: `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`; or what stops compiled
-            policies alone, `engine:compiled-<format>:<image digest>`.
+        scope: `all`, or one of `SCOPE_KINDS` and what it names: `agent:<id>`, `lineage:<agent id>` (that
+            agent and all its forks), `tenant:<name>`, `run:<id>`, `tool:<name>`, `backend:<name>`; or what
+            stops compiled policies alone, `engine:compiled-<format>:<image digest>`.
         order: kill (final until re-armed) or suspend.
         by: who gave it.
         reason: why.

@@ -18,14 +18,17 @@ from host_support import (
     RISK,
     agent,
     call,
+    fields,
     notes_block,
     order_status,
+    refund,
     runtime,
     say,
 )
 
-from remit import Caller, EvaluationError
+from remit import Caller, EvaluationError, Runtime
 from remit.document.parse import serialize_document
+from remit.document.revision import fork, genesis
 from remit.host import events as seen
 
 APPROVAL = {
@@ -240,6 +243,52 @@ def test_a_kill_from_another_process_ends_the_run_while_its_tool_hangs(tmp_path:
     assert (denied.status, denied.steps[-1].kind) == ("terminated", "stopped")
     assert rt.store.unfinished() == ()
     rt.store.close()
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_kill_of_a_lineage_stops_every_fork_and_nobody_else(tmp_path: Path, moved: bool) -> None:
+    parent = runtime(agent(say("hello"), blocks=[notes_block()]), tmp_path)
+    if moved:
+        assert parent.remember("notes", "later", by=ANN).allowed
+    child = Runtime.open(
+        fork(parent.document, nonce="c" * 32), store=parent.store, tools=(order_status, refund)
+    )
+    grandchild = Runtime.open(
+        fork(child.document, nonce="d" * 32), store=parent.store, tools=(order_status, refund)
+    )
+    stranger = Runtime.open(agent(say("hello")), store=parent.store, tools=(order_status, refund))
+    family = (parent, child, grandchild)
+    kill = parent.kill(f"agent:{parent.document.identity.agent}", by=OPERATOR, reason="one")
+    assert kill.allowed
+    assert [one.run("x", caller=ANN).status for one in family] == ["terminated", "completed", "completed"]
+    kill = child.kill(f"lineage:{child.document.identity.agent}", by=OPERATOR, reason="two")
+    assert kill.allowed
+    assert [one.run("x", caller=ANN).status for one in family] == ["terminated"] * 3
+    assert stranger.run("x", caller=ANN).status == "completed"
+    parent.store.close()
+
+
+def test_a_fork_whose_parent_is_elsewhere_is_reached_by_the_revision_that_it_names(tmp_path: Path) -> None:
+    parent = agent(say("hello"))
+    child = runtime(fork(parent, nonce="c" * 32), tmp_path)
+    assert child.kill(f"lineage:{parent.identity.revision}", by=OPERATOR, reason="all of them").allowed
+    assert child.run("x", caller=ANN).status == "terminated"
+    child.store.close()
+
+
+def test_a_kill_of_a_tenant_stops_its_agents_alone(tmp_path: Path) -> None:
+    def of(tenant: str) -> Runtime:
+        members = fields(say("hello"))
+        members["governance"]["attributes"]["tenant"] = tenant
+        document = genesis(members, nonce=os.urandom(16).hex())
+        return Runtime.open(document, store=first.store, tools=(order_status, refund))
+
+    first = runtime(agent(say("hello")), tmp_path)
+    acme, other = of("acme"), of("other")
+    assert acme.kill("tenant:acme", by=OPERATOR, reason="their contract ended").allowed
+    stopped = [one.run("x", caller=ANN).status for one in (first, acme, other)]
+    assert stopped == ["completed", "terminated", "completed"]
+    first.store.close()
 
 
 def test_only_who_may_terminate_can_kill(tmp_path: Path) -> None:

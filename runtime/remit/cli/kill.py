@@ -12,12 +12,14 @@ from remit.cli.heads import open_head, show_answer
 from remit.cli.options import caller_from, common, example, person_options, store_option
 from remit.cli.rearm import lift
 from remit.cli.stores import open_auditable
+from remit.ports import SCOPE_KINDS
 
 if TYPE_CHECKING:
     from remit.cli.output import Session
     from remit.host.results import Answer
 
-_KINDS = ("agent", "run", "tool", "backend", "engine")
+
+_OF_AGENTS = ("agent", "lineage")
 
 
 @click.command(
@@ -47,24 +49,26 @@ def command(
     attributes: tuple[str, ...],
     store: str | None,
 ) -> int:
-    """Stop SCOPE: `all`, `agent:ID`, `run:ID`, `tool:NAME` or `backend:NAME`.
+    """Stop SCOPE: `all`, `agent:ID`, `lineage:ID`, `tenant:NAME`, `run:ID`, `tool:NAME` or `backend:NAME`.
 
+    `lineage:ID` stops that agent and every fork of it, `tenant:NAME` every agent with that attribute.
     `engine:COMPILER:IMAGE` stops compiled policies alone: the reference engine decides under that image.
     """
     kind, _, name = scope.partition(":")
-    if scope != "all" and (kind not in _KINDS or not name):
+    if scope != "all" and (kind not in SCOPE_KINDS or not name):
         raise bad_input(
             f"`{scope}` is no scope",
-            "write `all`, `agent:ID`, `run:ID`, `tool:NAME`, `backend:NAME` or `engine:COMPILER:IMAGE`",
+            "write `all`, `agent:ID`, `lineage:ID`, `tenant:NAME`, `run:ID`, `tool:NAME`, `backend:NAME` "
+            "or `engine:COMPILER:IMAGE`",
         )
     if not reason.strip():
         raise bad_input("the reason is empty", "say why with `--reason`")
     answer: Answer | None = None
-    for candidate in _judges(agent or (name if kind == "agent" else ""), store=store):
+    for candidate in _judges(agent or (name if kind in _OF_AGENTS else ""), store=store):
         with open_head(candidate, store=store) as (runtime, opened):
             document = runtime.document
             caller = caller_from(person, roles, attributes, schema=document.governance.caller_schema)
-            whole = f"agent:{document.identity.agent}" if kind == "agent" else scope
+            whole = f"{kind}:{document.identity.agent}" if kind in _OF_AGENTS else scope
             if lifted:
                 answer = lift(document, opened, whole, by=caller, reason=reason)
             else:

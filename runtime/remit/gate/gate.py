@@ -93,6 +93,7 @@ class Gate:
         clock: time of the records.
         agent: agent id.
         run: run id.
+        scopes: whose orders concern the agent besides, such as those of its tenant.
         new_id: makes a fresh id for a pending approval; 128 random bits where it is left out.
         ledger_timeout_s: seconds to wait for the ledger before denying.
         permit_lifetime_s: seconds after which an unused permit is void.
@@ -108,6 +109,7 @@ class Gate:
         *,
         agent: str,
         run: str,
+        scopes: tuple[str, ...] = (),
         new_id: Callable[[], str] | None = None,
         ledger_timeout_s: float = 30.0,
         permit_lifetime_s: float = 300.0,
@@ -119,7 +121,7 @@ class Gate:
         self._clock = clock
         self._agent = agent
         self._run = run
-        self._scopes = ("all", f"agent:{agent}", f"run:{run}")
+        self._scopes = ("all", f"agent:{agent}", f"run:{run}", *scopes)
         self._new_id = new_id or (lambda: secrets.token_hex(16))
         self._ledger_timeout_s = ledger_timeout_s
         # Asked once: a protocol's `isinstance` takes longer than a decision.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from remit.errors import LedgerError
 from remit.host.divergence import keep
 from remit.host.engines import DEFAULT, engine_name, on_reference, prepare, scope_of_image
+from remit.host.scopes import lineage_scopes, tenant_scopes
 from remit.host.stores import cache_of
 from remit.ports import Advance, Batch, RunState
 
@@ -100,12 +101,18 @@ class Agent:
         self._closed = False
         self._id = document.identity.agent
         self._held = Held(document, self.prepare(document))
+        self._lineage = lineage_scopes(document, self.noted_in)
         self._watch()
 
     @property
     def id(self) -> str:
         """Agent id."""
         return self._id
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Scopes beyond the agent's own whose orders stop it: its lineage's and its tenant's."""
+        return (*self._lineage, *tenant_scopes(self.document))
 
     @property
     def document(self) -> Document:

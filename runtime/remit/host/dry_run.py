@@ -90,15 +90,16 @@ def rehearsal(
         store = open_store(Path(folder), signer=None, clock=agent.surroundings.clock)
         try:
             store.submit(Batch(records=(), create=document)).result()
-            _copy_orders(agent.store.control, store.control, document)
+            _copy_orders(agent, store.control)
             shadow = Agent(document, store, agent.surroundings, owns_store=False, noted_in=agent.noted_in)
             yield shadow, DryTools(examples_of(document), recorded)
         finally:
             store.close()
 
 
-def _copy_orders(real: ControlState, temporary: ControlState, document: Document) -> None:
-    scopes = ["all", f"agent:{document.identity.agent}"]
+def _copy_orders(agent: Agent, temporary: ControlState) -> None:
+    real, document = agent.store.control, agent.document
+    scopes = ["all", f"agent:{document.identity.agent}", *agent.scopes]
     scopes += [f"tool:{tool.name}" for tool in document.capabilities.tools]
     scopes += [f"backend:{entry.name}" for entry in document.capabilities.backends]
     for scope in scopes:

@@ -72,6 +72,7 @@ class _OperatorSession(Session):
             self.agent.clock,
             agent=self.agent.id,
             run=self.run,
+            scopes=self.agent.scopes,
         )
 
 

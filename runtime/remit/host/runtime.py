@@ -310,7 +310,8 @@ class Runtime:
         """Stop effects at once, also in other processes.
 
         Args:
-            scope: `all`, `agent:<id>`, `run:<id>`, `tool:<name>` or `backend:<name>`; this agent where None.
+            scope: `all`, `agent:<id>`, `lineage:<agent id>`, `tenant:<name>`, `run:<id>`, `tool:<name>` or
+                `backend:<name>`; this agent where None.
                 `engine:compiled-<format>:<image digest>` stops no effect: it keeps an image's policies from
                 running compiled, so that the reference decides.
             by: who stops; judged by the rules on `terminate`.

@@ -131,7 +131,7 @@ class Session:
 
     def scopes(self) -> tuple[str, ...]:
         """Return the scopes whose orders stop this session."""
-        return ("all", f"agent:{self.agent.id}", f"run:{self.run}")
+        return ("all", f"agent:{self.agent.id}", f"run:{self.run}", *self.agent.scopes)
 
     def gate(self) -> Gate:
         """Return the gate under the governance of the head."""
@@ -148,6 +148,7 @@ class Session:
                 self.agent.clock,
                 agent=self.agent.id,
                 run=self.run,
+                scopes=self.agent.scopes,
             )
             self._gate_under = compiled
         return self._gate
