@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence  # noqa: TC003  # a script: one list of imports
+from dataclasses import replace
 from typing import Any
 
 from peers import cedarpy_peer, floor_peer, remit_cedar_peer, remit_compiled_peer
@@ -108,6 +109,33 @@ class Run:
         cells += [f"{statistics.median(self._times[name]) / floor:.1f}" for name in ("warm", "warm formed")]
         return cells
 
+    def median_us(self, name: str) -> float:
+        """Return the median time of what a column is about."""
+        return statistics.median(self._times[name]) / 1e3
+
+
+def by_arguments(fields: Sequence[int] = (30, 3_000)) -> None:
+    """Print what a compiled decision takes when no policy reads most of its arguments, however many."""
+    workload = make_workload(50)
+    peer = remit_compiled_peer.load(workload)
+    asked = next(asked for asked in make_requests(50, 100) if asked.action == "tool0")
+    found = {}
+    for count in fields:
+        extra: Any = {f"k{n}": {"name": f"item {n}", "qty": n, "tags": ["a", "b"]} for n in range(count)}
+        request = request_of(replace(asked, input=asked.input | {"extra": extra}))
+        peer.decide(request)
+        times = []
+        for _ in range(2_000):
+            began = _clock()
+            peer.decide(request)
+            times.append(_clock() - began - OVERHEAD)
+        found[len(json.dumps(request.context))] = statistics.median(times) / 1e3
+    (small, first), (large, second) = found.items()
+    print(
+        f"compiled, warm, formed, 50 rules: {first:.2f} µs with {small / 1e3:.0f} KB of arguments, "
+        f"{second:.2f} µs with {large / 1e3:.0f} KB: {second / first:.2f} times"
+    )
+
 
 def resident_mb() -> float:
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  # not a path of ours
@@ -139,10 +167,18 @@ def load(size: int) -> None:
 def main(sizes: Sequence[int]) -> None:
     names = ("rules", "handles µs", "n", *COLUMNS.values(), "warm ÷ `if`", "warm, formed ÷ `if`")
     print("| " + " | ".join(names) + " |\n|" + "---|" * len(names))
+    formed = []
     for size in sizes:
         run = Run(size)
         run.measure()
         print("| " + " | ".join([f"{size:,}", *run.row()]) + " |", flush=True)
+        formed.append((run.median_us("warm formed"), run.median_us("floor")))
+    (first, first_floor), (last, last_floor) = formed[0], formed[-1]
+    print(
+        f"from {sizes[0]:,} to {sizes[-1]:,} rules: compiled, warm, formed {first:.2f} to {last:.2f} µs, "
+        f"{last / first:.1f} times; the `if` table {last_floor / first_floor:.1f} times"
+    )
+    by_arguments()
     for size in sizes:
         command = [sys.executable, __file__, "--load", str(size)]
         found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -8,7 +8,7 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING
 
 from remit.engine.compiled import extensions, values
-from remit.engine.compiled.entities import gather, is_unicode
+from remit.engine.compiled.entities import are_unicode, gather, is_unicode
 from remit.engine.compiled.lifting import READERS, lifter
 from remit.engine.compiled.longs import PACKERS
 from remit.engine.compiled.patterns import matcher
@@ -28,7 +28,7 @@ _FUNCTIONS = (
     *(values.truth, extensions.duration_since, extensions.is_in_range, extensions.is_loopback),
     *(extensions.is_multicast, extensions.offset, extensions.parse_datetime, extensions.parse_decimal),
     *(extensions.parse_duration, extensions.parse_ip, extensions.to_date, extensions.to_time),
-    *(extensions.whole_units, gather, is_unicode, len, bisect_left, bisect_right),
+    *(extensions.whole_units, are_unicode, gather, is_unicode, len, bisect_left, bisect_right),
     *(extensions.Decimal, extensions.Datetime, extensions.Duration, extensions.Ip),
 )
 NAMESPACE: Mapping[str, object] = {

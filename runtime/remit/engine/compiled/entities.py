@@ -41,6 +41,11 @@ def is_unicode(text: str) -> bool:
     return True
 
 
+def are_unicode(*texts: str) -> bool:
+    """Return whether all texts have a UTF-8 form."""
+    return all(map(is_unicode, texts))
+
+
 def gather(request: Request, table: Table, kinds: Mapping[str, EntityKind], above: Above) -> Above | None:
     """Check all entities and put them into the table.
 

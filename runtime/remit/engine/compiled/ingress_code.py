@@ -47,13 +47,23 @@ class IngressWriter:
         self._name = name
         self._count = 0
         self._longs: list[str] = []
+        self._texts: list[str] = []
+
+    def text(self, name: str) -> None:
+        """Have a variable checked that must hold text."""
+        self._texts.append(name)
 
     def finish(self) -> list[str]:
         """Write what was put off, and return all statements.
 
         Integers that are certain to be there are checked together: one call packs them as 64-bit integers,
-        which raises for what does not fit.
+        which raises for what does not fit. So are texts, which are all ASCII more often than not.
         """
+        texts, self._texts = self._texts, []
+        if texts:
+            self._add(0, f"if not ({' is '.join(f'type({name})' for name in texts)} is str): return None")
+            plain = " and ".join(f"{name}.isascii()" for name in texts)
+            self._add(0, f"if not ({plain}) and not are_unicode({', '.join(texts)}): return None")
         longs, self._longs = self._longs, []
         for start in range(0, len(longs), PACKED.stop - 1):
             some = longs[start : start + PACKED.stop - 1]
@@ -130,6 +140,8 @@ class IngressWriter:
                 self._reference(name, kind, depth)
             case Primitive("Long") if depth == 0:
                 self._longs.append(name)
+            case Primitive("String") if depth == 0:
+                self._texts.append(name)
             case Primitive(kind) if kind in _PLAIN:
                 self._add(depth, f"if not ({_PLAIN[kind].format(name)}): return None")
             case Primitive():

@@ -132,6 +132,8 @@ class ProgramWriter:
                     named[ids].append(numbered)
         ingress = IngressWriter(self._parts.names.of)
         self._entity_checks(ingress)
+        for identity in ("pi", "ri"):
+            ingress.text(identity)
         ingress.record(
             CONTEXT,
             self._action.context,
@@ -194,14 +196,12 @@ class ProgramWriter:
         Args:
             used: what follows names one of the two, the table of entities, or who is in which group.
         """
-        name = "type({0}) is not str or not ({0}.isascii() or is_unicode({0}))"
         groups = "request.entities or principal.parents or resource.parents"
         if self._kinds[0] == self._kinds[1]:
             groups += " or pi == ri"
         uids = [f"{PRINCIPAL} = ({self._kinds[0]!r}, pi)", f"{RESOURCE} = ({self._kinds[1]!r}, ri)"]
         alone = [f"{TABLE} = {{{PRINCIPAL}: pa, {RESOURCE}: ra}}", f"{ABOVE} = ACTION"]
         return [
-            f"if {name.format('pi')} or {name.format('ri')}: return None",
             *(line for line in uids if used),
             f"if {groups}:",
             f"    {TABLE} = {{}}",
