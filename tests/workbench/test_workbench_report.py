@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -121,6 +122,15 @@ def test_series_are_told_apart_without_colour() -> None:
 def test_coverage_is_drawn_against_the_whole() -> None:
     bars = Bars(caption="coverage", series=("covered",), rows=(("r", (50,)),), whole=100, unit="%")
     assert 'style="width:41.00%"' in to_html(report("x", bars))
+
+
+def test_nothing_is_left_out_of_bars_where_it_says_nothing_and_shown_where_it_does() -> None:
+    rows = (("r", (0, 5)),)
+    for zeros, bars, cells in ((True, 2, "| r | 0 | 5 |"), (False, 1, "| r |  | 5 |")):
+        plot = Bars(caption="c", series=("a", "b"), rows=rows, zeros=zeros)
+        alone = replace(report("x"), sections=(Section(title="s", parts=(plot,)),))
+        assert to_html(alone).count('<div class="bar">') == bars
+        assert cells in to_markdown(alone)
 
 
 @pytest.mark.parametrize("count", [1, COLUMNS, COLUMNS + 1, 1000])

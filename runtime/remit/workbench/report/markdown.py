@@ -45,7 +45,8 @@ def _part(part: Part) -> Iterator[str]:
         case Bars():
             yield from (_plain(part.caption), "")
             rows = [
-                (label, *(f"{number(value)}{part.unit}" for value in values)) for label, values in part.rows
+                (label, *(f"{number(value)}{part.unit}" if value or part.zeros else "" for value in values))
+                for label, values in part.rows
             ]
             yield from _table(("", *part.series), rows, numbers=_all(part.series), empty=part.empty)
         case Columns():

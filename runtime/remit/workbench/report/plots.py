@@ -63,6 +63,8 @@ def bars(plot: Bars) -> Iterator[str]:
             yield '<div class="rowgap"></div>'
         yield f'<div class="label">{shown(label)}</div><div>'
         for series, value in enumerate(values):
+            if not value and not plot.zeros:
+                continue
             # Room for the number is kept to the right of a full bar.
             width = 82 * min(max(value / whole, 0), 1)
             yield (
