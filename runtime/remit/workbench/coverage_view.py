@@ -110,7 +110,7 @@ def coverage_parts(found: Coverage) -> tuple[Part, ...]:
             empty="no tool, and no action that a rule names",
         ),
         Table(
-            head=("rule or action", "never reached", "where"),
+            head=("rule or action", "what", "where"),
             rows=tuple((one.name, one.what, one.origin) for one in missing(found)),
             caption="Never reached",
             empty="nothing: every rule, condition and action was reached both ways",

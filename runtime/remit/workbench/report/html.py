@@ -45,13 +45,16 @@ white-space:pre-wrap;overflow-wrap:anywhere}
 pre ins{text-decoration:none;background:#cfe3f3;display:block}
 pre del{text-decoration:none;background:#f7dfc0;display:block}
 .what{font-weight:600;margin:1rem 0 0}
-@media(max-width:520px){body{padding:.8rem}td{overflow-wrap:anywhere}dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}
+@media(max-width:520px){body{padding:.8rem}pre{font-size:.75rem}td{overflow-wrap:anywhere}dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}
 table.wide thead{display:none}table.wide tr{display:block;border-bottom:1px solid var(--ink);padding:.3rem 0}
 table.wide td{display:flex;gap:.6rem;justify-content:space-between;border:0;padding:.1rem 0;text-align:right}
 table.wide td::before{content:attr(data-head);font-weight:600;text-align:left;flex:0 0 auto}
+table.wide td:first-child:not(.n){display:block;font-weight:600;text-align:left}
+table.wide td:first-child:not(.n)::before{display:none}
 table.wide td:empty{display:none}table.wide td.n{white-space:normal}}
-@media print{body{max-width:none;padding:0;font-size:10pt}h2{break-after:avoid}
-figure,tr,pre{break-inside:avoid}.scroll{overflow:visible}
+@page{margin:15mm}
+@media print{body{max-width:none;padding:0;font-size:10pt}h2,caption,.what{break-after:avoid}
+tr,pre{break-inside:avoid}.scroll{overflow:visible}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """
 _FILLS = """

@@ -46,6 +46,7 @@ font-size:.9rem}
 .columns h4{margin:.6rem 0 .2rem;font-size:.9rem;font-weight:400}
 .axis{display:flex;justify-content:space-between;gap:.5rem;font-size:.8rem;min-width:min(100%,18rem)}
 @media(max-width:520px){.bars{grid-template-columns:1fr}.rowgap{margin:.2rem 0}}
+@media print{figcaption,.key,h4,svg{break-after:avoid}.bars>div,.columns svg,.axis{break-inside:avoid}}
 """
 
 
