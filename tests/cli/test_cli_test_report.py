@@ -25,6 +25,15 @@ cases:
     request: {action: pay, input: {amount: 900, to: bob}}
     expect: {decision: allow}
 """
+RUN = """\
+cases:
+  - name: a run
+    run:
+      caller: {id: ana, roles: [clerk], jurisdiction: EU}
+      input: Hello.
+      says: [{say: Hello.}]
+    expect: {status: denied}
+"""
 PLAIN = """\
 policies: [p.cedar]
 request: {principal: 'User::"a"', action: 'Action::"b"', resource: 'Thing::"c"'}
@@ -107,6 +116,17 @@ def test_both_reports_show_failures_decisions_and_coverage_by_rule(remit: Any, p
     assert re.search(r"\| boom \\\(0 of \d\\\) \| 0 % \|", text)
     assert "| pay | 1 | 1 |" in text
     assert "| boom | never evaluated | desk/rules/desk.yaml:" in text
+
+
+def test_a_whole_run_that_fails_is_told_with_its_trace(remit: Any, project: Project) -> None:
+    project(cases=RUN)
+    assert remit("test", "desk", "--markdown", "r.md").code == 1
+    text = Path("r.md").read_text()
+    assert "| a run | expected status denied, got completed | see its trace |  |" in text
+    assert re.search(r"^trace +1 activate allow \w+$", text, re.MULTILINE)
+    # Its steps count as decisions of rules, and not as coverage by single requests.
+    assert "By 0 single requests; whole runs are not counted" in text
+    assert re.search(r"^\| remit.continue \| 1 \|  \|  \|$", text, re.MULTILINE)
 
 
 def test_a_report_names_what_was_chosen_and_leaves_out_what_was_not(remit: Any, project: Project) -> None:

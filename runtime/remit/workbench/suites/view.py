@@ -123,7 +123,7 @@ def _failures(failures: Mapping[int, Failure]) -> Iterator[Part]:
             (
                 failure.result.case.name,
                 "; ".join(failure.result.problems),
-                ", ".join(rule.rule for rule in failure.deciding) or "no rule",
+                _deciding(failure),
                 "" if failure.nearest is None else nearest_told(failure.nearest),
             )
             for failure in failures.values()
@@ -134,6 +134,12 @@ def _failures(failures: Mapping[int, Failure]) -> Iterator[Part]:
         yield Listing(caption=f"✗ {failure.result.case.name} ({place})", text="\n".join(lines))
     if len(failures) > MAX_TOLD:
         yield Paragraph(text=f"The first {MAX_TOLD} of {number(len(failures))} failures are told whole.")
+
+
+def _deciding(failure: Failure) -> str:
+    if failure.asked is None:
+        return "see its trace" if failure.trace else ""
+    return ", ".join(rule.rule for rule in failure.deciding) or "no rule"
 
 
 def _decisions(results: Sequence[CaseResult]) -> Bars:
