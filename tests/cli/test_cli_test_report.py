@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cli_desk import RULES
 
 from remit.engine.cedar import CedarEngine
 
@@ -24,6 +25,19 @@ cases:
   - name: a payment <b>wrong</b>
     request: {action: pay, input: {amount: 900, to: bob}}
     expect: {decision: allow}
+"""
+MASKED = """\
+  - id: masked
+    place: tool:pay
+    effect: forbid
+    because: nobody reads whom it went to
+    obligations: [{redact: {result: [to]}}]
+"""
+REDACTED = """\
+cases:
+  - name: paid, and masked
+    request: {action: pay, caller: {id: ana, jurisdiction: EU}, input: {amount: 20, to: bob}}
+    expect: {decision: allow, obligations: {redact: {result: [to]}}}
 """
 RUN = """\
 cases:
@@ -51,6 +65,21 @@ def test_coverage_of_a_test_run_is_the_coverage_of_the_project(remit: Any, proje
     shown = remit("test", "desk", "--coverage").stdout
     assert "2 cases: 2 passed, 0 failed\n\ncoverage of desk\n" in shown
     assert shown.endswith(remit("coverage", "desk").stdout)
+
+
+@pytest.mark.parametrize("engine", ["cedar", "compiled"])
+def test_coverage_counts_the_request_as_it_was_asked_also_where_a_redaction_turns_the_answer(
+    engine: str, remit: Any, project: Project
+) -> None:
+    project(rules=RULES + MASKED, cases=REDACTED)
+    alone = remit("coverage", "desk", "--json").json
+    done = remit("test", "desk", "--coverage", "--engine", engine, "--json")
+    assert (done.code, done.json["passed"]) == (0, 1)
+    (both,) = done.json["coverage"]
+    masked = next(rule for rule in both["rules"] if rule["rule"] == "masked")
+    assert (masked["applied"], masked["decisive"]) == (1, 1)
+    assert both["rules"] == alone["rules"]
+    assert both["actions"] == alone["actions"]
 
 
 def test_without_the_wish_nothing_of_coverage_is_told(remit: Any, project: Project) -> None:
