@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remit.workbench.replay.changes import FLIPS
-from remit.workbench.report.model import Bars, Columns, Paragraph, Report, Section, Table, number
+from remit.workbench.replay.timeline import over_time
+from remit.workbench.report.model import Bars, Paragraph, Report, Section, Table, number
 
 if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
@@ -180,7 +181,7 @@ def flip_parts(tally: Tally) -> list[Part]:
     rows = [(name, (float(changes[name]),)) for name in FLIPS]
     parts: list[Part] = [
         Bars(caption="Decisions that flip", series=("decisions",), rows=tuple(rows)),
-        _over_time(tally),
+        over_time(tally.hours),
     ]
     if not tally.flipped():
         return parts
@@ -213,28 +214,6 @@ def flip_parts(tally: Tally) -> list[Part]:
         )
     )
     return parts
-
-
-def _over_time(tally: Tally) -> Columns:
-    hours = sorted(tally.hours.items())
-    day = len("2026-01-01")
-    # Days where hours would be too many to tell apart.
-    length = day if len({hour[:day] for hour, _ in hours}) > MAX_BARS else day + 3
-    spans: dict[str, list[int]] = {}
-    for hour, (decided, flips) in hours:
-        span = spans.setdefault(hour[:length], [0, 0])
-        span[0] += decided
-        span[1] += flips
-    what = "day" if length == day else "hour"
-    return Columns(
-        caption=f"Decisions and flips by {what} (UTC)",
-        series=("decisions", "flips"),
-        rows=tuple(
-            (label.replace("T", " ") + (":00" if length > day else ""), (decided, flips))
-            for label, (decided, flips) in spans.items()
-        ),
-        empty="no decision was replayed",
-    )
 
 
 def _by_rule(tally: Tally) -> Bars:

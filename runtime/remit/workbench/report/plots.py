@@ -84,13 +84,13 @@ def columns(plot: Columns) -> Iterator[str]:
         return
     rows = gathered(plot.rows)
     for series, name in enumerate(plot.series):
-        yield from _chart(name, series, [(label, values[series]) for label, values in rows])
+        yield from _chart(name, series, [(label, values[series]) for label, values in rows], _each(plot.rows))
     yield "</figure>"
 
 
 def gathered(rows: Sequence[tuple[str, tuple[int, ...]]]) -> list[tuple[str, tuple[int, ...]]]:
     """Add up neighbouring spans until there are at most `COLUMNS`; a label is its first span's."""
-    each = -(-len(rows) // COLUMNS)
+    each = _each(rows)
     found: list[tuple[str, tuple[int, ...]]] = []
     for start in range(0, len(rows), each):
         together = rows[start : start + each]
@@ -99,15 +99,21 @@ def gathered(rows: Sequence[tuple[str, tuple[int, ...]]]) -> list[tuple[str, tup
     return found
 
 
-def _chart(name: str, series: int, values: Sequence[tuple[str, int]]) -> Iterator[str]:
+def _each(rows: Sequence[object]) -> int:
+    """Return how many spans are added up in one column."""
+    return -(-len(rows) // COLUMNS)
+
+
+def _chart(name: str, series: int, values: Sequence[tuple[str, int]], each: int) -> Iterator[str]:
     largest = max(value for _, value in values)
     total = sum(value for _, value in values)
     # A few spans are columns too, not walls.
     width = min(1000 / len(values), 60)
     share = width * len(values) / 10
     peak = next(label for label, value in values if value == largest)
+    when = f"at {peak}" if each == 1 else f"in {each} spans from {peak} on"
     told = (
-        f"{name}: {number(total)} in all, at most {number(largest)} at {peak}"
+        f"{name}: {number(total)} in all, at most {number(largest)} {when}"
         if largest
         else f"{name}: none at all"
     )
