@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ def test_replay_gives_programs_one_value_with_stable_keys(desk: Path, remit: Rem
         "candidate",
         "changes",
         "checked_by_the_reference",
+        "coverage",
         "decisions",
         "divergences",
         "engine",
@@ -94,7 +96,13 @@ def test_flips_become_cases_that_check_reads(desk: Path, remit: Remit, expect: s
 def test_a_report_is_written_in_every_form(desk: Path, remit: Remit, tmp_path: Path) -> None:
     assert remit("replay", "desk", "--against", "next", "--html", "r.html", "--markdown", "r.md").code == 0
     assert "1 newly needs approval" in (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert (tmp_path / "r.md").read_text(encoding="utf-8").startswith("# Replay of 6 decisions")
+    text = (tmp_path / "r.md").read_text(encoding="utf-8")
+    assert text.startswith("# Replay of 6 decisions")
+    # What a person looks at first: flips over time, decisions by rule, coverage by rule.
+    for plot in ("Decisions and flips by hour", "Decisions that a rule determined", "Coverage by rule"):
+        assert re.search(rf"^{plot}.*\n\n\|", text, re.MULTILINE), plot
+    assert "| boom | 0 | 0 |" in text
+    assert "| pay-cap | 1 | 1 |" in text
 
 
 def test_erased_content_is_counted(desk: Path, remit: Remit) -> None:

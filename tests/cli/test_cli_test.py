@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select as select_module
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from remit.cli.watching import POLL_S
 from remit.document.carriers import read_value
 from remit.workbench.suites.plan import prepare, run_all, worthwhile
 from remit.workbench.suites.reading import read_suite
@@ -298,6 +300,28 @@ def test_watching_tests_again_after_a_change_and_ends_without_an_error(
             watching.wait(timeout=30)
         assert watching.stdout is not None
         watching.stdout.close()
+
+
+def test_a_report_that_a_round_writes_starts_no_round(project: Project, tmp_path: Path) -> None:
+    project(cases=FAILING)
+    start = "from remit.cli.main import main; main()"
+    reports = ["--html", "desk/report.html", "--markdown", "desk/report.md", "--junit", "desk/report.xml"]
+    watching = subprocess.Popen(
+        [sys.executable, "-c", start, "test", "desk", "--watch", *reports],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+    )
+    try:
+        assert "2 failed" in _until(watching, "watching")
+        assert (tmp_path / "desk" / "report.html").is_file()
+        assert watching.stdout is not None
+        # Several times the pause between two looks; a second round would start with an empty line at once.
+        assert select_module.select([watching.stdout], [], [], 6 * POLL_S)[0] == []
+    finally:
+        watching.send_signal(signal.SIGINT)
+        watching.communicate(timeout=30)
 
 
 def _until(process: subprocess.Popen[str], word: str) -> str:

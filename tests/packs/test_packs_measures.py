@@ -44,7 +44,8 @@ def test_every_rule_of_a_pack_decides_a_case_and_every_condition_goes_both_ways(
     document, image = _compiled(folder)
     cases = requests_of(folder, document, image)
     tools = [tool.name for tool in document.capabilities.tools]
-    found = measure(image, [case.request for case in cases], engine=CedarEngine(image), tools=tools)
+    engine = CedarEngine(image)
+    found = measure(image, [(case.request, engine.decide(case.request)) for case in cases], tools=tools)
     rules = [rule for rule in found.rules if rule.rule.startswith(f"{name}.")]
     assert rules
     assert [rule.rule for rule in rules if not rule.decisive] == []

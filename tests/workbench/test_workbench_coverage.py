@@ -14,7 +14,6 @@ from remit.project.questions import build_request
 from remit.workbench.coverage import Coverage, RuleCoverage, Share, measure
 
 if TYPE_CHECKING:
-    from remit.engine.request import Decision, Request
     from remit.project.questions import Question
 
 TOOLS = ("pay", "look")
@@ -27,7 +26,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 def covered(desk: Desk, *asked: Question) -> Coverage:
     requests = [build_request(desk.document, one) for one in asked]
-    return measure(desk.image, requests, engine=desk.engine, tools=TOOLS)
+    decided = [(request, desk.engine.decide(request)) for request in requests]
+    return measure(desk.image, decided, tools=TOOLS)
 
 
 def rule(found: Coverage, name: str) -> RuleCoverage:
@@ -133,12 +133,7 @@ def test_the_value_for_programs_is_the_same_every_time(desk: Desk) -> None:
 
 
 def test_an_engine_that_disagrees_with_the_evaluation_is_not_counted(desk: Desk) -> None:
-    class Wrong:
-        name = "wrong"
-
-        def decide(self, request: Request) -> Decision:
-            return replace(desk.engine.decide(request), reasons=("look",))
-
     request = build_request(desk.document, question("pay", input={"amount": 20, "to": "bob"}))
+    wrong = replace(desk.engine.decide(request), reasons=("look",))
     with pytest.raises(EvaluationError, match="disagree"):
-        measure(desk.image, [request], engine=Wrong(), tools=TOOLS)
+        measure(desk.image, [(request, wrong)], tools=TOOLS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -282,6 +283,27 @@ def test_groups_hold_rules_actions_and_attributes_of_callers(ledger: Path) -> No
     assert flipped == roles
     assert flipped == sum(flips for _, flips in tally.hours.values())
     assert {flip.change for flip in tally.ordered_flips()} <= set(FLIPS)
+
+
+def test_coverage_counts_what_a_rule_could_have_decided_and_did(ledger: Path) -> None:
+    document = agent_of(stricter=True)
+    found, agent = replayed(ledger, document), choose_agent(ledger, document)[0]
+    candidate = candidate_of(document)
+    image = candidate.image
+    assert [rule.rule for rule in found.reach] == [rule for rule, info in image.rules.items() if info.pointer]
+    asked: Counter[str] = Counter()
+    decided: Counter[str] = Counter()
+    engine = CedarEngine(image)
+    for _, leaf, _, content in rows_of(ledger):
+        request = candidate.seen(request_of(json.loads(leaf)["body"], json.loads(content)), agent=agent)
+        decided.update(settle(engine, image, request).rules)
+        asked.update(
+            rule for rule, info in image.rules.items() if not info.actions or request.action in info.actions
+        )
+    counted = {rule.rule: (rule.asked, rule.decided) for rule in found.reach}
+    assert counted == {rule: (asked[rule], decided[rule]) for rule in counted}
+    # Some decide and some do not, else nothing was shown.
+    assert {bool(rule.decided) for rule in found.reach} == {True, False}
 
 
 def test_newly_erring_is_told_apart_from_newly_denied(ledger: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remit.workbench.replay.timeline import over_time
 from remit.workbench.report import (
     Bars,
     Columns,
@@ -123,6 +125,15 @@ def test_coverage_is_drawn_against_the_whole() -> None:
     assert 'style="width:41.00%"' in to_html(report("x", bars))
 
 
+def test_nothing_is_left_out_of_bars_where_it_says_nothing_and_shown_where_it_does() -> None:
+    rows = (("r", (0, 5)),)
+    for zeros, bars, cells in ((True, 2, "| r | 0 | 5 |"), (False, 1, "| r |  | 5 |")):
+        plot = Bars(caption="c", series=("a", "b"), rows=rows, zeros=zeros)
+        alone = replace(report("x"), sections=(Section(title="s", parts=(plot,)),))
+        assert to_html(alone).count('<div class="bar">') == bars
+        assert cells in to_markdown(alone)
+
+
 @pytest.mark.parametrize("count", [1, COLUMNS, COLUMNS + 1, 1000])
 def test_spans_are_added_up_and_none_is_lost(count: int) -> None:
     rows = [(str(n), (n, 1)) for n in range(count)]
@@ -130,6 +141,39 @@ def test_spans_are_added_up_and_none_is_lost(count: int) -> None:
     assert len(found) <= COLUMNS
     assert sum(values[0] for _, values in found) == sum(range(count))
     assert sum(values[1] for _, values in found) == count
+
+
+def test_time_without_decisions_takes_its_room_in_a_plot_and_no_row_in_a_table() -> None:
+    plot = over_time({"2026-02-28T23": [3, 1], "2026-03-01T02": [5, 0]})
+    assert plot.rows == (
+        ("2026-02-28 23:00", (3, 1)),
+        ("2026-03-01 00:00", (0, 0)),
+        ("2026-03-01 01:00", (0, 0)),
+        ("2026-03-01 02:00", (5, 0)),
+    )
+    text = to_markdown(replace(report("x"), sections=(Section(title="s", parts=(plot,)),)))
+    assert re.findall(r"(?m)^\| 2026-(.*)", text) == ["02-28 23:00 | 3 | 1 |", "03-01 02:00 | 5 | 0 |"]
+
+
+def test_a_long_time_is_shown_by_day_and_a_clock_that_was_far_off_loses_nothing() -> None:
+    plot = over_time({"2026-01-01T00": [1, 0], "2026-01-01T05": [1, 1], "2026-03-01T02": [5, 0]})
+    assert plot.caption == "Decisions and flips by day (UTC)"
+    assert (plot.rows[0], plot.rows[-1], len(plot.rows)) == (
+        ("2026-01-01", (2, 1)),
+        ("2026-03-01", (5, 0)),
+        60,
+    )
+    far = over_time({"0001-01-01T00": [1, 0], "9999-12-31T23": [2, 2]})
+    assert far.rows == (("0001-01-01", (1, 0)), ("9999-12-31", (2, 2)))
+    assert over_time({}).rows == ()
+    odd = over_time({"2026-01-01T00": [1, 0], "no time": [2, 2]})
+    assert odd.rows == (("2026-01-01 00:00", (1, 0)), ("no time:00", (2, 2)))
+
+
+def test_a_column_that_adds_up_spans_says_how_many() -> None:
+    rows = tuple((f"d{number:03}", (number,)) for number in range(2 * COLUMNS))
+    page = to_html(report("x", Columns(caption="c", series=("flips",), rows=rows)))
+    assert "flips: 10,296 in all, at most 285 in 2 spans from d142 on" in page
 
 
 def test_text_from_outside_never_leaves_its_cell_in_markdown() -> None:

@@ -11,14 +11,12 @@ from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import common, example, fail_under_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from remit.cli.agents import Target
     from remit.cli.output import Session
     from remit.document.values import JsonObject
     from remit.engine.image import PolicyImage
     from remit.workbench.asked_cases import AskedCase
-    from remit.workbench.coverage import Coverage, RuleCoverage
+    from remit.workbench.coverage import Coverage
 
 
 @click.command(
@@ -36,10 +34,10 @@ def command(session: Session, *, project: str, fail_under: float | None) -> int:
     target = read_target(project)
     image = target.compile()
     cases = cases_of(target, image)
+    engine = CedarEngine(image)
     found = measure(
         image,
-        [case.request for case in cases],
-        engine=CedarEngine(image),
+        [(case.request, engine.decide(case.request)) for case in cases],
         tools=[tool.name for tool in target.document.capabilities.tools],
     )
     short = fail_under is not None and found.total.percent < fail_under
@@ -47,7 +45,7 @@ def command(session: Session, *, project: str, fail_under: float | None) -> int:
         verdict: JsonObject = {"fail_under": fail_under, "passed": not short}
         session.emit({"image": image.digest, **found.to_json(), **verdict})
     else:
-        _show(session, found)
+        show_coverage(session, found)
         if short:
             session.say(f"less than {fail_under:g} %", style="red")
     return ExitCode.FINDINGS if short else ExitCode.FINE
@@ -69,45 +67,19 @@ def cases_of(target: Target, image: PolicyImage) -> tuple[AskedCase, ...]:
     return cases
 
 
-def _show(session: Session, found: Coverage) -> None:
+def show_coverage(session: Session, found: Coverage) -> None:
+    """Write coverage for people, the total last."""
+    from remit.workbench.coverage_view import coverage_sentence, missing, shares
+
     session.say(f"{found.requests} requests, {len(found.rules)} rules", style="bold")
-    for label, share in (
-        ("rules evaluated", found.evaluated),
-        ("rules decisive", found.decisive),
-        ("conditions both ways", found.branches),
-        ("actions both ways", found.outcomes),
-    ):
+    for label, share in shares(found):
         style = "green" if share.covered == share.total else "yellow"
         counts = f"  {share.covered} of {share.total}"
         session.parts((f"  {label:<21}", ""), (f"{share.percent:5.1f} %", style), (counts, "dim"))
-    missing = [*_missing(found)]
-    if missing:
+    gaps = [*missing(found)]
+    if gaps:
         session.say("never reached", style="bold")
-    for name, what, origin in missing:
-        session.parts((f"  {name}", "bold"), (f" {what}", ""), (f"  {origin}" if origin else "", "dim"))
-    session.say(f"coverage {found.total.percent:.1f} %", style="bold")
-
-
-def _missing(found: Coverage) -> Iterator[tuple[str, str, str]]:
-    for rule in found.rules:
-        for what in _missing_of(rule):
-            yield rule.rule, what, rule.origin
-    for action in found.actions:
-        if action.allowable and not action.allowed:
-            yield action.action, "never allowed", ""
-        if not action.denied:
-            yield action.action, "never denied", ""
-
-
-def _missing_of(rule: RuleCoverage) -> Iterator[str]:
-    if not rule.evaluated:
-        yield "never evaluated"
-        return
-    if not rule.decisive:
-        yield "never decisive"
-    for branch in rule.branches:
-        lead = f"{branch.kind} " if branch.kind in {"when", "unless"} else ""
-        if not branch.true:
-            yield f"never true: {lead}{branch.text}"
-        if not branch.false:
-            yield f"never false: {lead}{branch.text}"
+    for gap in gaps:
+        origin = f"  {gap.origin}" if gap.origin else ""
+        session.parts((f"  {gap.name}", "bold"), (f" {gap.what}", ""), (origin, "dim"))
+    session.say(coverage_sentence(found), style="bold")

@@ -9,20 +9,26 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remit.cli.coverage import show_coverage
 from remit.cli.exits import ExitCode, bad_input
-from remit.cli.options import common, example
+from remit.cli.options import common, example, fail_under_option
 from remit.cli.output import one_line, shortened
+from remit.cli.report_files import check_report_files, report_options, write_reports
+from remit.project.build import write_whole
 from remit.workbench.suites.failure import MAX_SEARCHED, Failure, explain_failure
 from remit.workbench.suites.finding import read_suites
 from remit.workbench.suites.plan import prepare, run_all
 from remit.workbench.suites.reports import github_lines, junit, parts_of, report_value
 from remit.workbench.suites.selecting import select
+from remit.workbench.suites.view import run_report, sentence, skipped_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from remit.cli.output import Session
+    from remit.document.values import JsonValue
     from remit.host.engines import EngineName
+    from remit.workbench.suites.coverage import AgentCoverage
     from remit.workbench.suites.model import Suite
     from remit.workbench.suites.plan import Prepared
     from remit.workbench.suites.results import CaseResult
@@ -39,6 +45,7 @@ _PROGRESS_STEP = 25
         "remit test",
         "remit test refund-desk -k 'refund and not freeze'",
         "remit test --watch",
+        "remit test refund-desk --coverage --fail-under 90 --html report.html",
         "remit test cases/desk.cases.yaml --junit report.xml",
         "remit test 'cedar-integration-tests/tests/**/*.json'",
     ),
@@ -63,6 +70,9 @@ _PROGRESS_STEP = 25
     show_default=True,
     help="What decides an agent's requests.",
 )
+@click.option("--coverage", is_flag=True, help="Show what the cases reach of each agent's rules, too.")
+@fail_under_option("the total coverage of an agent")
+@report_options
 @common
 def command(
     session: Session,
@@ -75,18 +85,24 @@ def command(
     junit_file: str | None,
     github: bool | None,
     engine: EngineName,
+    coverage: bool,
+    fail_under: float | None,
+    html: str | None,
+    markdown: str | None,
 ) -> int:
     """Decide the cases in PATHS (files, or folders that hold them; `.` by default) and compare.
 
-    Exit codes: 0 all hold, 1 some do not, 2 a case file is wrong.
+    Exit codes: 0 all hold, 1 some do not or coverage is too low, 2 a case file is wrong.
     """
     meant = select(expression)
+    written = (junit_file, html, markdown)
+    check_report_files(*written)
     if watch:
         if session.json:
             raise bad_input("`--watch` and `--json` do not go together", "leave one of them out")
         from remit.cli.watching import watch_paths
 
-        return watch_paths(session, paths)
+        return watch_paths(session, paths, written=[name for name in written if name is not None])
     prepared = prepare(read_suites(paths), engine=engine)
     outcome = run_all(
         prepared,
@@ -98,14 +114,65 @@ def command(
     if not outcome:
         raise bad_input(f"no case's name fits `-k {expression}`", "leave `-k` out to see all names")
     failures = _failures(prepared, outcome)
+    shown = coverage or fail_under is not None
+    coverages = _coverages(prepared, outcome, shown=shown) if shown or html or markdown else ()
+    low = [one for one in coverages if fail_under is not None and one.falls_short(fail_under)]
+    if session.json:
+        covered: list[JsonValue] = [
+            {**one.to_json(), "fail_under": fail_under, "passed": one not in low} for one in coverages
+        ]
+        session.emit({**report_value(outcome, failures), "coverage": covered if shown else None})
+    else:
+        _show(session, outcome, failures)
+        _show_coverages(session, coverages if shown else (), low, fail_under)
     if junit_file is not None:
-        Path(junit_file).write_text(junit(outcome, failures), encoding="utf-8")
-    _show(session, outcome, failures)
+        write_whole(Path(junit_file), junit(outcome, failures).encode())
+    if html or markdown:
+        report = run_report(
+            outcome,
+            failures,
+            coverages,
+            paths=paths or (".",),
+            engine=engine,
+            chosen=expression,
+            fail_under=fail_under,
+        )
+        write_reports(session, report, html=html, markdown=markdown)
+    _annotate(session, failures, github=github)
+    return ExitCode.FINDINGS if failures or low else ExitCode.FINE
+
+
+def _annotate(session: Session, failures: dict[int, Failure], *, github: bool | None) -> None:
     if github if github is not None else os.environ.get("GITHUB_ACTIONS") == "true":
         # On stderr, where GitHub reads them as well, so that `--json` stays one value.
         for line in github_lines(failures.values()):
             click.echo(line, err=session.json)
-    return ExitCode.FINDINGS if failures else ExitCode.FINE
+
+
+def _coverages(prepared: Sequence[Prepared], outcome: Outcome, *, shown: bool) -> tuple[AgentCoverage, ...]:
+    from remit.workbench.suites.coverage import coverage_of
+
+    found = coverage_of(prepared, outcome)
+    if shown and not found:
+        raise bad_input(
+            "coverage is about an agent's rules, and these cases are about plain policies",
+            "leave `--coverage` and `--fail-under` out, or test a project",
+        )
+    return found
+
+
+def _show_coverages(
+    session: Session,
+    coverages: Sequence[AgentCoverage],
+    low: Sequence[AgentCoverage],
+    fail_under: float | None,
+) -> None:
+    for one in coverages:
+        session.say()
+        session.say(f"coverage of {one.agent}", style="bold")
+        show_coverage(session, one.coverage)
+        if one in low:
+            session.say(f"less than {fail_under:g} %", style="red")
 
 
 def _progress(session: Session) -> Callable[[int, int], None]:
@@ -136,13 +203,10 @@ def _failures(prepared: Sequence[Prepared], outcome: Outcome) -> dict[int, Failu
 
 
 def _show(session: Session, outcome: Outcome, failures: dict[int, Failure]) -> None:
-    if session.json:
-        session.emit(report_value(outcome, failures))
-        return
     for suite, results in outcome:
         failed = sum(not result.passed for result in results)
         mark, style = ("✗", "red") if failed else ("✓", "green")
-        held = f"{len(results) - failed - _skipped(results)} of {len(results)} hold"
+        held = f"{len(results) - failed - skipped_in(results)} of {len(results)} hold"
         session.parts((f"{mark} ", style), (suite.file, "bold"), (f"  {held}", ""))
         for result in results:
             if result.skipped:
@@ -151,12 +215,4 @@ def _show(session: Session, outcome: Outcome, failures: dict[int, Failure]) -> N
                 session.parts(("  ✗ ", "red"), (result.case.name, ""))
                 for kind, text in parts_of(failures[id(result)]):
                     session.say(f"      {one_line(shortened(text), limit=1000)}", style=_STYLES.get(kind, ""))
-    every = [result for _, results in outcome for result in results]
-    failed, skipped = len(failures), _skipped(every)
-    count = f"{len(every)} case{'' if len(every) == 1 else 's'}"
-    told = f"{count}: {len(every) - failed - skipped} passed, {failed} failed"
-    session.say(told + (f", {skipped} skipped" if skipped else ""), style="bold")
-
-
-def _skipped(results: Sequence[CaseResult]) -> int:
-    return sum(result.skipped for result in results)
+    session.say(sentence(outcome), style="bold")

@@ -78,7 +78,8 @@ def settle(engine: Engine, image: PolicyImage, request: Request) -> Verdict:
         for rule in settlement.rules
         if rule.id not in done and any(isinstance(duty, Approve) for duty in rule.obligations)
     )
-    verdict = _verdict(image, asked if waiting or asked.allowed else settlement.decision, waiting=waiting)
+    decision = asked if waiting or asked.allowed else settlement.decision
+    verdict = replace(_verdict(image, decision, waiting=waiting), engine=asked)
     if not settlement.rules:
         return verdict
     return replace(

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from remit.engine.evaluation.nodes import Node
     from remit.engine.evaluation.walk import Step
     from remit.engine.image import PolicyImage, RuleInfo
-    from remit.engine.port import Engine
     from remit.engine.request import Decision, Request
 
 SIGNS = {"and": "&&", "or": "||"}
@@ -218,14 +217,13 @@ def _share(counts: Iterable[int]) -> Share:
 
 
 def measure(
-    image: PolicyImage, requests: Iterable[Request], *, engine: Engine, tools: Collection[str]
+    image: PolicyImage, decided: Iterable[tuple[Request, Decision]], *, tools: Collection[str]
 ) -> Coverage:
-    """Decide requests and note what they reach.
+    """Evaluate requests that were decided and note what they reach.
 
     Args:
         image: the policies.
-        requests: what is asked.
-        engine: the reference engine, prepared from `image`.
+        decided: each request with an engine's answer to it under `image`.
         tools: names of the document's tools.
 
     Raises:
@@ -237,8 +235,7 @@ def measure(
     tallies = {policy.rule: _Tally(policy) for policy in evaluator.policies if policy.rule in own}
     allowed: dict[str, int] = {}
     denied: dict[str, int] = {}
-    for request in requests:
-        decision = engine.decide(request)
+    for request, decision in decided:
         evaluation = evaluator.evaluate(request)
         if not agrees(evaluation, decision):
             raise EvaluationError(f"the evaluation of `{request.action}` and the policy engine disagree")

@@ -25,6 +25,7 @@ from remit.errors import EvaluationError, LedgerError
 from remit.host.candidate import Candidate, candidate_of
 from remit.workbench.replay.changes import Tally
 from remit.workbench.replay.counters import Drift, counter_rules
+from remit.workbench.replay.reach import RuleReach, reach_of
 from remit.workbench.replay.source import open_source
 from remit.workbench.replay.work import Part, RangeWork
 
@@ -74,6 +75,7 @@ class Replay:
         engine: which engine decided, and why if it is not the compiled one.
         processes: how many there were.
         reads_counters: rules of the candidate that read counters, with which.
+        reach: what the decisions reach of the candidate's rules.
         notes: what a reader must know besides.
     """
 
@@ -86,6 +88,7 @@ class Replay:
     engine: str
     processes: int
     reads_counters: Mapping[str, frozenset[str]]
+    reach: tuple[RuleReach, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -191,6 +194,7 @@ def replay(
         engine=engine,
         processes=wanted,
         reads_counters=reads,
+        reach=reach_of(candidate.image, tally),
         notes=notes,
     )
 

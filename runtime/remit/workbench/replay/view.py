@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remit.workbench.replay.changes import FLIPS
-from remit.workbench.report.model import Bars, Columns, Paragraph, Report, Section, Table, number
+from remit.workbench.replay.timeline import over_time
+from remit.workbench.report.model import Bars, Paragraph, Report, Section, Table, number
 
 if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
@@ -64,6 +65,7 @@ def to_json(found: Replay) -> JsonObject:
             rule: {"before": before, "after": after, "flips": flips}
             for rule, (before, after, flips) in tally.by_rule().items()
         },
+        "coverage": [rule.to_json() for rule in found.reach],
         "flips_by_rule": {name: dict(counts) for name, counts in tally.flips_by("rule").items()},
         "flips_by_action": {name: dict(counts) for name, counts in tally.flips_by("action").items()},
         "flips_by_caller": _callers_json(tally),
@@ -131,7 +133,7 @@ def sections(found: Replay) -> tuple[Section, ...]:
     parts = [
         Section(title="What was replayed", parts=tuple(_denominator(found))),
         Section(title="What flips", parts=tuple(flip_parts(tally))),
-        Section(title="By rule", parts=(_by_rule(tally),)),
+        Section(title="By rule", parts=(_by_rule(tally), *_reach(found))),
     ]
     if tally.flips:
         parts.append(Section(title="Examples", parts=(examples_table(tally),)))
@@ -179,7 +181,7 @@ def flip_parts(tally: Tally) -> list[Part]:
     rows = [(name, (float(changes[name]),)) for name in FLIPS]
     parts: list[Part] = [
         Bars(caption="Decisions that flip", series=("decisions",), rows=tuple(rows)),
-        _over_time(tally),
+        over_time(tally.hours),
     ]
     if not tally.flipped():
         return parts
@@ -214,28 +216,6 @@ def flip_parts(tally: Tally) -> list[Part]:
     return parts
 
 
-def _over_time(tally: Tally) -> Columns:
-    hours = sorted(tally.hours.items())
-    day = len("2026-01-01")
-    # Days where hours would be too many to tell apart.
-    length = day if len({hour[:day] for hour, _ in hours}) > MAX_BARS else day + 3
-    spans: dict[str, list[int]] = {}
-    for hour, (decided, flips) in hours:
-        span = spans.setdefault(hour[:length], [0, 0])
-        span[0] += decided
-        span[1] += flips
-    what = "day" if length == day else "hour"
-    return Columns(
-        caption=f"Decisions and flips by {what} (UTC)",
-        series=("decisions", "flips"),
-        rows=tuple(
-            (label.replace("T", " ") + (":00" if length > day else ""), (decided, flips))
-            for label, (decided, flips) in spans.items()
-        ),
-        empty="no decision was replayed",
-    )
-
-
 def _by_rule(tally: Tally) -> Bars:
     rules = list(tally.by_rule().items())
     return Bars(
@@ -247,11 +227,33 @@ def _by_rule(tally: Tally) -> Bars:
     )
 
 
+def _reach(found: Replay) -> tuple[Part, ...]:
+    """Return what the decisions reach of the candidate's rules, those that decide nothing first."""
+    # Equals stay in image order, so that a rule stands where its author looks for it.
+    rules = sorted(found.reach, key=lambda rule: (rule.decided > 0, -rule.decided))
+    idle = sum(not rule.decided for rule in rules)
+    more = f"; the first {MAX_BARS} of {len(rules)} rules" if len(rules) > MAX_BARS else ""
+    return (
+        Paragraph(
+            text=f"{number(len(rules) - idle)} of {number(len(rules))} rules of the candidate determined at "
+            "least one of these decisions. "
+            "How far their conditions are reached is measured on cases, by `remit test --coverage`."
+        ),
+        Bars(
+            caption="Coverage by rule: decisions about a rule's actions, and what it determined under the "
+            f"candidate, none first{more}",
+            series=("about its actions", "determined"),
+            rows=tuple((rule.rule, (float(rule.asked), float(rule.decided))) for rule in rules[:MAX_BARS]),
+            empty="the candidate has no rule of its own",
+        ),
+    )
+
+
 def examples_table(tally: Tally) -> Table:
     """Return the kept examples, what is newly permitted first."""
     flips = list(tally.ordered_flips())
     return Table(
-        head=("record", "when", "action", "change", "before", "candidate", "caller"),
+        head=("record", "when (UTC)", "action", "change", "before", "candidate", "caller"),
         rows=tuple(_example(flip) for flip in flips[:MAX_EXAMPLES]),
         numbers=frozenset({0}),
         caption=f"The first of each kind; {number(len(flips))} are kept"
@@ -262,7 +264,7 @@ def examples_table(tally: Tally) -> Table:
 def _example(flip: Flip) -> tuple[str, ...]:
     return (
         str(flip.index),
-        flip.at,
+        flip.at[: len("2026-01-01T00:00:00")].replace("T", " "),
         flip.action,
         flip.change + (" (follows a flip)" if flip.follows else ""),
         side_text(flip.before),

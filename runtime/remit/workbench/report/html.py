@@ -30,13 +30,13 @@ h2{font-size:1.15rem;margin:2rem 0 .6rem;padding-top:.8rem;border-top:2px solid 
 .verdict{border:2px solid var(--ink);border-left-width:10px;padding:.7rem 1rem;margin:0 0 1rem;
 font-weight:600}
 .good{border-color:#006b4f}.bad{border-color:#a33f00}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;margin:0}
-dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere;min-width:0}
+dl{display:grid;grid-template-columns:fit-content(40%) minmax(0,1fr);gap:.2rem 1rem;margin:0}
+dt{font-weight:600}dd{margin:0}dt,dd{overflow-wrap:anywhere;min-width:0}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 caption{text-align:left;font-weight:600;padding:1.2rem 0 .3rem}
-th,td{text-align:left;vertical-align:top;padding:.35rem 1rem .35rem 0;border-bottom:1px solid var(--line);
-overflow-wrap:break-word}
+th,td{text-align:left;vertical-align:top;padding:.35rem 1rem .35rem 0;border-bottom:1px solid var(--line)}
+td{overflow-wrap:anywhere;min-width:6.4rem}td.n{min-width:0}
 th{border-bottom:1px solid var(--ink);vertical-align:bottom}
 th:last-child,td:last-child{padding-right:0}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}
@@ -45,13 +45,18 @@ white-space:pre-wrap;overflow-wrap:anywhere}
 pre ins{text-decoration:none;background:#cfe3f3;display:block}
 pre del{text-decoration:none;background:#f7dfc0;display:block}
 .what{font-weight:600;margin:1rem 0 0}
-@media(max-width:520px){body{padding:.8rem}dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}
+@media(max-width:520px){body{padding:.8rem}pre{font-size:.75rem}td{min-width:0}
+dl{grid-template-columns:minmax(0,1fr)}dd{margin-bottom:.4rem}
 table.wide thead{display:none}table.wide tr{display:block;border-bottom:1px solid var(--ink);padding:.3rem 0}
 table.wide td{display:flex;gap:.6rem;justify-content:space-between;border:0;padding:.1rem 0;text-align:right}
 table.wide td::before{content:attr(data-head);font-weight:600;text-align:left;flex:0 0 auto}
-table.wide td:empty{display:none}table.wide td{overflow-wrap:anywhere}table.wide td.n{white-space:normal}}
-@media print{body{max-width:none;padding:0;font-size:10pt}h2{break-after:avoid}
-figure,tr,pre{break-inside:avoid}.scroll{overflow:visible}
+table.wide td:first-child:not(.n){display:block;font-weight:600;text-align:left}
+table.wide td:first-child:not(.n)::before{display:none}
+table.wide td:empty{display:none}table.wide td.n{white-space:normal}}
+@page{margin:15mm}
+@media print{html{font-size:12px}body{max-width:none;padding:0}h2,caption,.what{break-after:avoid}
+tr,pre{break-inside:avoid}
+thead{break-after:avoid}tbody tr:first-child{break-before:avoid}.scroll{overflow:visible}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """
 _FILLS = """
@@ -59,7 +64,7 @@ _FILLS = """
 rect{stroke:rgba(0,0,0,.45);stroke-width:1;vector-effect:non-scaling-stroke}
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-_WIDE = 3
+_WIDE = 2
 """Tables of more columns are laid out row by row on a phone."""
 
 

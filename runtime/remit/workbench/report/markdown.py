@@ -45,17 +45,19 @@ def _part(part: Part) -> Iterator[str]:
         case Bars():
             yield from (_plain(part.caption), "")
             rows = [
-                (label, *(f"{number(value)}{part.unit}" for value in values)) for label, values in part.rows
+                (label, *(f"{number(value)}{part.unit}" if value or part.zeros else "" for value in values))
+                for label, values in part.rows
             ]
             yield from _table(("", *part.series), rows, numbers=_all(part.series), empty=part.empty)
         case Columns():
             yield from (_plain(part.caption), "")
             # The busiest spans in the last series, which is the one that people look for, in order of time.
-            shown = sorted(sorted(part.rows, key=lambda row: -row[1][-1])[:MAX_ROWS])
+            there = [row for row in part.rows if any(row[1])]
+            shown = sorted(sorted(there, key=lambda row: -row[1][-1])[:MAX_ROWS])
             rows = [(label, *(number(value) for value in values)) for label, values in shown]
             yield from _table(("", *part.series), rows, numbers=_all(part.series), empty=part.empty)
-            if len(part.rows) > len(shown):
-                yield from ("", f"{len(part.rows) - len(shown)} quieter spans are left out.")
+            if len(there) > len(shown):
+                yield from ("", f"{len(there) - len(shown)} quieter spans are left out.")
         case Listing():
             fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", part.text)), default=0))
             yield from (_plain(part.caption), "", f"{fence}{part.kind if part.kind == 'diff' else ''}")

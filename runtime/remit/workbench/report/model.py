@@ -44,6 +44,7 @@ class Bars:
         rows: label and one number a series.
         whole: what a full bar stands for; 0 takes the largest number.
         unit: written after each number, such as `%`.
+        zeros: whether nothing of a series is drawn as a bar of 0, or left out.
         empty: what to say where there are no rows.
     """
 
@@ -52,6 +53,7 @@ class Bars:
     rows: tuple[tuple[str, tuple[float, ...]], ...]
     whole: float = 0
     unit: str = ""
+    zeros: bool = True
     empty: str = "nothing"
 
 

@@ -46,6 +46,7 @@ font-size:.9rem}
 .columns h4{margin:.6rem 0 .2rem;font-size:.9rem;font-weight:400}
 .axis{display:flex;justify-content:space-between;gap:.5rem;font-size:.8rem;min-width:min(100%,18rem)}
 @media(max-width:520px){.bars{grid-template-columns:1fr}.rowgap{margin:.2rem 0}}
+@media print{figcaption,.key,h4,svg{break-after:avoid}.bars>div,.columns svg,.axis{break-inside:avoid}}
 """
 
 
@@ -63,6 +64,8 @@ def bars(plot: Bars) -> Iterator[str]:
             yield '<div class="rowgap"></div>'
         yield f'<div class="label">{shown(label)}</div><div>'
         for series, value in enumerate(values):
+            if not value and not plot.zeros:
+                continue
             # Room for the number is kept to the right of a full bar.
             width = 82 * min(max(value / whole, 0), 1)
             yield (
@@ -81,13 +84,13 @@ def columns(plot: Columns) -> Iterator[str]:
         return
     rows = gathered(plot.rows)
     for series, name in enumerate(plot.series):
-        yield from _chart(name, series, [(label, values[series]) for label, values in rows])
+        yield from _chart(name, series, [(label, values[series]) for label, values in rows], _each(plot.rows))
     yield "</figure>"
 
 
 def gathered(rows: Sequence[tuple[str, tuple[int, ...]]]) -> list[tuple[str, tuple[int, ...]]]:
     """Add up neighbouring spans until there are at most `COLUMNS`; a label is its first span's."""
-    each = -(-len(rows) // COLUMNS)
+    each = _each(rows)
     found: list[tuple[str, tuple[int, ...]]] = []
     for start in range(0, len(rows), each):
         together = rows[start : start + each]
@@ -96,15 +99,21 @@ def gathered(rows: Sequence[tuple[str, tuple[int, ...]]]) -> list[tuple[str, tup
     return found
 
 
-def _chart(name: str, series: int, values: Sequence[tuple[str, int]]) -> Iterator[str]:
+def _each(rows: Sequence[object]) -> int:
+    """Return how many spans are added up in one column."""
+    return -(-len(rows) // COLUMNS)
+
+
+def _chart(name: str, series: int, values: Sequence[tuple[str, int]], each: int) -> Iterator[str]:
     largest = max(value for _, value in values)
     total = sum(value for _, value in values)
     # A few spans are columns too, not walls.
     width = min(1000 / len(values), 60)
     share = width * len(values) / 10
     peak = next(label for label, value in values if value == largest)
+    when = f"at {peak}" if each == 1 else f"in {each} spans from {peak} on"
     told = (
-        f"{name}: {number(total)} in all, at most {number(largest)} at {peak}"
+        f"{name}: {number(total)} in all, at most {number(largest)} {when}"
         if largest
         else f"{name}: none at all"
     )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
     from remit.workbench.suites.failure import Failure
     from remit.workbench.suites.model import Suite
+    from remit.workbench.suites.nearest import Nearest
     from remit.workbench.suites.results import CaseResult
 
 # XML 1.0, section 2.2: what may not stand in a document, not even as a reference.
@@ -95,12 +96,16 @@ def parts_of(failure: Failure) -> Iterator[tuple[str, str]]:
         yield "error", f"error     {text}"
     for text in failure.trace:
         yield "trace", f"trace     {text}"
-    nearest = failure.nearest
-    if nearest is not None:
-        lead = "" if not nearest.changes else "as expected " if nearest.whole else "that decision "
-        yield "nearest", f"nearest   {lead}{nearest}"
+    if failure.nearest is not None:
+        yield "nearest", f"nearest   {nearest_told(failure.nearest)}"
     if failure.forward:
         yield "forward", f"next      {failure.forward}"
+
+
+def nearest_told(nearest: Nearest) -> str:
+    """Return what would give the expected answer, and whether all of it."""
+    lead = "" if not nearest.changes else "as expected " if nearest.whole else "that decision "
+    return f"{lead}{nearest}"
 
 
 def github_lines(failures: Iterable[Failure]) -> Iterator[str]:
