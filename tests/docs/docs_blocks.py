@@ -21,6 +21,7 @@ SKIP_REASONS = (
     "needs the embedded model's weights",
     "makes a fresh virtual environment",
     "runs the whole test suite",
+    "takes half an hour",
     "needs a model server",
     "needs a clone of the repository's address",
     "a fragment that shows a shape",
