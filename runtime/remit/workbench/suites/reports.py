@@ -95,10 +95,8 @@ def parts_of(failure: Failure) -> Iterator[tuple[str, str]]:
         yield "error", f"error     {text}"
     for text in failure.trace:
         yield "trace", f"trace     {text}"
-    nearest = failure.nearest
-    if nearest is not None:
-        lead = "" if not nearest.changes else "as expected " if nearest.whole else "that decision "
-        yield "nearest", f"nearest   {lead}{nearest}"
+    if failure.nearest is not None:
+        yield "nearest", f"nearest   {failure.nearest}"
     if failure.forward:
         yield "forward", f"next      {failure.forward}"
 
