@@ -57,7 +57,7 @@ class CedarWorld:
         self.name = f"cedar {importlib.metadata.version('cedarpy')}"
         self._digest = "sha256:" + hashlib.sha256(self.text.encode()).hexdigest()
         label = ", ".join(path.as_posix() for path in subject.policies)
-        self._policies, self.rules, ids = _load(self.text, label)
+        self._policies, self.rules, ids = _load(self.text, label, by_position=subject.by_position)
         self._places = dict(zip(ids, _places(subject.policies, texts), strict=False))
         self._schema = None if subject.schema is None else _schema(subject.schema)
         self._validate(label)
@@ -192,7 +192,9 @@ def _places(files: Sequence[Path], texts: Sequence[str]) -> Iterator[str]:
             yield f"{path.as_posix()}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
-def _load(text: str, label: str) -> tuple[cedarpy.PolicySet, dict[str, str], tuple[str, ...]]:
+def _load(
+    text: str, label: str, *, by_position: bool
+) -> tuple[cedarpy.PolicySet, dict[str, str], tuple[str, ...]]:
     """Return the policies, what each id that Cedar reports is called (rule 1), and all of these in order."""
     try:
         check_nesting(text)
@@ -210,9 +212,14 @@ def _load(text: str, label: str) -> tuple[cedarpy.PolicySet, dict[str, str], tup
     except ValueError:
         # Deeper than the binding's syntax tree holds: ids are found without it, or stay positions.
         ids = [statement.id for statement in scan_statements(text)]
+        if by_position:
+            ids = [""] * len(ids)
         called = {f"policy{number}": name or f"policy{number}" for number, name in enumerate(ids)}
         return whole, called, tuple(called.values())
-    named = {name: policy.annotations.get("id") or name for name, policy in tree.static_policies.items()}
+    named = {
+        name: name if by_position else policy.annotations.get("id") or name
+        for name, policy in tree.static_policies.items()
+    }
     if len(set(named.values())) < len(named):
         twice = sorted({name for name in named.values() if list(named.values()).count(name) > 1})
         message = f"the policy id `{twice[0]}` is used twice"
@@ -227,7 +234,8 @@ def _load(text: str, label: str) -> tuple[cedarpy.PolicySet, dict[str, str], tup
 def _schema(path: Path) -> cedarpy.Schema:
     text = _text(path)
     try:
-        if path.suffix == ".json":
+        # No text of Cedar's own schema syntax begins with a brace; old files of JSON are not called `.json`.
+        if path.suffix == ".json" or text.lstrip().startswith("{"):
             return cedarpy.Schema.from_json_str(text)
         return cedarpy.Schema.from_str(text)
     except ValueError as error:
