@@ -184,7 +184,18 @@ def test_diff_shows_rules_in_the_authors_words_and_the_cases_that_flip(desk: Pat
 
 def test_diff_gives_programs_one_value(desk: Path, remit: Remit) -> None:
     value: Any = remit("diff", "desk", "next", "--ledger", "desk", "--json").json
-    assert sorted(value) == ["cases", "declarations", "flips", "ledger", "new", "old", "rules", "schema"]
+    assert sorted(value) == [
+        "cases",
+        "declarations",
+        "flips",
+        "ledger",
+        "new",
+        "notes",
+        "of",
+        "old",
+        "rules",
+        "schema",
+    ]
     assert [change["id"] for change in value["rules"]] == ["pay-cap"]
     assert value["flips"] == 2
     assert remit("diff", "desk", "desk", "--exit-code").code == 0

@@ -63,6 +63,39 @@ def test_a_parameter_value_that_does_not_compile_is_a_problem(tmp_path: Path) ->
     assert trial.findings[0].message.startswith("with `field` 'rate' the rules do not compile: ")
 
 
+def test_defaults_that_no_fixture_uses_compile_too(tmp_path: Path) -> None:
+    pack = PACK.replace(
+        "vip: {type: string}", "vip: {type: string}\n    field: {type: string, default: note}"
+    )
+    rules = RULES.replace("context.input.amount > ${cap}\n", "context.input[${field}] > ${cap}\n", 1)
+    found = make_pack(tmp_path, pack=pack, rules=rules)
+    for name in ("fixture", "fixture-vip"):
+        agent = (
+            (found / name / "agent.yaml").read_text().replace("tools: [pay]", "tools: [pay], field: amount")
+        )
+        write(found, {f"{name}/agent.yaml": agent})
+    trial = try_pack(read_pack(found))
+    tried = [(edge.fixture, edge.parameter, edge.value) for edge in trial.edges if edge.problem]
+    assert tried == [("fixture", "field", "note"), ("fixture", "*", None), ("fixture-vip", "*", None)]
+    assert "with every parameter at its default the rules do not compile: " in trial.findings[1].message
+
+
+def test_defaults_that_an_agent_cannot_use_are_not_held_against_the_pack(tmp_path: Path) -> None:
+    pack = PACK.replace("{name: amount, type: integer}", '{name: "${field}", type: integer}')
+    pack = pack.replace(
+        "vip: {type: string}", "vip: {type: string}\n    field: {type: string, default: euros}"
+    )
+    rules = RULES.replace("context.input.amount", "context.input[${field}]")
+    found = make_pack(tmp_path, pack=pack, rules=rules)
+    for name in ("fixture", "fixture-vip"):
+        agent = (
+            (found / name / "agent.yaml").read_text().replace("tools: [pay]", "tools: [pay], field: amount")
+        )
+        write(found, {f"{name}/agent.yaml": agent})
+    trial = try_pack(read_pack(found))
+    assert (trial.passed, [edge for edge in trial.edges if edge.parameter == "*"]) == (True, [])
+
+
 def test_a_pack_without_page_or_fixture_is_a_problem(tmp_path: Path) -> None:
     files = {name: text for name, text in pack_files().items() if not name.startswith(("fixture", "README"))}
     assert _problems(try_pack(read_pack(write(tmp_path / "caps", files)))) == ["no-page", "no-fixture"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from replay_support import agent_of, changed
 
 from remit.policy.compile import compile_governance
-from remit.workbench.diff.declarations import _differences, declaration_changes, schema_changes
+from remit.workbench.diff.declarations import declaration_changes, differences, schema_changes
 from remit.workbench.diff.rules import authored, rule_changes
 
 if TYPE_CHECKING:
@@ -125,4 +125,4 @@ _json = st.recursive(
 @given(_json, _json)
 def test_two_values_differ_somewhere_exactly_if_they_are_not_the_same_json(one: Any, other: Any) -> None:
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-    assert same is (list(_differences(one, other, "")) == [])
+    assert same is (list(differences(one, other, "")) == [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -11,16 +12,15 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from remit.cli.agents import STORE_FOLDER, existing_store, read_target
+from remit.cli.candidates import ledger_folder, named_candidate, pack_called, pack_candidate, with_option
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import common, example
 from remit.cli.output import short
 from remit.cli.report_files import check_report_files, report_options, write_reports
-from remit.host.candidate import candidate_of
-from remit.project.build import AGENT_FILE, write_whole
+from remit.project.build import write_whole
 from remit.workbench.replay.cases import Expectation, cases_of
 from remit.workbench.replay.changes import FLIPS
-from remit.workbench.replay.replay import Plan, choose_agent, remarks_on, replay
+from remit.workbench.replay.replay import Plan, choose_agent, head_of, remarks_on, replay
 from remit.workbench.replay.source import open_source
 from remit.workbench.replay.view import remarks, replay_report, sentence, side_text, to_json
 from remit.workbench.report.model import number
@@ -41,6 +41,7 @@ _SHOWN = 12
     "replay",
     epilog=example(
         "remit replay refund-desk/.remit --against refund-desk-next",
+        "remit replay .remit --against data-residency --with 'regions=[\"EU\"]'",
         "remit replay .remit --against next.agent.json --html replay.html --to-cases cases/flips.yaml",
     ),
 )
@@ -49,14 +50,15 @@ _SHOWN = 12
     "--against",
     required=True,
     metavar="CANDIDATE",
-    help="Project folder or document whose rules decide now.",
+    help="Project folder or document whose rules decide now, or a pack: the agent with its rules.",
 )
 @click.option(
     "--compare",
     default=None,
     metavar="OLD",
-    help="Compare with this folder or document instead of with what was recorded.",
+    help="Compare with this folder, document or pack instead of with what was recorded.",
 )
+@with_option
 @click.option("--agent", default="", metavar="ID", help="Whose decisions: an agent id, or its beginning.")
 @click.option(
     "--processes", type=click.IntRange(0, 256), default=0, metavar="N", help="Processes. Default: one a core."
@@ -94,6 +96,7 @@ def command(
     ledger: str,
     against: str,
     compare: str | None,
+    values: tuple[str, ...],
     agent: str,
     processes: int,
     sample: float,
@@ -112,18 +115,17 @@ def command(
     if cases is not None and not examples:
         raise bad_input("`--to-cases` has nothing to write with `--examples 0`", "keep some examples")
     folder = ledger_folder(ledger)
-    candidate = named_candidate(against)
-    baseline = None if compare is None else named_candidate(compare)
-    chosen, size = choose_agent(folder, candidate.document, agent)
-    plan = Plan(folder=folder, agent=chosen, size=size, examples=examples, share=sample)
+    asked = _compared(folder, (against, compare), agent, values)
+    candidate = asked.candidate
+    plan = Plan(folder=folder, agent=asked.agent, size=asked.size, examples=examples, share=sample)
     with progress_bar(session, "replayed records") as told:
         found = replay(
             plan,
             candidate,
-            baseline,
+            asked.baseline,
             processes=processes,
             progress=told,
-            notes=remarks_on(folder, chosen, candidate.document),
+            notes=asked.notes,
         )
     if session.json:
         session.emit(to_json(found))
@@ -138,25 +140,37 @@ def command(
     return ExitCode.FINDINGS if wrong else ExitCode.FINE
 
 
-def ledger_folder(label: str) -> Path:
-    """Return the store's folder that the user named: itself, or `.remit` of a project folder."""
-    path = Path(label)
-    if (path / AGENT_FILE).is_file() and (path / STORE_FOLDER).is_dir():
-        path /= STORE_FOLDER
-    if path.exists() and not path.is_dir():
-        raise bad_input(f"`{label}` is a file, not a store's folder", "name the folder, such as `.remit`")
-    return existing_store(path.as_posix())
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compared:
+    """What is replayed against what: whose decisions, and what a reader must know besides."""
+
+    agent: str
+    size: int
+    candidate: Candidate
+    baseline: Candidate | None
+    notes: tuple[str, ...]
 
 
-def named_candidate(label: str) -> Candidate:
-    """Read and compile a project folder or a document.
-
-    Raises:
-        DocumentError: it cannot be accepted.
-        PolicyError: it does not compile.
-    """
-    target = read_target(label)
-    return candidate_of(target.document, target.compile())
+def _compared(folder: Path, labels: tuple[str, str | None], agent: str, values: tuple[str, ...]) -> _Compared:
+    packs = [None if label is None else pack_called(label) for label in labels]
+    if values and not any(packs):
+        raise bad_input("`--with` gives values to a pack, and none is named", "name one with `--against`")
+    read = [
+        named_candidate(label) if label is not None and pack is None else None
+        for label, pack in zip(labels, packs, strict=True)
+    ]
+    chosen, size = choose_agent(folder, None if read[0] is None else read[0].document, agent)
+    notes: tuple[str, ...] = ()
+    for index, pack in enumerate(packs):
+        if pack is not None:
+            known = [other for other in packs if other is not None]
+            fitted = pack_candidate(head_of(folder, chosen), pack, values, known=known)
+            read[index] = fitted.candidate
+            notes += fitted.notes if index == 0 else ()
+    candidate, baseline = read
+    assert candidate is not None
+    notes += remarks_on(folder, chosen, candidate.document)
+    return _Compared(agent=chosen, size=size, candidate=candidate, baseline=baseline, notes=notes)
 
 
 @contextmanager

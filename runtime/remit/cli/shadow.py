@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remit.cli.candidates import ledger_folder
 from remit.cli.exits import ExitCode
 from remit.cli.options import common, example
 from remit.cli.output import short
-from remit.cli.replay import ledger_folder
 from remit.cli.report_files import check_report_files, report_options, write_reports
 from remit.workbench.replay.changes import FLIPS
 from remit.workbench.replay.source import open_source

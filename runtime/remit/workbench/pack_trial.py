@@ -1,4 +1,4 @@
-"""A pack tried on its fixtures: compiled with its defaults and at the edges of its parameters, cases decided.
+"""A pack tried on its fixtures: compiled at the defaults and the edges of its parameters, cases decided.
 
 A pack passes when every fixture builds, uses it and keeps its cases, when every rule of it decides in a case
 and is passed by in another, and when no admissible value of a parameter makes a rule that does not compile.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from remit.document.revision import revise
 from remit.document.values import MAX_SAFE_INTEGER
 from remit.engine.cedar import CedarEngine
 from remit.errors import FaultsError
@@ -18,9 +17,9 @@ from remit.policy.packs.expansion import expand
 from remit.policy.packs.parameters import ParameterFaultError, admit
 from remit.project.build import Built, build_project
 from remit.project.lint import Finding
-from remit.project.origins import OriginMap
+from remit.project.packs.fitting import put_rules
 from remit.project.packs.folder import FIXTURE, PAGE, PackFolder
-from remit.project.packs.use import UsedPack, pin_value, place_rules
+from remit.project.packs.requires import unmet
 from remit.workbench.suites.agent_world import AgentWorld
 from remit.workbench.suites.folder import bound_suites
 from remit.workbench.suites.model import Case
@@ -30,15 +29,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from remit.document.model import Document
     from remit.document.values import JsonObject, JsonValue
     from remit.engine.image import PolicyImage
     from remit.policy.packs.parameters import Parameter
+    from remit.project.packs.use import UsedPack
     from remit.project.questions import Question
     from remit.workbench.suites.results import CaseResult
 
+ALL_DEFAULTS = "*"
+"""Stands for all parameters at once, where an edge is about their defaults."""
+
 _DECIMAL_EDGE = 922_337_203_685_477
-_TRIED_AT = "2026-01-01T00:00:00.000Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ class Edge:
 
     Args:
         fixture: name of the fixture.
-        parameter: its name.
+        parameter: its name; `*` for all that need not be given, left out at once.
         value: what was tried; None where the parameter was left out.
         problem: what went wrong; empty where the rules compile.
     """
@@ -155,7 +156,9 @@ def _findings(
     for edge in edges:
         if edge.problem:
             shown = "absent" if edge.value is None else repr(edge.value)
-            message = f"with `{edge.parameter}` {shown} the rules do not compile: {edge.problem}"
+            named = "every parameter at its default" if edge.parameter == ALL_DEFAULTS else ""
+            with_what = named or f"`{edge.parameter}` {shown}"
+            message = f"with {with_what} the rules do not compile: {edge.problem}"
             yield _problem("edge", message)
 
 
@@ -190,15 +193,55 @@ def _edges(fixture: str, built: Built, used: UsedPack) -> Iterator[Edge]:
         values = edge_values(parameter, used.expansion.values.get(parameter.name))
         tried = [(value, {**given, parameter.name: value}) for value in values]
         if parameter.optional and parameter.name in given:
-            rest = {name: value for name, value in given.items() if name != parameter.name}
-            tried.append((None, rest))
+            tried.append((None, _without(given, parameter.name)))
         for value, changed in tried:
-            problem = ""
-            try:
-                compile_governance(with_parameters(built.document, used, changed))
-            except FaultsError as error:
-                problem = str(error.faults[0])
+            problem = _problem_with(built, used, changed)
             yield Edge(fixture=fixture, parameter=parameter.name, value=value, problem=problem)
+    yield from _defaults(fixture, built, used)
+
+
+def _defaults(fixture: str, built: Built, used: UsedPack) -> Iterator[Edge]:
+    """Try each default that the fixture does not use, and all of them at once.
+
+    An agent that cannot use the pack in that way at all, for want of a tool or an argument, shows nothing.
+    """
+    pack, given = used.use.found.pack, used.use.given
+    tried: list[tuple[str, JsonValue, JsonObject]] = [
+        (item.name, item.default, _without(given, item.name))
+        for item in pack.parameters
+        if item.name in given and item.default is not None and given[item.name] != item.default
+    ]
+    needed: JsonObject = {item.name: given[item.name] for item in pack.parameters if item.required}
+    if len(needed) < len(given):
+        tried.append((ALL_DEFAULTS, None, needed))
+    for name, value, changed in tried:
+        expansion = expand(pack, alias=used.use.alias, given=changed)
+        lacks = unmet(
+            pack,
+            expansion.values,
+            governance=built.document.governance.value,
+            tools=built.document.capabilities.value.get("tools"),
+            blocks=built.document.memory.value.get("blocks"),
+        )
+        if expansion.rules and not lacks:
+            problem = _problem_with(built, used, changed)
+            yield Edge(fixture=fixture, parameter=name, value=value, problem=problem)
+
+
+def _without(given: JsonObject, left_out: str) -> JsonObject:
+    return {name: value for name, value in given.items() if name != left_out}
+
+
+def _problem_with(built: Built, used: UsedPack, given: JsonObject) -> str:
+    """Return what keeps a pack from compiling with some values; empty where it compiles."""
+    use = used.use
+    expansion = expand(use.found.pack, alias=use.alias, given=given)
+    try:
+        document, _ = put_rules(built.document, use.found, alias=use.alias, expansion=expansion)
+        compile_governance(document)
+    except FaultsError as error:
+        return str(error.faults[0])
+    return ""
 
 
 def edge_values(parameter: Parameter, held: JsonValue) -> tuple[JsonValue, ...]:
@@ -247,41 +290,3 @@ def _scalar_edges(schema: JsonObject) -> tuple[JsonValue, ...]:
 
 def _stepped(bound: JsonValue, step: float, default: int) -> JsonValue:
     return bound + step if isinstance(bound, (int, float)) else default
-
-
-def with_parameters(document: Document, used: UsedPack, given: JsonObject) -> Document:
-    """Return the document with a pack's rules filled in anew.
-
-    Raises:
-        DocumentError: the filled-in rules are no rules.
-    """
-    use = used.use
-    expansion = expand(use.found.pack, alias=use.alias, given=given)
-    governance, capabilities = dict(document.governance.value), dict(document.capabilities.value)
-    mine = f"{use.alias}."
-    for holder in (governance, capabilities):
-        for place, rules in holder.items():
-            if isinstance(rules, list) and place not in ("packs", "tools", "backends"):
-                holder[place] = [rule for rule in rules if not _is_of(rule, mine)]
-    place_rules(use, expansion, governance, capabilities, OriginMap())
-    pins = cast("list[JsonValue]", governance.get("packs", []))
-    governance["packs"] = [
-        pin_value(use.found, use.alias, expansion) if _alias(pin) == use.alias else pin for pin in pins
-    ]
-    return revise(
-        document,
-        operation="amend",
-        actor='Remit::Caller::"trial"',
-        at=_TRIED_AT,
-        decision="",
-        governance=governance,
-        capabilities=capabilities,
-    )
-
-
-def _is_of(rule: JsonValue, prefix: str) -> bool:
-    return isinstance(rule, dict) and str(rule.get("id", "")).startswith(prefix)
-
-
-def _alias(pin: JsonValue) -> JsonValue:
-    return pin.get("as", pin.get("name")) if isinstance(pin, dict) else None

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from suites_world import HEAD, decided
+from suites_world import HEAD, decided, write_agent
+
+from remit.workbench.suites.agent_world import engine_of, read_world
+from remit.workbench.suites.binding import bind
+from remit.workbench.suites.failure import explain_failure
+from remit.workbench.suites.finding import project_suites
+from remit.workbench.suites.reports import lines_of
+from remit.workbench.suites.running import run_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,3 +199,33 @@ def test_a_run_sees_the_one_instant_of_its_case(tmp_path: Path) -> None:
     night = SMALL.replace("      input:", '      now: "2026-03-02T03:00:00Z"\n      input:')
     expect = "      status: completed\n      trace: {includes: [{action: pay, decision: deny, rules: [pay-hours]}]}\n"
     assert run(tmp_path, night, expect).problems == ()
+
+
+def turning(folder: Path, run: str, expect: str) -> str:
+    """What a failing run is told to have done at the first step that differs."""
+    file = write_agent(folder, desk=f"{HEAD}cases:\n{run}    expect:\n{expect}")
+    world = read_world(file)
+    (suite,) = project_suites(folder)
+    bound = bind(suite, world)
+    (result,) = run_suite(bound, engine=engine_of(world.image, "cedar"))
+    assert not result.passed
+    failure = explain_failure(result, bound, None)
+    (told,) = (line for line in lines_of(failure) if line.startswith("nearest "))
+    return told.removeprefix("nearest   ").replace(folder.as_posix(), ".")
+
+
+@pytest.mark.parametrize(
+    ("run_", "expect", "wanted"),
+    [
+        (SMALL, "      status: completed\n" + TRACE.replace("rules: [look]", "rules: [pay]"), "step 4 is look allow [look], where look look allow [pay] was expected (./cases/desk.yaml:20:11): rules `look` instead of `pay`"),
+        (SMALL, "      status: completed\n" + TRACE + "        - {action: continue, decision: allow}\n", "step 10 is the end, where continue allow was expected (./cases/desk.yaml:26:11)"),
+        (SMALL, "      status: completed\n      trace: [{action: activate, decision: allow}]\n", "step 2 is continue allow [remit.continue], where its end was expected"),
+        (LARGE, "      status: completed\n", "step 4 is pay awaiting_approval [pay-cap], where a run that is completed was expected"),
+        (LARGE, "      status: awaiting_approval\n      trace: {includes: [{action: dispatch, decision: allow}, {action: pay, decision: allow}]}\n", "step 4 is pay awaiting_approval [pay-cap], where pay allow was expected (./cases/desk.yaml:12:63): decision awaiting_approval instead of allow"),
+        (LARGE, "      status: awaiting_approval\n      trace: {includes: [{action: look, decision: allow}]}\n", "step 5 is the end, where look allow was expected (./cases/desk.yaml:12:26)"),
+    ],
+)  # fmt: skip
+def test_a_run_that_goes_otherwise_names_the_first_step_that_differs_and_what_was_expected_there(
+    run_: str, expect: str, wanted: str, tmp_path: Path
+) -> None:
+    assert turning(tmp_path, run_, expect) == wanted

@@ -58,12 +58,14 @@ class PackFolder:
         folder: where it lies.
         label: how faults and origins call the folder.
         nodes: where each rule was written, by its id.
+        head: `pack.yaml` as parsed.
     """
 
     pack: Pack
     folder: Path
     label: str
     nodes: Mapping[str, Node]
+    head: JsonObject
 
     def fixtures(self) -> tuple[Path, ...]:
         """Return the projects that the pack is tried on: `fixture` and `fixture-*`, sorted."""
@@ -139,7 +141,7 @@ def read_pack(folder: Path, *, label: str = "") -> PackFolder:
         digest=pack_digest(root.object() or {}, listed),
     )
     nodes = {rule.rule.id: rule.node for rule in rules}
-    return PackFolder(pack=pack, folder=folder, label=shown, nodes=nodes)
+    return PackFolder(pack=pack, folder=folder, label=shown, nodes=nodes, head=root.object() or {})
 
 
 def _name(root: Node, *, faults: FaultList) -> str:

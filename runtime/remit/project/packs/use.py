@@ -197,7 +197,7 @@ def use_packs(root: Node, parts: AgentParts, *, folder: Path, faults: FaultList)
         expansion = expand(use.found.pack, alias=use.alias, given=use.given)
         _require(use, expansion, parts, faults=faults)
         _refuse_empty(use, expansion, faults=faults)
-        place_rules(use, expansion, parts.governance, parts.capabilities, parts.origins)
+        place_rules(use.found, expansion, parts.governance, parts.capabilities, parts.origins)
         parts.origins.map(f"/governance/packs/{len(pins)}", use.node)
         pins.append(pin_value(use.found, use.alias, expansion))
         used.append(UsedPack(use=use, expansion=expansion, evidence=evidence))
@@ -270,7 +270,7 @@ def _refuse_empty(use: PackUse, expansion: Expansion, *, faults: FaultList) -> N
 
 
 def place_rules(
-    use: PackUse,
+    found: PackFolder,
     expansion: Expansion,
     governance: JsonObject,
     capabilities: JsonObject,
@@ -284,7 +284,7 @@ def place_rules(
         )
         rules = cast("list[JsonValue]", holder.setdefault(place, []))
         where = f"{pointer}/{place}/{len(rules)}"
-        node = use.found.nodes[rule.source.id]
+        node = found.nodes[rule.source.id]
         origins.map(where, node)
         for member, written in rule.substitutions.items():
             start = text_origin(node.member(member))

@@ -71,13 +71,13 @@ def declaration_changes(old: Document, new: Document) -> tuple[Declared, ...]:
     return (
         *_members("governance", old.governance.value, new.governance.value),
         *_members("capabilities", old.capabilities.value, new.capabilities.value),
-        *_named("memory block", old.memory.value.get("blocks"), new.memory.value.get("blocks")),
+        *named_changes("memory block", old.memory.value.get("blocks"), new.memory.value.get("blocks")),
     )
 
 
 def schema_changes(old: PolicyImage, new: PolicyImage) -> tuple[Declared, ...]:
     """Compare the Cedar schemas, member by member."""
-    found = _differences(old.schema, new.schema, "")
+    found = differences(old.schema, new.schema, "")
     return tuple(
         Declared(part="schema", name="", pointer=pointer, old=before, new=after)
         for pointer, before, after in found
@@ -89,9 +89,9 @@ def _members(field: str, old: JsonObject, new: JsonObject) -> Iterator[Declared]
         if name in _RULES:
             continue
         if name in _NAMED:
-            yield from _named(_PARTS[name], old.get(name), new.get(name))
+            yield from named_changes(_PARTS[name], old.get(name), new.get(name))
             continue
-        for pointer, before, after in _differences(old.get(name), new.get(name), ""):
+        for pointer, before, after in differences(old.get(name), new.get(name), ""):
             yield Declared(
                 part=name if name != "attributes" else f"{field} attributes",
                 name="",
@@ -101,10 +101,11 @@ def _members(field: str, old: JsonObject, new: JsonObject) -> Iterator[Declared]
             )
 
 
-def _named(part: str, old: JsonValue, new: JsonValue) -> Iterator[Declared]:
+def named_changes(part: str, old: JsonValue, new: JsonValue) -> Iterator[Declared]:
+    """Compare two lists of things with a name; rules among their members are left to `rules`."""
     before, after = _by_name(old), _by_name(new)
     for name in dict.fromkeys((*before, *after)):
-        for pointer, one, other in _differences(before.get(name), after.get(name), ""):
+        for pointer, one, other in differences(before.get(name), after.get(name), ""):
             yield Declared(part=part, name=name, pointer=pointer, old=one, new=other)
     common = [name for name in before if name in after]
     order = [name for name in after if name in before]
@@ -122,7 +123,7 @@ def _by_name(items: JsonValue) -> dict[str, JsonObject]:
     return found
 
 
-def _differences(old: JsonValue, new: JsonValue, pointer: str) -> Iterator[tuple[str, str, str]]:
+def differences(old: JsonValue, new: JsonValue, pointer: str = "") -> Iterator[tuple[str, str, str]]:
     """Yield pointer, old and new text of every member that differs."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys((*old, *new)):
@@ -130,7 +131,7 @@ def _differences(old: JsonValue, new: JsonValue, pointer: str) -> Iterator[tuple
                 before, after = (_written(side[name]) if name in side else "" for side in (old, new))
                 yield pointer_to(pointer, name), before, after
             else:
-                yield from _differences(old[name], new[name], pointer_to(pointer, name))
+                yield from differences(old[name], new[name], pointer_to(pointer, name))
     elif _written(old) != _written(new):
         # By text: in Python `True == 1`, in JSON they differ.
         yield pointer, "" if old is None else _written(old), "" if new is None else _written(new)

@@ -89,7 +89,11 @@ def rule_changes(
         old: a document with its compiled governance.
         new: likewise.
     """
-    before, after = authored(*old), authored(*new)
+    return changes_between(authored(*old), authored(*new))
+
+
+def changes_between(before: Mapping[str, Authored], after: Mapping[str, Authored]) -> tuple[RuleChange, ...]:
+    """Compare rules by their ids."""
     found: list[RuleChange] = []
     for rule in dict.fromkeys((*before, *after)):
         one, other = before.get(rule), after.get(rule)
@@ -145,7 +149,12 @@ def _text(value: JsonValue, number: int) -> str:
     if isinstance(cedar, str):
         pieces = split_policies(cedar)
         return pieces[number].text if number < len(pieces) else cedar
-    return "\n".join(f"{name}: {_scalar(member)}" for name, member in value.items())
+    return members_text(value)
+
+
+def members_text(rule: JsonObject) -> str:
+    """Write a structured rule as an author would, a line for each member."""
+    return "\n".join(f"{name}: {_scalar(member)}" for name, member in rule.items())
 
 
 def _scalar(value: JsonValue) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from remit.workbench.replay.view import remarks, sections, sentence, side_text, to_json
 from remit.workbench.report.model import Listing, Paragraph, Report, Section, Table, number
@@ -24,13 +24,15 @@ class Diff:
     """Two documents compared.
 
     Args:
-        old: image digest.
-        new: image digest.
+        old: image digest, or that of the pack.
+        new: likewise.
         rules: rules that differ.
         declarations: everything else that differs, the Cedar schema apart.
         schema: how the Cedar schema differs.
         cases: known cases under both.
         ledger: recorded decisions under both; None where no ledger was named.
+        of: what was compared.
+        notes: what a reader must know besides, one sentence each.
     """
 
     old: str
@@ -40,6 +42,8 @@ class Diff:
     schema: tuple[Declared, ...]
     cases: CaseDiff
     ledger: Replay | None
+    of: Literal["image", "pack"] = "image"
+    notes: tuple[str, ...] = ()
 
     @property
     def flips(self) -> int:
@@ -49,6 +53,7 @@ class Diff:
     def to_json(self) -> JsonObject:
         """Return the diff as a JSON object with stable keys."""
         return {
+            "of": self.of,
             "old": self.old,
             "new": self.new,
             "rules": [change.to_json() for change in self.rules],
@@ -61,6 +66,7 @@ class Diff:
             },
             "ledger": None if self.ledger is None else to_json(self.ledger),
             "flips": self.flips,
+            "notes": [*self.notes],
         }
 
 
@@ -88,9 +94,11 @@ def diff_report(found: Diff, *, old: str, new: str) -> Report:
     parts = [
         Section(title="Rules", parts=_rules(found)),
         Section(title="Declarations", parts=(_declared(found.declarations, "Besides the rules"),)),
-        Section(title="Schema", parts=(_declared(found.schema, "Cedar schema"),)),
-        Section(title="Known cases", parts=_cases(found)),
     ]
+    # A pack has no schema of its own: its rules are read under that of whoever uses it.
+    if found.of == "image":
+        parts.append(Section(title="Schema", parts=(_declared(found.schema, "Cedar schema"),)))
+    parts.append(Section(title="Known cases", parts=_cases(found)))
     if found.ledger is not None:
         parts.extend(
             Section(title=f"Ledger: {section.title.lower()}", parts=section.parts)
@@ -100,7 +108,7 @@ def diff_report(found: Diff, *, old: str, new: str) -> Report:
         title=f"{old} → {new}",
         verdict=diff_sentence(found),
         tone="neutral" if found.flips else "good",
-        facts=(("Old image", found.old), ("New image", found.new)),
+        facts=((f"Old {found.of}", found.old), (f"New {found.of}", found.new)),
         sections=tuple(parts),
     )
 
@@ -144,6 +152,7 @@ def cut(text: str) -> str:
 
 def _cases(found: Diff) -> tuple[Part, ...]:
     return (
+        *(Paragraph(text=text) for text in found.notes),
         Table(
             head=("case", "change", "old", "new", "place"),
             rows=tuple(
@@ -165,4 +174,4 @@ def _cases(found: Diff) -> tuple[Part, ...]:
 
 def diff_remarks(found: Diff) -> tuple[str, ...]:
     """Return what a reader of the counts must know, one sentence each."""
-    return () if found.ledger is None else remarks(found.ledger)
+    return (*found.notes, *(() if found.ledger is None else remarks(found.ledger)))

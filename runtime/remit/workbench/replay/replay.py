@@ -92,12 +92,12 @@ class Replay:
     notes: tuple[str, ...] = ()
 
 
-def choose_agent(folder: Path, document: Document, wanted: str = "") -> tuple[str, int]:
+def choose_agent(folder: Path, document: Document | None, wanted: str = "") -> tuple[str, int]:
     """Return whose decisions a candidate is held against, and how many records the log has.
 
     Args:
         folder: of the store.
-        document: the candidate.
+        document: the candidate; None where it is to be made from the agent's own document.
         wanted: an agent id or a unique beginning of one; empty takes the candidate's own id, one that it
             descends from, or the only one there is.
 
@@ -119,6 +119,8 @@ def choose_agent(folder: Path, document: Document, wanted: str = "") -> tuple[st
     start = wanted.removeprefix("sha256:")
     if start:
         found = [agent for agent in agents if agent.removeprefix("sha256:").startswith(start)]
+    elif document is None:
+        found = agents
     else:
         own = document.identity.agent
         parents = [heads[parent] for parent in document.lineage.parents if parent in heads]
@@ -129,6 +131,23 @@ def choose_agent(folder: Path, document: Document, wanted: str = "") -> tuple[st
     if not found:
         raise EvaluationError(f"the store holds no agent `{wanted}`: it holds {listed}")
     raise EvaluationError(f"the store holds several agents: name one of {listed} with `--agent`")
+
+
+def head_of(folder: Path, agent: str) -> Document:
+    """Return the newest document of an agent in a store.
+
+    Raises:
+        EvaluationError: the store holds none.
+        LedgerError: the store cannot be read.
+    """
+    source = open_source(folder)
+    try:
+        head = source.load(agent)
+    finally:
+        source.close()
+    if head is None:
+        raise EvaluationError(f"the store lost agent `{agent}`; run `remit ledger verify`")
+    return head
 
 
 def remarks_on(folder: Path, agent: str, candidate: Document) -> tuple[str, ...]:

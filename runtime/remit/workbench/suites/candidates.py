@@ -53,11 +53,12 @@ def comparisons(rule: RuleInfo) -> tuple[Compared, ...]:
     found: list[Compared] = []
     for policy in tree.static_policies.values():
         for clause in policy.clauses:
-            found.extend(_in(clause.expr))
+            found.extend(compared_in(clause.expr))
     return tuple(dict.fromkeys(found))
 
 
-def _in(expr: pst.Expr) -> Iterator[Compared]:
+def compared_in(expr: pst.Expr) -> Iterator[Compared]:
+    """Yield what an expression compares, its parts included."""
     stack = [expr]
     while stack:
         node = stack.pop()

@@ -8,6 +8,8 @@ A file of `cedar run-tests` is a list of `{name, request, entities, decision, re
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from remit.document.json_text import parse_json
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from remit.document.values import JsonObject
 
+_POSITION = re.compile(r"policy[0-9]+")
 _TEST_KEYS = ("policies", "schema", "entities", "shouldValidate", "requests", "queries")
 _REQUEST_KEYS = (
     "description",
@@ -49,7 +52,7 @@ def read_json_node(path: Path) -> Node:
         DocumentError: it cannot be read or is not strict JSON.
     """
     source = read_text(path.parent, path.name)
-    parsed = parse_json(source.text.encode(), file=source.file)
+    parsed = parse_json(source.text.encode(), file=source.file, longs=True)
     whole = Source(file=source.file, relative=path.name, text=source.text, parsed=parsed)
     return Node(source=whole, pointer="", value=parsed.value)
 
@@ -75,6 +78,9 @@ def read_integration(path: Path) -> Suite:
     subject = _subject(members, path, faults)
     cases = [_case(item, number, faults) for number, item in enumerate(items, 1)]
     faults.settle()
+    named = [name for case in cases if case is not None for name in _policies_of(case)]
+    # Where a test calls policies by their positions alone, an `@id` is no name of theirs.
+    subject = replace(subject, by_position=all(_POSITION.fullmatch(name) for name in named))
     return Suite(
         name=path.stem,
         file=root.source.file,
@@ -85,8 +91,23 @@ def read_integration(path: Path) -> Suite:
     )
 
 
+def _policies_of(case: Case) -> tuple[str, ...]:
+    return (*(case.expect.rules or ()), *case.expect.errors)
+
+
+def companions(suite: Suite) -> frozenset[Path]:
+    """Return the files that a test names, which are no tests themselves."""
+    subject = suite.subject
+    if not isinstance(subject, CedarSubject):
+        return frozenset()
+    named = (*subject.policies, *subject.beside, *(() if subject.schema is None else (subject.schema,)))
+    return frozenset(path.resolve() for path in named)
+
+
 def _subject(members: Members, path: Path, faults: FaultList) -> CedarSubject:
-    names = {key: members.text(key) for key in ("policies", "schema", "entities") if members.has(key)}
+    names = {key: members.text(key) for key in ("policies", "entities") if members.has(key)}
+    if members.value.get("schema") not in (None, ""):
+        names["schema"] = members.text("schema")
     faults.settle()
     folder = next((above for above in path.parents if _holds(above, names)), None)
     if folder is None:
@@ -100,7 +121,8 @@ def _subject(members: Members, path: Path, faults: FaultList) -> CedarSubject:
         policies=(folder / names["policies"],),
         schema=folder / names["schema"] if "schema" in names else None,
         entities=tuple(cast("list[JsonObject]", entities)) if isinstance(entities, list) else (),
-        validate=members.flag("shouldValidate"),
+        validate=members.flag("shouldValidate") if "schema" in names else None,
+        beside=(folder / names["entities"],),
     )
 
 

@@ -28,12 +28,14 @@ from remit.project.source import read_text
 from remit.workbench.suites.plain import read_reference
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from remit.document.values import JsonObject
     from remit.engine.request import Kind
     from remit.workbench.suites.model import CedarQuestion, CedarRef, CedarSubject
 
+_BEFORE_POLICY = re.compile(r"(?:\s|//[^\n]*)*")
 _POLICY_ERROR = re.compile(r"error while evaluating policy `(?P<policy>.*?)`: (?P<why>.*)", re.DOTALL)
 
 
@@ -50,11 +52,13 @@ class CedarWorld:
 
     def __init__(self, subject: CedarSubject) -> None:
         self.subject = subject
-        self.text = "\n".join(_text(path) for path in subject.policies)
+        texts = [_text(path) for path in subject.policies]
+        self.text = "\n".join(texts)
         self.name = f"cedar {importlib.metadata.version('cedarpy')}"
         self._digest = "sha256:" + hashlib.sha256(self.text.encode()).hexdigest()
         label = ", ".join(path.as_posix() for path in subject.policies)
-        self._policies, self.rules = _load(self.text, label)
+        self._policies, self.rules, ids = _load(self.text, label, by_position=subject.by_position)
+        self._places = dict(zip(ids, _places(subject.policies, texts), strict=False))
         self._schema = None if subject.schema is None else _schema(subject.schema)
         self._validate(label)
         self._entities: dict[str, cedarpy.Entities] = {}
@@ -88,6 +92,17 @@ class CedarWorld:
         allow = answer.decision is cedarpy.Decision.Allow
         kind: Kind = "allowed" if allow else "forbidden" if reasons else "not_permitted"
         return self._verdict("error" if failures and not allow else kind, reasons, failures, allow=allow)
+
+    def tree(self) -> tuple[pst.Template, ...]:
+        """Return the policies as syntax trees; nothing where they are deeper than trees can hold."""
+        try:
+            return tuple(self._policies.to_pst().static_policies.values())
+        except ValueError:
+            return ()
+
+    def place(self, rule: str) -> str:
+        """Return `file:line:column` of a policy; empty where it is not known."""
+        return self._places.get(rule, "")
 
     def knows(self, reference: CedarRef, extra: tuple[JsonObject, ...] = ()) -> bool:
         """Return whether an entity is among those of the suite or of the request."""
@@ -168,8 +183,19 @@ def _uid(entity: JsonObject) -> str:
     return json.dumps(entity.get("uid")) if reference is None else str(reference)
 
 
-def _load(text: str, label: str) -> tuple[cedarpy.PolicySet, dict[str, str]]:
-    """Return the policies, and what each policy id that Cedar reports is called here (rule 1)."""
+def _places(files: Sequence[Path], texts: Sequence[str]) -> Iterator[str]:
+    """Yield where each policy begins, behind the comments before it."""
+    for path, text in zip(files, texts, strict=True):
+        for statement in scan_statements(text):
+            start = _BEFORE_POLICY.match(text, statement.start, statement.end)
+            before = text[: statement.start if start is None else start.end()]
+            yield f"{path.as_posix()}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+
+def _load(
+    text: str, label: str, *, by_position: bool
+) -> tuple[cedarpy.PolicySet, dict[str, str], tuple[str, ...]]:
+    """Return the policies, what each id that Cedar reports is called (rule 1), and all of these in order."""
     try:
         check_nesting(text)
         whole = cedarpy.PolicySet.from_str(text)
@@ -186,21 +212,30 @@ def _load(text: str, label: str) -> tuple[cedarpy.PolicySet, dict[str, str]]:
     except ValueError:
         # Deeper than the binding's syntax tree holds: ids are found without it, or stay positions.
         ids = [statement.id for statement in scan_statements(text)]
-        return whole, {f"policy{number}": name or f"policy{number}" for number, name in enumerate(ids)}
-    named = {name: policy.annotations.get("id") or name for name, policy in tree.static_policies.items()}
+        if by_position:
+            ids = [""] * len(ids)
+        called = {f"policy{number}": name or f"policy{number}" for number, name in enumerate(ids)}
+        return whole, called, tuple(called.values())
+    named = {
+        name: name if by_position else policy.annotations.get("id") or name
+        for name, policy in tree.static_policies.items()
+    }
     if len(set(named.values())) < len(named):
         twice = sorted({name for name in named.values() if list(named.values()).count(name) > 1})
         message = f"the policy id `{twice[0]}` is used twice"
         raise PolicyError(Fault(message=message, file=label, hint="give each policy an `@id` of its own"))
     own = {new: replace(tree.static_policies[old], id=new) for old, new in named.items()}
     renamed = replace(tree, static_policies=pst.FrozenMap(own))
-    return cedarpy.PolicySet.from_pst(renamed), {name: name for name in own}
+    count = len(tree.static_policies) + len(tree.templates)
+    ordered = tuple(named.get(f"policy{number}", "") for number in range(count))
+    return cedarpy.PolicySet.from_pst(renamed), {name: name for name in own}, ordered
 
 
 def _schema(path: Path) -> cedarpy.Schema:
     text = _text(path)
     try:
-        if path.suffix == ".json":
+        # No text of Cedar's own schema syntax begins with a brace; old files of JSON are not called `.json`.
+        if path.suffix == ".json" or text.lstrip().startswith("{"):
             return cedarpy.Schema.from_json_str(text)
         return cedarpy.Schema.from_str(text)
     except ValueError as error:

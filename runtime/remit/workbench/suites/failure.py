@@ -13,6 +13,8 @@ from remit.engine.reads import read_paths
 from remit.workbench.suites.cedar_world import CedarWorld
 from remit.workbench.suites.model import RunCase
 from remit.workbench.suites.nearest import nearest_difference
+from remit.workbench.suites.nearest_plain import nearest_plain
+from remit.workbench.suites.trace_difference import trace_difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
     from remit.engine.request import Entity, Request
     from remit.workbench.suites.agent_world import AgentWorld
     from remit.workbench.suites.binding import Bound
-    from remit.workbench.suites.model import CedarQuestion
-    from remit.workbench.suites.nearest import Nearest
+    from remit.workbench.suites.changes import Nearest
+    from remit.workbench.suites.model import Case, CedarQuestion
     from remit.workbench.suites.results import CaseResult
+    from remit.workbench.suites.trace_difference import TraceDifference
 
 MAX_SEARCHED = 20
 """Failing cases of one run whose nearest difference is looked for; the others say that it was not."""
@@ -61,7 +64,7 @@ class Failure:
         asked: principal, action and resource; empty for a run.
         read: what rules can read of the request, as `path = value` texts.
         deciding: the rules that decided.
-        nearest: what would give the expected answer; None where nobody looked.
+        nearest: what would give the expected answer, or where a run leaves it; None where nobody looked.
         trace: the decisions of a run, one text each.
         forward: what to do next.
     """
@@ -70,7 +73,7 @@ class Failure:
     asked: tuple[str, str, str] | None
     read: tuple[str, ...]
     deciding: tuple[Deciding, ...]
-    nearest: Nearest | None
+    nearest: Nearest | TraceDifference | None
     trace: tuple[str, ...]
     forward: str
 
@@ -101,9 +104,9 @@ def explain_failure(
     """
     case = result.case
     if isinstance(case, RunCase):
-        return _run(result)
+        return _run(result, case, cast("AgentWorld", bound.world))
     if isinstance(bound.world, CedarWorld):
-        return _plain(result, cast("CedarQuestion", case.question))
+        return _plain(result, case, bound.world, search=search)
     request, image = bound.requests[case.name], bound.world.image
     nearest = None
     if search and engine is not None:
@@ -121,27 +124,38 @@ def explain_failure(
     )
 
 
-def _run(result: CaseResult) -> Failure:
+def _run(result: CaseResult, case: RunCase, world: AgentWorld) -> Failure:
     steps = () if result.run is None else result.run.steps
     trace = tuple(
         f"{step.step:>2} {step.action} {step.verdict} {', '.join(step.rules) or step.kind}" for step in steps
     )
-    forward = "correct the rules, the transcript or the expected trace"
+    nearest = None if result.run is None else trace_difference(case.expect, result.run)
+    rules = () if nearest is None or nearest.step is None else nearest.step.rules
+    deciding = tuple(_deciding(rule, world.image) for rule in rules if rule in world.image.rules)
+    places = ", ".join(f"`{item.rule}` ({item.place})" for item in deciding if item.place)
+    forward = f"correct {places or 'the rules'}, the transcript or the expected trace"
     return Failure(
-        result=result, asked=None, read=(), deciding=(), nearest=None, trace=trace, forward=forward
+        result=result, asked=None, read=(), deciding=deciding, nearest=nearest, trace=trace, forward=forward
     )
 
 
-def _plain(result: CaseResult, question: CedarQuestion) -> Failure:
+def _plain(result: CaseResult, case: Case, world: CedarWorld, *, search: bool) -> Failure:
+    question = cast("CedarQuestion", case.question)
     rules = () if result.verdict is None else result.verdict.rules
+    effects = {policy.id: policy.effect for policy in world.tree()}
+    deciding = tuple(
+        Deciding(rule=rule, effect=effects.get(rule, ""), because="", place=world.place(rule))
+        for rule in rules
+    )
+    places = ", ".join(f"`{item.rule}` ({item.place})" for item in deciding if item.place)
     return Failure(
         result=result,
         asked=(str(question.principal), str(question.action), str(question.resource)),
         read=tuple(f"context.{key} = {_json(value)}" for key, value in question.context.items()),
-        deciding=tuple(Deciding(rule=rule, effect="", because="", place="") for rule in rules),
-        nearest=None,
+        deciding=deciding,
+        nearest=nearest_plain(case, world) if search else None,
         trace=(),
-        forward="correct the policies, the entities or the expectation",
+        forward=f"correct {places or 'the policies'}, the entities or the expectation",
     )
 
 

@@ -262,12 +262,16 @@ class CedarSubject:
         schema: a Cedar schema file, JSON or Cedar's own syntax; None for none.
         entities: in Cedar's JSON.
         validate: whether the policies must be valid under the schema (True), must not be (False), or either.
+        by_position: call every policy by its position, whatever `@id` it has.
+        beside: other files that it was read from.
     """
 
     policies: tuple[Path, ...]
     schema: Path | None
     entities: tuple[JsonObject, ...]
     validate: bool | None
+    by_position: bool = False
+    beside: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

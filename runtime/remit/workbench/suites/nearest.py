@@ -1,27 +1,34 @@
 """The nearest difference: the smallest change of a request that would give what was expected.
 
-Rules
-1. Changes come from the rules alone (`remit.workbench.suites.candidates`), so each of them means something.
-2. Every change is decided by the engine before it is told; nothing is guessed.
-3. One changed member is nearer than two; of numbers, the smaller step.
-4. The search is bounded; finding nothing within the bound is said, and is no proof that there is nothing.
+Changes come from the rules alone (`remit.workbench.suites.candidates`), so each of them means something;
+how they are searched is in `remit.workbench.suites.changes`.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
-from itertools import combinations
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from remit.errors import EvaluationError
 from remit.project.answers import settle
 from remit.project.questions import MEMORY_ACTIONS, build_request
 from remit.workbench.suites.candidates import DURATION, comparisons, instants
+from remit.workbench.suites.changes import (
+    ABSENT,
+    MAX_DECISIONS,
+    OTHER,
+    Absent,
+    Change,
+    Step,
+    search,
+    step_to,
+    text_of,
+    with_member,
+)
 from remit.workbench.suites.running import compare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from remit.document.values import JsonObject, JsonValue
     from remit.engine.image import RuleInfo
@@ -30,74 +37,10 @@ if TYPE_CHECKING:
     from remit.project.questions import Question
     from remit.workbench.suites.agent_world import AgentWorld
     from remit.workbench.suites.candidates import Compared, Path
+    from remit.workbench.suites.changes import Nearest
     from remit.workbench.suites.model import Case
 
-MAX_DECISIONS = 400
-"""For one failing case: a tenth of a second or two with the reference engine."""
-
-_MAX_PAIRED = 24
 _MEMBERS = ("input", "usage", "lifetime", "environment")
-
-
-class _Absent:
-    """Stands for a member that is not there."""
-
-
-ABSENT = _Absent()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One member of a request, changed.
-
-    Args:
-        key: the member as a case writes it, such as `input.amount`.
-        before, after: its values, as JSON text; `absent` where it is not there.
-    """
-
-    key: str
-    before: str
-    after: str
-
-    def __str__(self) -> str:
-        return f"`{self.key}` {self.after} instead of {self.before}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nearest:
-    """What would give the expected outcome.
-
-    Args:
-        changes: the smallest that were found; empty where none was within the bound.
-        whole: whether the whole expectation then holds, or only its decision.
-        tried: how many changed requests were decided.
-    """
-
-    changes: tuple[Change, ...]
-    whole: bool
-    tried: int
-
-    def __str__(self) -> str:
-        if not self.changes:
-            return f"no change of one or two members was found that gives it ({self.tried} were tried)"
-        return "with " + " and ".join(str(change) for change in self.changes)
-
-    def to_json(self) -> JsonObject:
-        """Return it as a JSON object with stable keys."""
-        changes: list[JsonValue] = [
-            {"key": change.key, "before": change.before, "after": change.after} for change in self.changes
-        ]
-        return {"changes": changes, "whole": self.whole, "tried": self.tried}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
-    """A change with the question that it makes, and how large it is."""
-
-    change: Change
-    key: Path
-    value: object
-    size: float
 
 
 def nearest_difference(case: Case, world: AgentWorld, engine: Engine) -> Nearest:
@@ -108,43 +51,20 @@ def nearest_difference(case: Case, world: AgentWorld, engine: Engine) -> Nearest
         world: the agent.
         engine: decides every change.
     """
-    search = _Search(case, world, engine)
-    steps = tuple(search.steps())
-    found = search.best((step,) for step in steps)
-    if found is None:
-        near = sorted(steps, key=lambda step: step.size)[:_MAX_PAIRED]
-        found = search.best(pair for pair in combinations(near, 2) if pair[0].key != pair[1].key)
-    if found is None:
-        return Nearest(changes=(), whole=False, tried=search.tried)
-    chosen, whole = found
-    return Nearest(changes=tuple(step.change for step in chosen), whole=whole, tried=search.tried)
+    changed = _Changed(case, world, engine)
+    return search(tuple(changed.steps()), changed.gives, MAX_DECISIONS)
 
 
-class _Search:
+class _Changed:
     def __init__(self, case: Case, world: AgentWorld, engine: Engine) -> None:
         self._case = case
         self._question = cast("Question", case.question)
         self._world = world
         self._engine = engine
         self._request = build_request(world.document, self._question)
-        self.tried = 0
 
-    def best(self, tries: Iterable[tuple[_Step, ...]]) -> tuple[tuple[_Step, ...], bool] | None:
-        """Return the smallest steps that give the whole expectation, else those that give its decision."""
-        best: tuple[tuple[_Step, ...], bool] | None = None
-        smallest = (True, 0.0)
-        for steps in tries:
-            if self.tried >= MAX_DECISIONS:
-                break
-            whole = self._gives(steps)
-            if whole is None:
-                continue
-            size = (not whole, sum(step.size for step in steps))
-            if best is None or size < smallest:
-                best, smallest = (steps, whole), size
-        return best
-
-    def _gives(self, steps: tuple[_Step, ...]) -> bool | None:
+    def gives(self, steps: tuple[Step, ...]) -> bool | None:
+        """Decide the changed request; see `search`."""
         question = self._question
         for step in steps:
             question = _changed(question, step)
@@ -152,7 +72,6 @@ class _Search:
             request = build_request(self._world.document, question)
         except EvaluationError:
             return None
-        self.tried += 1
         verdict = settle(self._engine, self._world.image, request)
         if not compare(self._case.expect, verdict, rules=self._world.image.rules):
             return True
@@ -160,7 +79,7 @@ class _Search:
             return False
         return None
 
-    def steps(self) -> Iterator[_Step]:
+    def steps(self) -> Iterator[Step]:
         """Return every change that the rules suggest, each once."""
         seen: set[tuple[Path, str]] = set()
         for rule in self._rules():
@@ -177,28 +96,27 @@ class _Search:
             rule for rule in self._world.image.rules.values() if not rule.actions or action in rule.actions
         ]
 
-    def _of_rule(self, rule: RuleInfo) -> Iterator[_Step]:
+    def _of_rule(self, rule: RuleInfo) -> Iterator[Step]:
         for compared in comparisons(rule):
             key = self._key(compared.path)
             if key is None:
                 continue
             before = _value_at(self._request, compared.path)
             for after in self._afters(compared, before):
-                if _text(after) != _text(before):
-                    change = Change(key=".".join(key), before=_text(before), after=_text(after))
-                    yield _Step(change=change, key=key, value=after, size=_size(before, after))
+                if text_of(after) != text_of(before):
+                    yield step_to(key, before, after)
         if rule.obligations and rule.id not in self._question.fulfilled:
             after_ids: list[JsonValue] = [*self._question.fulfilled, rule.id]
             before_ids: list[JsonValue] = [*self._question.fulfilled]
-            change = Change(key="fulfilled", before=_text(before_ids), after=_text(after_ids))
-            yield _Step(change=change, key=("fulfilled",), value=after_ids, size=_OTHER)
+            change = Change(key="fulfilled", before=text_of(before_ids), after=text_of(after_ids))
+            yield Step(change=change, key=("fulfilled",), value=after_ids, size=OTHER)
 
     def _afters(self, compared: Compared, before: object) -> Iterator[object]:
         values = list(compared.values)
         if compared.path_too:
             other = _value_at(self._request, compared.path_too)
-            values = [] if isinstance(other, _Absent) else [cast("JsonValue", other)]
-        if compared.tested and not isinstance(before, _Absent):
+            values = [] if isinstance(other, Absent) else [cast("JsonValue", other)]
+        if compared.tested and not isinstance(before, Absent):
             yield ABSENT
         if isinstance(before, bool) or before is ABSENT or (compared.values == (True, False)):
             # A member read for its own truth; of other kinds it is only on the way to another.
@@ -229,7 +147,7 @@ class _Search:
             return rest if rest == ("lifecycle",) else ("agent", *rest)
         return None
 
-    def _of_resource(self) -> Iterator[_Step]:
+    def _of_resource(self) -> Iterator[Step]:
         """Return the other back-ends or blocks that could be asked about."""
         document, question = self._world.document, self._question
         if question.action in MEMORY_ACTIONS:
@@ -241,31 +159,16 @@ class _Search:
         for name in names:
             if name != self._request.resource.ref.id:
                 change = Change(key="resource", before=self._request.resource.ref.id, after=name)
-                yield _Step(change=change, key=("resource",), value=name, size=_OTHER)
+                yield Step(change=change, key=("resource",), value=name, size=OTHER)
 
 
-_ONE = 1.0
-_OTHER = 1.5
-"""A change of what the request is about, rather than of a value in it."""
-
-
-def _changed(question: Question, step: _Step) -> Question:
+def _changed(question: Question, step: Step) -> Question:
     first, rest = step.key[0], step.key[1:]
     if not rest:
         value = tuple(cast("list[str]", step.value)) if first == "fulfilled" else step.value
         return replace(question, **{first: value})  # type: ignore[arg-type]  # a member of the question, by its name
     whole = cast("JsonObject", getattr(question, first))
-    return replace(question, **{first: _with(whole, rest, step.value)})  # type: ignore[arg-type]  # see above
-
-
-def _with(whole: JsonObject, steps: Path, value: object) -> JsonObject:
-    name, rest = steps[0], steps[1:]
-    if rest:
-        inner = whole.get(name, {})
-        return {**whole, name: _with(inner if isinstance(inner, dict) else {}, rest, value)}
-    if isinstance(value, _Absent):
-        return {key: member for key, member in whole.items() if key != name}
-    return {**whole, name: cast("JsonValue", value)}
+    return replace(question, **{first: with_member(whole, rest, step.value)})  # type: ignore[arg-type]  # see above
 
 
 def _value_at(request: Request, path: Path) -> object:
@@ -291,16 +194,3 @@ def _value_at(request: Request, path: Path) -> object:
 def _entity(request: Request, kind: str) -> Entity | None:
     everyone = (request.principal, request.resource, *request.entities)
     return next((entity for entity in everyone if entity.ref.type == kind), None)
-
-
-def _text(value: object) -> str:
-    return "absent" if isinstance(value, _Absent) else json.dumps(value, ensure_ascii=False)
-
-
-def _size(before: object, after: object) -> float:
-    """Return how large a change is: one, and for numbers a little more the further they are apart."""
-    numbers = (int, float)
-    if isinstance(before, numbers) and isinstance(after, numbers) and not isinstance(before, bool):
-        apart = abs(float(after) - float(before))
-        return _ONE + apart / (apart + 1e6)
-    return _ONE

@@ -14,6 +14,7 @@ import cedarpy
 from cedarpy import pst
 
 from remit.document.carriers import format_of, read_value
+from remit.document.json_text import parse_json
 from remit.errors import DocumentError
 from remit.project.source import kind_of, read_bytes
 from remit.workbench.suites.members import node_at, shown
@@ -93,13 +94,15 @@ def read_entities(members: Members, folder: Path) -> tuple[JsonObject, ...]:
 
 
 def read_json_file(path: Path) -> JsonValue:
-    """Read one JSON or YAML value.
+    """Read one value of Cedar's JSON, whose integers have 64 bits, or a YAML value.
 
     Raises:
         DocumentError: it cannot be read, or is not strict JSON.
     """
     file = path.as_posix()
     data = read_bytes(path.parent, path.name, file=file)
+    if format_of(path.name) == "json":
+        return parse_json(data, file=file, longs=True).value
     return read_value(data, format=format_of(path.name), file=file).value
 
 

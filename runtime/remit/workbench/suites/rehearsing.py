@@ -25,6 +25,7 @@ from remit.host.opening import open_agent
 from remit.ports import ToolResult
 from remit.testing.clock import FixedClock
 from remit.workbench.suites.results import CaseResult, Difference
+from remit.workbench.suites.trace_difference import line_text, meets, step_text
 from remit.workbench.transcript import closed
 
 if TYPE_CHECKING:
@@ -172,43 +173,25 @@ def _differences(
 def _exact(wanted: Sequence[ExpectedStep], steps: Sequence[Step]) -> Iterator[Difference]:
     """Compare line by line; after the first line that differs the rest would only repeat it."""
     for number, (line, step) in enumerate(zip(wanted, steps, strict=False), 1):
-        if not _meets(line, step):
-            yield Difference(what=f"line {number} of the trace", expected=_line(line), got=_step(step))
+        if not meets(line, step):
+            yield Difference(
+                what=f"line {number} of the trace", expected=line_text(line), got=step_text(step)
+            )
             return
     if len(wanted) > len(steps):
-        missing = _line(wanted[len(steps)])
+        missing = line_text(wanted[len(steps)])
         yield Difference(what=f"line {len(steps) + 1} of the trace", expected=missing, got="its end")
     elif len(steps) > len(wanted):
-        more = _step(steps[len(wanted)])
+        more = step_text(steps[len(wanted)])
         yield Difference(what=f"line {len(wanted) + 1} of the trace", expected="its end", got=more)
 
 
 def _in_order(wanted: Sequence[ExpectedStep], steps: Sequence[Step]) -> Iterator[Difference]:
     position = 0
     for line in wanted:
-        found = next((n for n in range(position, len(steps)) if _meets(line, steps[n])), None)
+        found = next((n for n in range(position, len(steps)) if meets(line, steps[n])), None)
         if found is None:
-            rest = ", ".join(_step(step) for step in steps[position:]) or "its end"
-            yield Difference(what="the trace to hold", expected=_line(line), got=rest)
+            rest = ", ".join(step_text(step) for step in steps[position:]) or "its end"
+            yield Difference(what="the trace to hold", expected=line_text(line), got=rest)
             return
         position = found + 1
-
-
-def _meets(line: ExpectedStep, step: Step) -> bool:
-    return (
-        line.action == step.action
-        and line.decision == step.verdict
-        and (not line.resource or step.resource.endswith(f'::"{line.resource}"'))
-        and (line.rules is None or sorted(line.rules) == sorted(step.rules))
-        and (not line.kind or line.kind == step.kind)
-    )
-
-
-def _line(line: ExpectedStep) -> str:
-    rules = "" if line.rules is None else f" [{', '.join(line.rules)}]"
-    return f"{line.action}{f' {line.resource}' if line.resource else ''} {line.decision}{rules}"
-
-
-def _step(step: Step) -> str:
-    rules = ", ".join(step.rules) or step.kind
-    return f"{step.action} {step.verdict} [{rules}]"

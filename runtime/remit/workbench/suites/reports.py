@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
     from remit.workbench.suites.failure import Failure
     from remit.workbench.suites.model import Suite
-    from remit.workbench.suites.nearest import Nearest
     from remit.workbench.suites.results import CaseResult
 
 # XML 1.0, section 2.2: what may not stand in a document, not even as a reference.
@@ -97,15 +96,9 @@ def parts_of(failure: Failure) -> Iterator[tuple[str, str]]:
     for text in failure.trace:
         yield "trace", f"trace     {text}"
     if failure.nearest is not None:
-        yield "nearest", f"nearest   {nearest_told(failure.nearest)}"
+        yield "nearest", f"nearest   {failure.nearest}"
     if failure.forward:
         yield "forward", f"next      {failure.forward}"
-
-
-def nearest_told(nearest: Nearest) -> str:
-    """Return what would give the expected answer, and whether all of it."""
-    lead = "" if not nearest.changes else "as expected " if nearest.whole else "that decision "
-    return f"{lead}{nearest}"
 
 
 def github_lines(failures: Iterable[Failure]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from remit.workbench.coverage_view import coverage_parts, coverage_sentence
 from remit.workbench.report.model import Bars, Listing, Paragraph, Report, Section, Table, number
 from remit.workbench.suites.model import AgentSubject
-from remit.workbench.suites.reports import lines_of, nearest_told
+from remit.workbench.suites.reports import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +124,7 @@ def _failures(failures: Mapping[int, Failure]) -> Iterator[Part]:
                 failure.result.case.name,
                 "; ".join(failure.result.problems),
                 _deciding(failure),
-                "" if failure.nearest is None else nearest_told(failure.nearest),
+                "" if failure.nearest is None else str(failure.nearest),
             )
             for failure in failures.values()
         ),
