@@ -35,6 +35,22 @@ def when_faults(expression: str) -> list[str]:
 
 EXPRESSIONS: list[tuple[str, str]] = [
     (
+        "context.input.count > ",
+        "12:29: not valid Cedar: the condition ends too early; write what stands behind the last operator",
+    ),
+    (
+        '(context.input.order_id == "a) (b"',
+        "12:42: not valid Cedar: the condition ends too early; close every `(` and `[`",
+    ),
+    (
+        'contains(context.input.order_id, "x")',
+        "12:9: `contains` is a method, not a function; write `x.contains(…)`",
+    ),
+    (
+        "context.input.count 5",
+        "12:29: not valid Cedar: unexpected `5`; an operator, a comma or a bracket is missing before it, or it is one too many",
+    ),
+    (
         "context.input.amont > 5",
         "12:23: attribute `amont` not found in `context.input` of `refund`: did you mean `amount`",
     ),
@@ -89,8 +105,11 @@ EXPRESSIONS: list[tuple[str, str]] = [
         "12:22: unknown entity type `Caller`: types live in the namespace `Remit`; write `Remit::Caller`",
     ),
     ("not context.input.count > 3", "12:9: unexpected word `not`: Cedar's operator is `!`; write `!`"),
-    ("context.run == 1 # why", "12:26: not valid Cedar: character `#`"),
-    ('context.run.contains("x")', "12:9: a value of type `String` stands where a set is needed"),
+    ("context.run == 1 # why", "12:26: not valid Cedar: character `#`; a comment begins with `//`"),
+    (
+        'context.run.contains("x")',
+        '12:9: a value of type `String` stands where a set is needed; write `["a", "b"].contains(…)`, or `like "*a*"` for a part of a text',
+    ),
     ("foo(1)", "12:9: unknown function `foo`: there is `datetime`, `decimal`, `duration`, `ip`"),
     (
         'context.input.amount.greaterThn(decimal("1.0"))',
@@ -102,7 +121,10 @@ EXPRESSIONS: list[tuple[str, str]] = [
         "12:34: unexpected word `and`: Cedar's operator is `&&`; write `&&`",
     ),
     ("context.input.order_id == 'a'", '12:35: not valid Cedar: a text in single quotes; write it in `"`'),
-    ("context.input.count", "12:9: a value of type `Long` stands where `Bool` is needed"),
+    (
+        "context.input.count",
+        "12:9: a value of type `Long` stands where `Bool` is needed; compare it with something, so that it is true or false",
+    ),
     ("", "12:9: an expression is empty; write one, or leave the member out"),
     (
         "true } unless { false",

@@ -167,7 +167,10 @@ class Members:
             return ""
         value = self.value[name]
         if not isinstance(value, str):
-            self.wrong(name, f"must be a string, not {kind_of(value)}")
+            plain = isinstance(value, bool | int | float)
+            self.wrong(
+                name, f"must be a string, not {kind_of(value)}", hint="put it in quotes" if plain else ""
+            )
             return ""
         if choices and value not in choices:
             self.wrong(

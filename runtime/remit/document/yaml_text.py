@@ -252,7 +252,7 @@ class _Composer:
         if kind == "ScalarEvent":
             return self._scalar(event, offset, self.pointer)
         if depth == MAX_DEPTH:
-            self._stop(offset, f"nested deeper than {MAX_DEPTH} levels", self.pointer)
+            self._stop(offset, f"nested deeper than {MAX_DEPTH} levels", self.pointer, "make it flatter")
         return {} if kind == "MappingStartEvent" else []
 
     @staticmethod

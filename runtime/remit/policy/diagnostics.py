@@ -65,6 +65,9 @@ def syntax_finding(message: str, code: str) -> Finding:
     return Finding(message=f"not valid Cedar: {message}")
 
 
+_CLOSING = "}"
+
+
 def _unexpected_token(match: re.Match[str], code: str) -> Finding:
     token = match[1]
     number = re.search(r"(?<![\w.])\d+\.\d+", code)
@@ -83,11 +86,24 @@ def _unexpected_token(match: re.Match[str], code: str) -> Finding:
             hint=f"write `{_WORDS[token]}`",
             patterns=(rf"\b{token}\b",),
         )
+    if token == _CLOSING and _CLOSING not in code:
+        # The brace that stands behind a condition in the policy, not in what its author wrote.
+        return Finding(
+            message="not valid Cedar: the condition ends too early",
+            hint="close every `(` and `[`" if _open(code) else "write what stands behind the last operator",
+            patterns=(r"\S(?=\s*\Z)",),
+        )
     word = re.escape(token)
     return Finding(
         message=f"not valid Cedar: unexpected `{token}`",
+        hint="an operator, a comma or a bracket is missing before it, or it is one too many",
         patterns=(rf"\b{word}\b" if re.fullmatch(r"\w+", token) else word,),
     )
+
+
+def _open(code: str) -> bool:
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", code)
+    return bare.count("(") > bare.count(")") or bare.count("[") > bare.count("]")
 
 
 def _invalid_token(match: re.Match[str], code: str) -> Finding:
@@ -102,7 +118,11 @@ def _invalid_token(match: re.Match[str], code: str) -> Finding:
     foreign = re.search(r"[^\x00-\x7f]|[#$^`~]", code)
     if foreign is not None:
         return Finding(
-            message=f"not valid Cedar: character `{foreign.group()}`", patterns=(re.escape(foreign.group()),)
+            message=f"not valid Cedar: character `{foreign.group()}`",
+            hint="a comment begins with `//`"
+            if foreign.group() == "#"
+            else "Cedar's own words and operators are ASCII; text stands in double quotes",
+            patterns=(re.escape(foreign.group()),),
         )
     return Finding(message=f"not valid Cedar: {match.group()}")
 
@@ -174,6 +194,14 @@ _SYNTAX: tuple[tuple[str, Callable[[re.Match[str], str], Finding]], ...] = (
     (r"unexpected token `(.*)`", _unexpected_token),
     (r"unexpected end of input", _end),
     (r"invalid token", _invalid_token),
+    (
+        r"`(\w+)` is a method, not a function",
+        lambda match, _code: Finding(
+            message=f"`{match[1]}` is a method, not a function",
+            hint=f"write `x.{match[1]}(…)`",
+            patterns=(rf"\b{match[1]}\s*\(",),
+        ),
+    ),
     (r"`([^`]+)` is not a valid function", _function),
     (r"`([^`]+)` is not a valid method", _method),
     (r"`(\w+)` has no fields or methods", _variable),
@@ -359,7 +387,15 @@ def _unexpected_type(match: re.Match[str], code: str, _vocabulary: Vocabulary) -
             hint='for texts write `["a", "b"].contains(…)`',
             patterns=(r"\bin\b",),
         )
-    return Finding(message=f"a value of type {_types(seen)} stands where {_types(wanted)} is needed")
+    hints = {
+        "`Bool`": "compare it with something, so that it is true or false",
+        "a set": 'write `["a", "b"].contains(…)`, or `like "*a*"` for a part of a text',
+    }
+    needed = _types(wanted)
+    return Finding(
+        message=f"a value of type {_types(seen)} stands where {needed} is needed",
+        hint=hints.get(needed, "compare values of one type; `remit compile` shows the types"),
+    )
 
 
 def _incompatible(match: re.Match[str], _code: str, _vocabulary: Vocabulary) -> Finding:
