@@ -7,7 +7,8 @@ Ratios of one run can be compared, times of different runs cannot.
 
 `new` requests have never been decided before, though others with the same action have; `known` ones come back
 for the tenth time. `cold` has one decision just after cedarpy has been through all rules and emptied the
-processor's caches; `warm` has many in a row. `formed` leaves out the making of the request.
+processor's caches; `warm` has twenty in a row, mostly of twenty tools; `hot` has the same twenty again.
+`formed` leaves out the making of the request.
 """
 
 from __future__ import annotations
@@ -45,9 +46,11 @@ COLUMNS = {
     "cold": "compiled, cold",
     "warm formed": "compiled, warm, formed",
     "cold formed": "compiled, cold, formed",
+    "hot formed": "compiled, hot, formed",
     "floor": "`if` table",
     "form": "forming",
 }
+RANKED = ("warm", "warm formed", "hot formed")
 
 
 class Run:
@@ -79,6 +82,7 @@ class Run:
             self._take("warm", self._compiled.answer, turn)
             self._take("floor", self._floor.answer, turn)
             self._take("warm formed", self._compiled.decide, formed)
+            self._take("hot formed", self._compiled.decide, formed)
             self._take("form", request_of, turn)
             for asked, request in zip(turn[:COLD], formed[:COLD], strict=True):
                 self._handles.answer(asked)
@@ -106,7 +110,7 @@ class Run:
         for name in COLUMNS:
             low, middle, high = (each / base for each in statistics.quantiles(self._times[name], n=4))
             cells.append(f"{middle:.2g} ({low:.2g}–{high:.2g})")
-        cells += [f"{statistics.median(self._times[name]) / floor:.1f}" for name in ("warm", "warm formed")]
+        cells += [f"{statistics.median(self._times[name]) / floor:.1f}" for name in RANKED]
         return cells
 
     def median_us(self, name: str) -> float:
@@ -165,19 +169,21 @@ def load(size: int) -> None:
 
 
 def main(sizes: Sequence[int]) -> None:
-    names = ("rules", "handles µs", "n", *COLUMNS.values(), "warm ÷ `if`", "warm, formed ÷ `if`")
+    names = ("rules", "handles µs", "n", *COLUMNS.values(), *(f"{COLUMNS[name]} ÷ `if`" for name in RANKED))
     print("| " + " | ".join(names) + " |\n|" + "---|" * len(names))
     formed = []
     for size in sizes:
         run = Run(size)
         run.measure()
         print("| " + " | ".join([f"{size:,}", *run.row()]) + " |", flush=True)
-        formed.append((run.median_us("warm formed"), run.median_us("floor")))
-    (first, first_floor), (last, last_floor) = formed[0], formed[-1]
-    print(
-        f"from {sizes[0]:,} to {sizes[-1]:,} rules: compiled, warm, formed {first:.2f} to {last:.2f} µs, "
-        f"{last / first:.1f} times; the `if` table {last_floor / first_floor:.1f} times"
-    )
+        formed.append([run.median_us(name) for name in ("warm formed", "hot formed", "floor")])
+    grown = [
+        f"{what} {first:.2f} to {last:.2f} µs, {last / first:.1f} times"
+        for what, first, last in zip(
+            ("compiled, warm, formed", "hot, formed", "`if` table"), formed[0], formed[-1], strict=True
+        )
+    ]
+    print(f"from {sizes[0]:,} to {sizes[-1]:,} rules: {'; '.join(grown)}")
     by_arguments()
     for size in sizes:
         command = [sys.executable, __file__, "--load", str(size)]
