@@ -250,9 +250,17 @@ def schema_version(connection: sqlite3.Connection, *, application: int) -> int:
     Raises:
         LedgerError: the file belongs to something else, or to a newer version.
     """
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    tables = int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
+    # In one transaction: another process may be making the tables between two of these statements.
+    alone = not connection.in_transaction
+    if alone:
+        connection.execute("BEGIN")
+    try:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
+        tables = int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
+    finally:
+        if alone and connection.in_transaction:
+            connection.execute("COMMIT")
     if not tables and not version:
         return 0
     if owner != application:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from remit_adapters._sqlite_schema import STORE_SCHEMA, connect, prepare_schema, schema_version
 from remit_adapters.sqlite_store import open_store
 
 if TYPE_CHECKING:
@@ -55,3 +60,26 @@ def test_processes_that_commit_at_once_share_one_log_without_gap_or_loss(tmp_pat
         assert {record.index: record.digest for record in store.records()} == acknowledged
         assert sorted(acknowledged) == list(range(PROCESSES * EACH))
         assert store.verify().intact
+
+
+@pytest.mark.parametrize("statement", ["PRAGMA user_version", "PRAGMA application_id"])
+def test_a_store_that_another_process_makes_meanwhile_is_not_taken_for_somebody_elses(
+    tmp_path: Path, statement: str
+) -> None:
+    file = tmp_path / "store.db"
+
+    class Interrupted(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            found = super().execute(sql, *parameters)
+            if sql == statement and not made:
+                with closing(connect(file)) as other:
+                    made.append(sql)
+                    prepare_schema(other, STORE_SCHEMA, application=7)
+            return found
+
+    made: list[str] = []
+    connect(file).close()
+    with closing(sqlite3.connect(file, isolation_level=None, factory=Interrupted)) as connection:
+        prepare_schema(connection, STORE_SCHEMA, application=7)
+        assert made == [statement]
+        assert schema_version(connection, application=7) > 0
