@@ -40,6 +40,8 @@ AFTER_S = 0.3
 """How long each thread goes on asking after its first refusal."""
 
 LIMIT_S = 1.0
+GIVE_UP_S = 30.0
+"""How long a thread goes on asking where no order comes."""
 
 
 def asking(store: str, answer: Path, epoch: int) -> None:
@@ -49,7 +51,7 @@ def asking(store: str, answer: Path, epoch: int) -> None:
     def thread() -> None:
         mine: dict[str, Any] = {"allowed": 0, "last": 0.0, "refused": 0.0, "odd": ""}
         found.append(mine)
-        until = float("inf")
+        until = time.monotonic() + GIVE_UP_S
         while time.monotonic() < until:
             began = time.monotonic()
             told = runtime.recall("notes", by=ANN)
@@ -110,11 +112,12 @@ def one_run(store: str, folder: Path, epoch: int, wait_s: float) -> tuple[list[s
         lambda: ordering(store, order, epoch, ready, wait_s),
     ]
     children = [forked(do) for do in work]
-    if any(os.waitpid(child, 0)[1] for child in children):
+    if any([os.waitpid(child, 0)[1] for child in children]):  # noqa: C419  # all of them are waited for
         return ["a process of the run failed"], [], 0.0, 0
     given = json.loads(order.read_text())
     threads = [thread for answer in answers for thread in json.loads(answer.read_text())]
     faults = [f"a thread was answered otherwise: {thread['odd']}" for thread in threads if thread["odd"]]
+    faults += ["a thread was never refused" for thread in threads if not thread["refused"]]
     late = [thread["last"] - given["durable"] for thread in threads if thread["last"] > given["durable"]]
     faults += [f"a call that began {1e3 * by:.1f} ms after the order was allowed" for by in late]
     faults += [f"record {index} allows and is later than the order" for index in given["late"]]
