@@ -50,7 +50,7 @@ def gather(request: Request, table: Table, kinds: Mapping[str, EntityKind], abov
     """Check all entities and put them into the table.
 
     Args:
-        request: what is asked.
+        request: what is asked; principal and resource are of known types, and checked already.
         table: gets the attributes of every entity.
         kinds: by entity type without the namespace.
         above: ancestors of the action.
@@ -59,15 +59,17 @@ def gather(request: Request, table: Table, kinds: Mapping[str, EntityKind], abov
         The ancestors of everything; nothing where the reference engine must look: a fault, a cycle, the
         same entity given twice with what may be different content.
     """
-    flat = True
-    for entity in (request.principal, request.resource, *request.entities):
+    principal, resource = request.principal, request.resource
+    flat = not (principal.parents or resource.parents)
+    table[kinds[principal.ref.type].full, principal.ref.id] = cast("dict[str, object]", principal.attributes)
+    for entity in (resource, *request.entities):
         ref = entity.ref
         kind = kinds.get(ref.type)
         name = ref.id
         if kind is None or type(name) is not str or not (name.isascii() or is_unicode(name)):
             return None
         attributes = cast("dict[str, object]", entity.attributes)
-        if not kind.check(attributes):
+        if entity is not resource and not kind.check(attributes):
             return None
         uid = (kind.full, name)
         if uid not in table:
