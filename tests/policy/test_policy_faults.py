@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from policy_documents import REFUND, cedar, document, lookup_tool, notes_block, refund_tool, rule
 
+from remit.document.rules import Redact
 from remit.errors import PolicyError
 from remit.policy.compile import compile_governance
 from remit.policy.origins import Origin
@@ -551,3 +552,16 @@ def test_what_json_schema_can_say_is_what_a_rule_can_ask(member: Any, when: str)
 
 def test_the_refund_schema_of_these_tests_is_complete() -> None:
     assert "r" in compile_governance(document(tools=(refund_tool(rule("r"), parameters=REFUND),))).rules
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_an_argument_to_mask_that_the_tool_does_not_have_is_a_fault(closed: bool) -> None:
+    masking = rule("r", obligations=(Redact(arguments=("order_id", "ordr_id"), result=("anything",)),))
+    tool = refund_tool(masking, parameters={**REFUND, "additionalProperties": not closed})
+    if closed:
+        (fault,) = faults({}, tools=(tool,))
+        assert "no argument to mask is called `ordr_id`: did you mean `order_id`" in fault
+        assert "name an argument of the tools that the rule is about" in fault
+    else:
+        # What a tool takes without declaring it may be there.
+        assert compile_governance(document(tools=(tool,))).rules["r"].obligations

@@ -231,6 +231,19 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     assert any("leaves the project folder" in fault for fault in faults_of(tmp_path / "desk"))
 
 
+@pytest.mark.parametrize("what", ["folder", "loop", "nowhere"])
+def test_no_rule_file_goes_unread_because_it_is_no_file(what: str, tmp_path: Path) -> None:
+    make(tmp_path)
+    odd = tmp_path / "rules/99.yaml"
+    if what == "folder":
+        odd.mkdir()
+    else:
+        odd.symlink_to(odd.name if what == "loop" else "nowhere.yaml")
+    (fault,) = faults_of(tmp_path)
+    assert "rules/99.yaml" in fault
+    assert {"folder": "is a folder", "loop": "cannot be read", "nowhere": "does not exist"}[what] in fault
+
+
 def test_an_error_inside_a_block_scalar_points_into_the_authors_file(tmp_path: Path) -> None:
     make(tmp_path, **{"rules/10.yaml": RULES.replace("&& context.input.amount", "&& context.input.amonut")})
     built = build_project(tmp_path)

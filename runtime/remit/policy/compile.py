@@ -18,10 +18,11 @@ import json
 import re
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import cedarpy
 
+from remit.document.rules import Redact
 from remit.engine.reads import policy_actions
 from remit.errors import Fault, PolicyError
 from remit.policy.base import POLICY_FILE, base_policy_text
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from remit.document.model import Document
     from remit.document.rules import Rule, RuleEffect
+    from remit.document.values import JsonObject
     from remit.engine.image import PolicyImage
 
 BASE_PREFIX = "remit."
@@ -135,6 +137,11 @@ class _Compilation:
             "Tool": tuple(tool.name for tool in document.capabilities.tools),
             "Backend": tuple(backend.name for backend in document.capabilities.backends),
             "Block": tuple(block.name for block in document.memory.blocks),
+        }
+        self._arguments = {
+            tool.name: tuple(cast("JsonObject", tool.parameters.get("properties") or {}))
+            for tool in document.capabilities.tools
+            if tool.parameters.get("additionalProperties") is False
         }
         self._faults.extend(schema_faults)
         tools = tuple(tool.name for tool in document.capabilities.tools)
@@ -273,7 +280,24 @@ class _Compilation:
         self._check_id(rule_id, f"{pointer}/id", None)
         if effect is None or not on or not all(sound):
             return None
+        self._check_redactions(rule, on, pointer)
         return draft or _reparsed(rule_id, _policy_of(rule, rule_id, effect, on, place), pointer, sources)
+
+    def _check_redactions(self, rule: Rule, on: tuple[str, ...], pointer: str) -> None:
+        """Refuse to mask an argument that nothing the rule is about has: it would stay readable."""
+        if not on or not all(name in self._arguments for name in on):
+            # About more than tools, or about one that takes what it does not declare.
+            return
+        known = sorted({argument for name in on for argument in self._arguments[name]})
+        for number, obligation in enumerate(rule.obligations):
+            for name in obligation.arguments if isinstance(obligation, Redact) else ():
+                if name not in known:
+                    cause = suggestion(name, known) or "there is none"
+                    self._fault(
+                        f"{pointer}/obligations/{number}/redact/arguments",
+                        f"no argument to mask is called `{name}`: {cause}",
+                        hint="name an argument of the tools that the rule is about",
+                    )
 
     def _actions(self, rule: Rule, place: Place, pointer: str) -> tuple[str, ...]:
         if not rule.on:

@@ -10,6 +10,7 @@ Rules
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -175,6 +176,11 @@ def listing(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def real_path(path: Path) -> Path:
+    """Return where a path leads; a loop of links leads to itself, where `Path.resolve` raises."""
+    return Path(os.path.realpath(path))
+
+
 def read_bytes(folder: Path, relative: str, *, file: str) -> bytes:
     """Read one file of the folder.
 
@@ -184,7 +190,7 @@ def read_bytes(folder: Path, relative: str, *, file: str) -> bytes:
     path = folder / relative
     fault: Fault
     try:
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if not real_path(path).is_relative_to(real_path(folder)):
             fault = Fault(message=f"`{relative}` leaves the project folder", file=file)
         elif path.is_dir():
             fault = Fault(message=f"`{relative}` is a folder, not a file", file=file)
@@ -256,9 +262,12 @@ def shown_path(folder: Path, relative: str) -> str:
 
 
 def files_in(folder: Path, sub: str, *suffixes: str) -> tuple[str, ...]:
-    """List the files below `folder/sub` with one of the suffixes, as sorted relative POSIX paths."""
+    """List what is below `folder/sub` with one of the suffixes, as sorted relative POSIX paths.
+
+    Also what is no file, such as a link that leads nowhere: who reads it is told so, and no rule goes unread.
+    """
     root = folder / sub
     if not root.is_dir():
         return ()
-    found = (path for path in root.rglob("*") if path.suffix in suffixes and path.is_file())
+    found = (path for path in root.rglob("*") if path.suffix in suffixes)
     return tuple(sorted(path.relative_to(folder).as_posix() for path in found))

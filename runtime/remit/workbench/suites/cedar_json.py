@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from remit.document.json_text import parse_json
 from remit.errors import DocumentError
-from remit.project.source import FaultList, Node, Source, read_text
+from remit.project.source import FaultList, Node, Source, read_text, real_path
 from remit.workbench.suites.members import Members, place_of, shown
 from remit.workbench.suites.model import Case, CedarQuestion, CedarSubject, Expectation, Suite
 from remit.workbench.suites.plain import plain_question, read_json_file
@@ -101,7 +101,7 @@ def companions(suite: Suite) -> frozenset[Path]:
     if not isinstance(subject, CedarSubject):
         return frozenset()
     named = (*subject.policies, *subject.beside, *(() if subject.schema is None else (subject.schema,)))
-    return frozenset(path.resolve() for path in named)
+    return frozenset(real_path(path) for path in named)
 
 
 def _subject(members: Members, path: Path, faults: FaultList) -> CedarSubject:
@@ -111,7 +111,7 @@ def _subject(members: Members, path: Path, faults: FaultList) -> CedarSubject:
     faults.settle()
     folder = next((above for above in path.parents if _holds(above, names)), None)
     if folder is None:
-        folder = next((above for above in path.resolve().parents if _holds(above, names)), None)
+        folder = next((above for above in real_path(path).parents if _holds(above, names)), None)
     if folder is None:
         hint = "paths are relative to a folder above the test; keep the files together"
         missing = next((name for name in names.values() if not (path.parent / name).is_file()), "")

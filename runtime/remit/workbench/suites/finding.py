@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remit.errors import DocumentError, Fault
-from remit.project.source import FaultList
+from remit.project.source import FaultList, real_path
 from remit.workbench.suites.cedar_json import companions, holds_cedar_json, read_integration
 from remit.workbench.suites.model import Suite
 from remit.workbench.suites.reading import PROJECT_FILE, read_suite
@@ -48,7 +48,7 @@ def _read_all(paths: Iterable[Path]) -> tuple[Suite, ...]:
     # A pattern for Cedar's tests meets the entities and schemas that they name, too.
     beside = frozenset(path for suite in suites for path in companions(suite))
     for path, fault in wrong:
-        if path.resolve() not in beside:
+        if real_path(path) not in beside:
             faults.extend(fault)
     faults.settle()
     return tuple(suites)
@@ -76,7 +76,7 @@ def find_files(paths: Sequence[str | Path]) -> tuple[Path, ...]:
                 faults.add(Fault(message=f"`{path.as_posix()}` does not exist", hint=hint))
                 continue
             for file in files:
-                found.setdefault(file.resolve(), file)
+                found.setdefault(real_path(file), file)
     faults.settle()
     return tuple(found.values())
 

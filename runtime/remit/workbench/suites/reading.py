@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from remit.document.carriers import format_of, read_value
 from remit.errors import EvaluationError
 from remit.project.questions import QUESTION_KEYS, question_from
-from remit.project.source import FaultList, Node, Source, kind_of, read_text
+from remit.project.source import FaultList, Node, Source, kind_of, read_text, real_path
 from remit.workbench.suites import matrix
 from remit.workbench.suites.conversations import RUN_KEYS, read_conversation, read_run_expectation
 from remit.workbench.suites.expectations import read_expectation, read_expectations
@@ -143,7 +143,7 @@ def project_of(path: Path) -> Path | None:
         if (folder / PROJECT_FILE).is_file():
             return folder
     # A relative path ends before its own folder's parents do.
-    return next((folder for folder in path.resolve().parents if (folder / PROJECT_FILE).is_file()), None)
+    return next((folder for folder in real_path(path).parents if (folder / PROJECT_FILE).is_file()), None)
 
 
 def _cases(node: Node, ground: _Ground) -> tuple[AnyCase, ...]:
