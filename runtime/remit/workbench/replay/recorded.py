@@ -11,8 +11,9 @@ Rules
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from pydantic_core import from_json
 
 from remit.engine.request import Entity, EntityRef, Request
 from remit.gate.recorded import NotKeptError, ref_of, request_of
@@ -34,8 +35,6 @@ OTHER_AGENT = "of another agent"
 ERASED = "its content was erased"
 DAMAGED = "its content is not what the record commits to: run `remit ledger verify`"
 UNREADABLE = "the record cannot be read: run `remit ledger verify`"
-
-_decode = json.JSONDecoder().raw_decode
 
 
 class Recorded(NamedTuple):
@@ -88,7 +87,7 @@ class Reader:
         """Return the decision in a row, or why it cannot be replayed."""
         index, leaf, salt, content = row
         try:
-            value: dict[str, Any] = _parsed(leaf)
+            value: dict[str, Any] = from_json(leaf)
             if value["agent"] != self._agent:
                 return OTHER_AGENT
             body: dict[str, Any] = value["body"]
@@ -121,7 +120,7 @@ class Reader:
             return UNREADABLE
 
     def _request(self, body: JsonObject, content: bytes) -> Request:
-        kept: dict[str, Any] = _parsed(content)
+        kept: dict[str, Any] = from_json(content)
         others = cast("list[dict[str, Any]]", kept.get("entities"))
         if (
             type(cast("object", others)) is not list
@@ -175,12 +174,3 @@ class Reader:
         if known is None:
             known = self._unasked[key] = self._candidate.unasked(action, self._ref(resource))
         return known
-
-
-def _parsed(data: bytes) -> Any:  # noqa: ANN401  # JSON of any shape; what is read from it is checked
-    # Without the search for an encoding and for space around, which takes half as long again.
-    text = data.decode()
-    value, end = _decode(text)
-    if end != len(text):
-        raise ValueError("something follows the value")
-    return value
