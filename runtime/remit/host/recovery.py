@@ -19,6 +19,8 @@ from remit.host.thread import is_alive
 from remit.records import Draft
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from remit.document.values import JsonObject, JsonValue
     from remit.host.agent import Agent
     from remit.host.session import Session
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from remit.records import Record
 
 _RUNNING: set[str] = set()
-_ENDED: set[str] = set()
+_ENDING: set[str] = set()
 _CLAIMING = threading.Lock()
 DETAIL = "the process ended before the outcome was recorded; it is not repeated"
 
@@ -97,7 +99,11 @@ async def report_unknown(session: Session) -> tuple[UnknownReported, ...]:
                 settles=(record.digest,),
             )
     for state in agent.store.runs(agent=agent.id, status="running"):
-        if state.run != session.run and not _lives(state) and _first_to_end(state.run):
+        if state.run == session.run or _lives(state):
+            continue
+        with _ending(agent.store, state.run) as mine:
+            if not mine:
+                continue
             await agent.submit(
                 Draft(
                     kind="run",
@@ -116,13 +122,19 @@ async def report_unknown(session: Session) -> tuple[UnknownReported, ...]:
     return events
 
 
-def _first_to_end(run: str) -> bool:
-    """Whether nobody in this process has ended a run that an earlier process left."""
+@contextlib.contextmanager
+def _ending(store: Store, run: str) -> Generator[bool]:
+    """Claim to end a run that an earlier process left; false where another thread does, or has done, so."""
     with _CLAIMING:
-        if run in _ENDED:
-            return False
-        _ENDED.add(run)
-        return True
+        free = run not in _ENDING
+        _ENDING.add(run)
+    try:
+        state = store.load_run(run) if free else None
+        yield state is not None and state.status == "running"
+    finally:
+        if free:
+            with _CLAIMING:
+                _ENDING.discard(run)
 
 
 def _abandoned(agent: Agent) -> tuple[Record, ...]:
