@@ -17,7 +17,7 @@ from remit.engine.compiled.recipes import Later, Lift, Lookup, Match, Recipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from remit.engine.compiled.code import Code
+    from remit.engine.compiled.code import Code, Constants
 
 _BUILTINS = {kind.__name__: kind for kind in (bool, dict, float, frozenset, int, list, set, str, tuple, type)}
 _FUNCTIONS = (
@@ -42,6 +42,9 @@ NAMESPACE: Mapping[str, object] = {
 }
 """All that generated code can name, beside its own constants; no built-in that reaches further."""
 
+
+REPORTS = ("P", "F", "E")
+"""Where blocks report: the permits and forbids that apply, and the policies that err."""
 
 MAX_LINES = 150
 """Lines in one function, unless one block has more: bounds what Python's compiler holds at once."""
@@ -158,6 +161,22 @@ def chunks(blocks: Iterable[Block]) -> Iterator[list[Block]]:
         lines += len(block.lines)
     if some:
         yield some
+
+
+def calls(name: str, blocks: Iterable[Block], own: Constants, constants: Constants) -> Iterator[str]:
+    """Make functions of blocks, and yield the statements that call them.
+
+    Args:
+        name: of the functions, for a reader.
+        blocks: what they do.
+        own: the constants that the blocks name.
+        constants: get the functions, for the code that calls them; may be `own`.
+    """
+    for some in chunks(blocks):
+        variables = frozenset[str]().union(*(block.variables for block in some))
+        parameters = (*REPORTS, *sorted(variables))
+        recipe = Recipe(write_function(name, parameters, lines_of(some)), own.values)
+        yield f"{constants.add_object(recipe)}({', '.join(parameters)})"
 
 
 def single_block(condition: Condition, piece: int | None = None) -> Block:

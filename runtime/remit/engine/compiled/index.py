@@ -16,11 +16,19 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from remit.engine.compiled.chunks import Block, Condition, chunks, lines_of, single_block, write_function
+from remit.engine.compiled.chunks import (
+    REPORTS,
+    Block,
+    Condition,
+    calls,
+    lines_of,
+    single_block,
+    write_function,
+)
 from remit.engine.compiled.recipes import Later, Lookup, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from remit.engine.compiled.code import Atom, Code, Constants
@@ -35,8 +43,6 @@ MIN_GUARDED = 4
 MAX_LEVELS = 3
 MAX_INLINE = 60
 """Lines behind a bound that stand where they are tested; more become functions of their own."""
-
-_REPORTS = ("P", "F", "E")
 
 
 class _Part(NamedTuple):
@@ -151,17 +157,8 @@ class Index:
         variables = frozenset[str]().union({atom.slot}, *(block.variables for block in inner))
         lines = lines_of(inner)
         if len(lines) > MAX_INLINE:
-            parameters = ", ".join((*_REPORTS, *sorted(variables)))
-            lines = [
-                f"{self._constants.add_object(recipe)}({parameters})"
-                for recipe in self._functions(inner, sorted(variables))
-            ]
+            lines = [*calls("guarded", inner, self._constants, self._constants)]
         return Block(lines=(f"if {test}:", *(f"    {line}" for line in lines)), variables=variables)
-
-    def _functions(self, blocks: Sequence[Block], parameters: Sequence[str]) -> Iterator[Recipe]:
-        for some in chunks(blocks):
-            source = write_function("guarded", (*_REPORTS, *parameters), lines_of(some))
-            yield Recipe(source, self._constants.values)
 
     @staticmethod
     def weakest(order: str, bounds: Sequence[int]) -> int:
@@ -221,7 +218,7 @@ class Index:
             for constant, conditions in found.items()
         }
         name = self._constants.add_object(Lookup(table))
-        arguments = ", ".join((*_REPORTS, *parameters))
+        arguments = ", ".join((*REPORTS, *parameters))
         lines = (f"n = {name}.get({parts[0].atom.slot})", f"if n is not None: n({arguments})")
         return Block(lines=lines, variables=variables)
 
@@ -231,7 +228,7 @@ class Index:
         def write() -> Sequence[Recipe]:
             with self._lock:
                 lines = lines_of(self.arranged(conditions, levels))
-                source = write_function("lookup", (*_REPORTS, *parameters), lines)
+                source = write_function("lookup", (*REPORTS, *parameters), lines)
                 return (Recipe(source, self._constants.values),)
 
         return write

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cedarpy import pst
 
-from remit.engine.compiled.chunks import Block, Condition, chunks, lines_of, write_function
+from remit.engine.compiled.chunks import REPORTS, Block, Condition, calls, chunks, lines_of, write_function
 from remit.engine.compiled.code import Constants
 from remit.engine.compiled.emit import ACTION_TYPE, Emitter
 from remit.engine.compiled.ingress_code import IngressWriter
@@ -51,7 +51,6 @@ MAX_INLINE = 16
 
 _SHARED = re.compile(rf"\b(?:{PRINCIPAL}|{RESOURCE}|{TABLE}|{ABOVE})\b")
 
-_REPORTS = ("P", "F", "E")
 PREFIX = f"{NAMESPACE}::"
 
 
@@ -227,7 +226,7 @@ class ProgramWriter:
     ) -> list[str]:
         """Return the statements that test the policies that name ids; these are compiled when first met."""
         parameters = (TABLE, ABOVE, PRINCIPAL, RESOURCE, "pa", "ra", CONTEXT, *filled)
-        arguments = ", ".join((*_REPORTS, *parameters))
+        arguments = ", ".join((*REPORTS, *parameters))
         lines: list[str] = []
         keys = {
             "both": f"({PRINCIPAL}[1], {RESOURCE}[1])",
@@ -260,7 +259,7 @@ class ProgramWriter:
             loads = self._slots.loads(wanted, set(loaded))
             return [
                 Recipe(
-                    write_function("bucket", (*_REPORTS, *parameters), [*loads, *lines_of(some)]),
+                    write_function("bucket", (*REPORTS, *parameters), [*loads, *lines_of(some)]),
                     constants.values,
                 )
                 for some in chunks(blocks)
@@ -275,8 +274,7 @@ class ProgramWriter:
             return
         own = Constants()
         blocks = self._blocks(policies, wanted, own)
-        for recipe, parameters in _functions(blocks, own):
-            yield f"{constants.add_object(recipe)}({', '.join((*_REPORTS, *parameters))})"
+        yield from calls("chunk", blocks, own, constants)
 
     def _blocks(
         self, policies: Sequence[Numbered], wanted: dict[Path, None], constants: Constants
@@ -305,15 +303,6 @@ class ProgramWriter:
             codes=tuple(codes),
             variables=frozenset({slot.name for slot in slots if slot is not None} | emitter.shared),
         )
-
-
-def _functions(blocks: Iterable[Block], constants: Constants) -> Iterator[tuple[Recipe, Sequence[str]]]:
-    """Yield functions for statements, each with the variables that it takes."""
-    for some in chunks(blocks):
-        variables = frozenset[str]().union(*(block.variables for block in some))
-        parameters = sorted(variables)
-        source = write_function("chunk", (*_REPORTS, *parameters), lines_of(some))
-        yield Recipe(source, constants.values), parameters
 
 
 def action_fits(constraint: pst.ActionConstraint, action: ActionType) -> bool:
