@@ -115,6 +115,16 @@ def torture(
     return total, []
 
 
+def report(total: Counter[str], faults: list[str]) -> int:
+    """Print counts and faults, and return the exit code."""
+    for name, count in sorted(total.items()):
+        print(f"{count:>9,} {name}")
+    for fault in faults:
+        print(f"fault: {fault}")
+    print("held" if not faults else "DID NOT HOLD")
+    return 1 if faults else 0
+
+
 def main() -> int:
     """Read the arguments, torture, print the counts."""
     parser = argparse.ArgumentParser(description="kill the runtime at random and check what it left behind")
@@ -134,12 +144,7 @@ def main() -> int:
         place=lambda folder: given.store or str(folder / "store"),
         keep=given.keep,
     )
-    for name, count in sorted(total.items()):
-        print(f"{count:>9,} {name}")
-    for fault in faults:
-        print(f"fault: {fault}")
-    print("held" if not faults else "DID NOT HOLD")
-    return 1 if faults else 0
+    return report(total, faults)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from torture_world import READY, work
 
-from torture import checked
+from torture import checked, report
 
 SOURCE = Path(__file__).with_name("failing_files.c")
 CODES = (errno.EIO, errno.ENOSPC)
@@ -87,12 +87,7 @@ def main() -> int:
         work(str(given.worker / "store"), given.worker, 0, seconds=given.seconds)
         return 0
     total, faults = torture(given.rounds, one_in=given.one_in, seconds=given.seconds)
-    for name, count in sorted(total.items()):
-        print(f"{count:>9,} {name}")
-    for fault in faults:
-        print(f"fault: {fault}")
-    print("held" if not faults else "DID NOT HOLD")
-    return 1 if faults else 0
+    return report(total, faults)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from remit.errors import LedgerError
+from remit.host.installed import installed
 from remit.host.stores import GROUP, Store
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def open_auditable(path: Path, *, read_only: bool = True) -> AuditableStore:
     Raises:
         LedgerError: no store is installed, or the folder cannot be used.
     """
-    for point in entry_points(group=GROUP, name=STORE_KIND):
+    for point in installed(GROUP, STORE_KIND):
         opener = cast("Callable[..., AuditableStore]", point.load())
         return opener(path, read_only=read_only)
     raise LedgerError(f"no store is called `{STORE_KIND}`; install `remit` with its adapters")

@@ -10,12 +10,12 @@ import os
 import sys
 import traceback
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from remit.document.model import Tool
 from remit.errors import AdapterError, DocumentError, Fault
+from remit.host.installed import installed
 from remit.host.tools import FunctionTool, describe_function
 from remit.ports import ToolContext, ToolDescription, ToolSource
 from remit.project.source import FaultList, Node, nearest, shown_path
@@ -153,7 +153,7 @@ def describe_mcp(
 
 
 async def _ask_server(folder: Path, server: JsonObject) -> tuple[ToolDescription, ...]:
-    points = entry_points(group="remit.tools", name="mcp")
+    points = installed("remit.tools", "mcp")
     for point in points:
         opener = cast("Callable[..., ToolSource]", point.load())
         probe = Tool(name="probe", description="", parameters={}, effect="read", source={"mcp": server})

@@ -140,14 +140,18 @@ def head_of(folder: Path, agent: str) -> Document:
         EvaluationError: the store holds none.
         LedgerError: the store cannot be read.
     """
-    source = open_source(folder)
-    try:
-        head = source.load(agent)
-    finally:
-        source.close()
+    head = _newest(folder, agent)
     if head is None:
         raise EvaluationError(f"the store lost agent `{agent}`; run `remit ledger verify`")
     return head
+
+
+def _newest(folder: Path, agent: str) -> Document | None:
+    source = open_source(folder)
+    try:
+        return source.load(agent)
+    finally:
+        source.close()
 
 
 def remarks_on(folder: Path, agent: str, candidate: Document) -> tuple[str, ...]:
@@ -156,11 +160,7 @@ def remarks_on(folder: Path, agent: str, candidate: Document) -> tuple[str, ...]
     Raises:
         LedgerError: the store cannot be read.
     """
-    source = open_source(folder)
-    try:
-        head = source.load(agent)
-    finally:
-        source.close()
+    head = _newest(folder, agent)
     if head is None:
         return ()
     old, new = head.governance.environment, candidate.governance.environment

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol, cast
 
 from remit.errors import LedgerError
+from remit.host.installed import installed
 from remit.host.stores import GROUP
 
 if TYPE_CHECKING:
@@ -48,6 +48,6 @@ def open_source(folder: Path, *, kind: str = "sqlite") -> LogSource:
     Raises:
         LedgerError: no such kind of store is installed, or the folder cannot be read.
     """
-    for point in entry_points(group=GROUP, name=kind):
+    for point in installed(GROUP, kind):
         return cast("Callable[..., LogSource]", point.load())(folder, read_only=True)
     raise LedgerError(f"no store is called `{kind}`; install `remit` with its adapters")
