@@ -4,7 +4,7 @@ Run: `python benchmarks/bench_replay.py` (`--count`, `--ledger DIR` to keep and 
 
 What is compared
 1. `replay`: what `remit replay` does, from the store's files to the counted flips: reading, checking content
-   against its commitment, rebuilding requests, deciding, grouping; with the reference engine on 1 %.
+   against its commitment, rebuilding requests, deciding, grouping; with the reference engine on a sample.
 2. `plain cedarpy`: requests rebuilt already, decided by `cedarpy.is_authorized` with parsed policies, the
    schema and the whole context; nothing is read, checked or counted, which favours it.
 

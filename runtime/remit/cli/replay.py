@@ -66,7 +66,7 @@ _SHOWN = 12
 @click.option(
     "--sample",
     type=click.FloatRange(0, 100),
-    default=1.0,
+    default=0.25,
     show_default=True,
     metavar="PERCENT",
     help="Share that the reference engine decides, too; at least 1,000 decisions.",

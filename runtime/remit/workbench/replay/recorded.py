@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from remit.engine.request import Entity, EntityRef, Request
 from remit.gate.recorded import NotKeptError, ref_of, request_of
+from remit.workbench.replay.pieces import Pieces
 
 if TYPE_CHECKING:
     from remit.document.values import JsonObject
@@ -80,7 +81,7 @@ class Reader:
         self._candidate = candidate
         self._agent = agent
         self._refs: dict[str, EntityRef] = {}
-        self._others: dict[tuple[str, str], EntityRef] = {}
+        self._pieces = Pieces(self._named, self._others)
         self._unasked: dict[tuple[str, str], str] = {}
 
     def read(self, row: Row) -> Recorded | str:
@@ -120,33 +121,27 @@ class Reader:
             return UNREADABLE
 
     def _request(self, body: JsonObject, content: bytes) -> Request:
-        kept: dict[str, Any] = from_json(content)
-        others = cast("list[dict[str, Any]]", kept.get("entities"))
-        if (
-            type(cast("object", others)) is not list
-            or "principal_parents" in kept
-            or "resource_parents" in kept
-            or type(kept.get("context")) is not dict
-        ):
-            return self._candidate.seen(request_of(body, kept), agent=self._agent)
-        entities: list[Entity] = []
-        for item in others:
-            if "parents" in item:
-                return self._candidate.seen(request_of(body, kept), agent=self._agent)
-            key = (item["type"], item["id"])
-            ref = self._others.get(key)
-            if ref is None:
-                if len(self._others) >= MAX_REFS:
-                    self._others.clear()
-                ref = self._others[key] = EntityRef(type=key[0], id=key[1])
-            entities.append(self._entity(ref, item["attributes"]))
+        pieces = self._pieces.read(content, cast("str", body["principal"]), cast("str", body["resource"]))
+        if pieces is None:
+            return self._candidate.seen(request_of(body, from_json(content)), agent=self._agent)
+        context, principal, resource, entities = pieces
         return Request(
-            principal=self._entity(self._ref(cast("str", body["principal"])), kept["principal"]),
+            principal=principal,
             action=cast("str", body["action"]),
-            resource=self._entity(self._ref(cast("str", body["resource"])), kept["resource"]),
-            context=self._candidate.context(kept["context"]),
-            entities=tuple(entities),
+            resource=resource,
+            context=self._candidate.context(context),
+            entities=entities,
         )
+
+    def _others(self, items: list[dict[str, Any]]) -> tuple[Entity, ...] | None:
+        if any("parents" in item for item in items):
+            return None
+        return tuple(
+            self._entity(EntityRef(type=item["type"], id=item["id"]), item["attributes"]) for item in items
+        )
+
+    def _named(self, name: str, attributes: JsonObject) -> Entity:
+        return self._entity(self._ref(name), attributes)
 
     def _entity(self, ref: EntityRef, attributes: JsonObject) -> Entity:
         if type(attributes) is not dict:

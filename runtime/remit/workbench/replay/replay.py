@@ -58,7 +58,7 @@ class Plan:
     agent: str
     size: int
     examples: int = 3
-    share: float = 1.0
+    share: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
