@@ -69,7 +69,7 @@ class Pieces:
         if first < 0 or second < 0 or third < 0:
             return None
         try:
-            head: dict[str, Any] = from_json(content[:first] + b"}")
+            head: dict[str, Any] = from_json(content[:first] + b"}", cache_strings="keys")
             context: dict[str, Any] = head["context"]
             if head.keys() not in _HEAD or type(cast("object", context)) is not dict:
                 return None

@@ -88,7 +88,7 @@ class Reader:
         """Return the decision in a row, or why it cannot be replayed."""
         index, leaf, salt, content = row
         try:
-            value: dict[str, Any] = from_json(leaf)
+            value: dict[str, Any] = from_json(leaf, cache_strings="keys")
             if value["agent"] != self._agent:
                 return OTHER_AGENT
             body: dict[str, Any] = value["body"]
