@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from remit_adapters._sqlite_key import KEY_FILE
+from remit_adapters.stores.key import KEY_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,11 +6,9 @@ long the log is. It says where to look; what counts is read from the records the
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
-from remit.errors import LedgerError
-from remit.ledger.encoding import decode_leaf
+from remit_adapters.stores.claims import claim_bytes, claim_in
 
 if TYPE_CHECKING:
     import sqlite3
@@ -36,16 +34,4 @@ def find_first_claim(connection: sqlite3.Connection, agent: str, approval: str) 
     Raises:
         LedgerError: a record that may hold it cannot be read.
     """
-    sought = json.dumps(approval, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    for index, leaf in connection.execute(_QUERY, (agent, sought)):
-        record = decode_leaf(leaf)
-        if record["index"] != index:
-            raise LedgerError(
-                f"record {index} says that it is record {record['index']}: run `remit ledger verify`"
-            )
-        body = record["body"]
-        approvals = body.get("approvals") if isinstance(body, dict) else None
-        for claim in approvals if isinstance(approvals, list) else ():
-            if isinstance(claim, dict) and claim.get("id") == approval:
-                return int(index)
-    return None
+    return claim_in(connection.execute(_QUERY, (agent, claim_bytes(approval))), approval)

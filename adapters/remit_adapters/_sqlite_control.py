@@ -19,12 +19,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-import unicodedata
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from remit.errors import EnforcementError, LedgerError
-from remit.ports import SCOPE_KINDS, Stop
+from remit.errors import LedgerError
+from remit.ports import Stop
 from remit_adapters._sqlite_mark import UNSETTLED, Mark
 from remit_adapters._sqlite_schema import (
     CONTROL_SCHEMA,
@@ -33,6 +32,7 @@ from remit_adapters._sqlite_schema import (
     refusals_named,
     require_schema,
 )
+from remit_adapters.stores.orders import check_order, first_in_force, require_lifter, require_other
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -40,10 +40,8 @@ if TYPE_CHECKING:
 
 APPLICATION: Final = 0x524D_4343
 """`RMCC`."""
-ORDERS: Final = ("kill", "suspend")
 RECHECK_S: Final = 0.01
 """Seconds after which the files are looked at whatever the mark says."""
-_PREFIXES: Final = tuple(f"{kind}:" for kind in SCOPE_KINDS)
 
 
 class SqliteControl:
@@ -92,7 +90,7 @@ class SqliteControl:
         Raises:
             LedgerError: a malformed order, or it cannot be written.
         """
-        _check_order(order)
+        check_order(order)
         with (
             self._lock,
             refusals_named(self._file, f"record the order on `{order.scope}`"),
@@ -114,18 +112,14 @@ class SqliteControl:
             EnforcementError: a kill may not be lifted by who gave it.
             LedgerError: it cannot be written.
         """
-        if not by.strip():
-            raise LedgerError(f"cannot lift the order on `{scope}`: it must say by whom")
+        require_lifter(scope, by)
         with self._lock, refusals_named(self._file, f"lift the order on `{scope}`"), self._changing():
             row = self._connection.execute(
                 "SELECT stop, by FROM standing WHERE scope = ?", (scope,)
             ).fetchone()
             if row is None:
                 return False
-            if row[0] == "kill" and _person(row[1]) == _person(by):
-                raise EnforcementError(
-                    f"the kill on `{scope}` was given by `{row[1]}`: another person must lift it"
-                )
+            require_other(scope, row[0], row[1], by)
             self._connection.execute("DELETE FROM standing WHERE scope = ?", (scope,))
             self._journal("lift", scope, by, reason, at)
             self._connection.execute("COMMIT")
@@ -140,11 +134,7 @@ class SqliteControl:
         mark, until_s, standing = self._view
         if mark == UNSETTLED or mark != self._marked() or time.monotonic() > until_s:
             standing = self.standing()
-        if not standing:
-            return None
-        orders = {stop.scope: stop for stop in standing}
-        found = [orders[scope] for scope in scopes if scope in orders]
-        return next((stop for stop in found if stop.order == "kill"), found[0] if found else None)
+        return first_in_force(standing, scopes)
 
     def standing(self) -> tuple[Stop, ...]:
         """All orders that stand, by scope.
@@ -231,23 +221,3 @@ class SqliteControl:
 def _identity(path: str) -> tuple[int, int]:
     found = os.stat(path)  # noqa: PTH116  # asked often: pathlib would double the time
     return found.st_dev, found.st_ino
-
-
-def _person(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).strip().casefold()
-
-
-def _check_order(order: Stop) -> None:
-    if order.order not in ORDERS:
-        raise LedgerError(f"`{order.order}` is not an order: use `kill` or `suspend`")
-    named = any(order.scope.startswith(prefix) and len(order.scope) > len(prefix) for prefix in _PREFIXES)
-    if order.scope != "all" and not named:
-        # An order on a scope that nobody asks about would stop nothing.
-        raise LedgerError(
-            f"`{order.scope}` is not a scope: "
-            "use `all`, `agent:<id>`, `lineage:<agent id>`, `tenant:<name>`, `run:<id>`, `tool:<name>`, "
-            "`backend:<name>` or "
-            "`engine:<compiler>:<image>`"
-        )
-    if not order.by.strip():
-        raise LedgerError(f"an order on `{order.scope}` must say by whom")

@@ -7,42 +7,27 @@ Several processes may therefore append to one file.
 
 from __future__ import annotations
 
-import secrets
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from remit.document.merkle import leaf_hash
 from remit.errors import LedgerError, SettledError
 from remit.ledger.checkpoint import Checkpoint, sign_checkpoint, verifier_key, verify_checkpoint
-from remit.ledger.encoding import SALT_BYTES, Sealed, leaf_digest, seal_draft
 from remit.ledger.report import RawRecord, StoredNote
 from remit.ledger.tree import Node, Peaks, is_place, node_number, peak_places
-from remit.records import Draft, Receipt
 from remit_adapters._sqlite_schema import NUMBERED_NODES
+from remit_adapters.stores.log_rows import Cell, as_bytes, log_rows
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
+    from remit.ledger.encoding import Sealed
     from remit.ports import Signer
+    from remit.records import Receipt
 
 CHUNK: Final = 512
 _ROWS_A_STATEMENT: Final = (64, 16, 8, 7, 6, 5, 4, 3, 2, 1)
 """Few sizes, so that the connection keeps the prepared statements; all of those that a single call needs."""
-
-_Cell = int | str | bytes
-
-
-def seal_drafts(drafts: Sequence[Draft]) -> tuple[Sealed, ...]:
-    """Check drafts and fix their bytes, each with a fresh salt.
-
-    Raises:
-        LedgerError: a draft that cannot be a record.
-    """
-    return tuple(
-        seal_draft(draft, salt=b"" if draft.content is None else secrets.token_bytes(SALT_BYTES))
-        for draft in drafts
-    )
 
 
 class LogAppender:
@@ -96,42 +81,16 @@ class LogAppender:
         Many rows a statement: between two statements another thread may take the interpreter, and the writer
         then waits for its turn while everybody waits for the writer.
         """
-        answers: list[tuple[Receipt, ...]] = []
-        records: list[_Cell] = []
-        contents: list[_Cell] = []
-        intents: list[_Cell] = []
-        settled: list[str] = []
-        leaves: list[bytes] = []
-        index = peaks.size
-        for batch in batches:
-            receipts: list[Receipt] = []
-            for record in batch:
-                draft = record.draft
-                leaf = record.leaf(index)
-                digest = leaf_digest(leaf)
-                records += (index, leaf, draft.kind, draft.agent, draft.run)
-                if record.content:
-                    contents += (index, record.salt, record.content)
-                if draft.kind == "intent":
-                    intents += (digest, index)
-                elif draft.kind == "outcome":
-                    intent = draft.body.get("intent")
-                    if isinstance(intent, str):
-                        settled.append(intent)
-                leaves.append(leaf_hash(leaf))
-                receipts.append(Receipt(index=index, digest=digest))
-                index += 1
-            answers.append(tuple(receipts))
-        grown, nodes = peaks.extend(leaves)
-        self._insert("records (idx, leaf, kind, agent, run)", 5, records)
-        self._insert("contents (idx, salt, content)", 3, contents)
-        self._insert("open_intents (digest, idx)", 2, intents)
-        self._insert("nodes (number, level, idx, digest)", 4, nodes)
+        grown, answers, rows = log_rows(peaks, batches)
+        self._insert("records (idx, leaf, kind, agent, run)", 5, rows.records)
+        self._insert("contents (idx, salt, content)", 3, rows.contents)
+        self._insert("open_intents (digest, idx)", 2, rows.intents)
+        self._insert("nodes (number, level, idx, digest)", 4, rows.nodes)
         # After the intents: an outcome may settle one of the same transaction, never a later one, since an
         # intent's digest covers its index.
-        if settled:
+        if rows.settled:
             self._connection.executemany(
-                "DELETE FROM open_intents WHERE digest = ?", [(intent,) for intent in settled]
+                "DELETE FROM open_intents WHERE digest = ?", [(intent,) for intent in rows.settled]
             )
         return grown, answers
 
@@ -146,7 +105,7 @@ class LogAppender:
             if found.fetchone() is None:
                 raise SettledError(f"the intent `{intent}` is not open: it has an outcome already")
 
-    def _insert(self, place: str, width: int, cells: Sequence[_Cell]) -> None:
+    def _insert(self, place: str, width: int, cells: Sequence[Cell]) -> None:
         """Insert rows that lie one after the other in `cells`; `place` is a constant of this module."""
         if not cells:
             return
@@ -189,12 +148,12 @@ def raw_records(connection: sqlite3.Connection) -> Iterator[RawRecord]:
     for index, leaf, kind, agent, run, salt, content in cursor:
         yield RawRecord(
             index=index,
-            leaf=_bytes(leaf),
+            leaf=as_bytes(leaf),
             kind=str(kind),
             agent=str(agent),
             run=str(run),
-            salt=None if salt is None else _bytes(salt),
-            content=None if content is None else _bytes(content),
+            salt=None if salt is None else as_bytes(salt),
+            content=None if content is None else as_bytes(content),
         )
 
 
@@ -217,7 +176,7 @@ def stored_nodes(connection: sqlite3.Connection) -> Iterator[Node]:
         columns = "SELECT number, level, idx, digest FROM nodes"
     for number, level, index, digest in connection.execute(columns):
         placed = number is None or (is_place(level, index) and number == node_number(level, index))
-        yield Node(level=level, index=index, digest=_bytes(digest) if placed else b"")
+        yield Node(level=level, index=index, digest=as_bytes(digest) if placed else b"")
 
 
 def stored_notes(connection: sqlite3.Connection) -> Iterator[StoredNote]:
@@ -226,10 +185,3 @@ def stored_notes(connection: sqlite3.Connection) -> Iterator[StoredNote]:
         "SELECT number, size, note FROM checkpoints ORDER BY number"
     ):
         yield StoredNote(number=number, size=size, note=str(note))
-
-
-def _bytes(value: object) -> bytes:
-    # A column that somebody changed may hold any type; its bytes will not verify then.
-    if isinstance(value, bytes):
-        return value
-    return str(value).encode("utf-8", "surrogateescape")

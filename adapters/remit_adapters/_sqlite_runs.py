@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from remit.errors import LedgerError
-from remit.ports import RunState
+from remit_adapters.stores.run_rows import foreign_run, state_of, state_text
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from remit.document.values import JsonObject
+    from remit.ports import RunState
+
 
 _COLUMNS = "SELECT run, agent, status, value FROM runs"
 
@@ -22,11 +21,7 @@ def save_run(connection: sqlite3.Connection, state: RunState) -> None:
     Raises:
         LedgerError: the state is not JSON, or belongs to another agent's run.
     """
-    try:
-        text = json.dumps(state.value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode("utf-8")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise LedgerError(f"the state of run `{state.run}` is not JSON: {error}") from error
+    text = state_text(state)
     changed = connection.execute(
         "INSERT INTO runs (run, agent, status, value) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (run) DO UPDATE SET status = excluded.status, value = excluded.value,"
@@ -35,13 +30,13 @@ def save_run(connection: sqlite3.Connection, state: RunState) -> None:
         (state.run, state.agent, state.status, text),
     ).rowcount
     if changed != 1:
-        raise LedgerError(f"the run `{state.run}` belongs to another agent than `{state.agent}`")
+        raise foreign_run(state)
 
 
 def load_run(connection: sqlite3.Connection, run: str) -> RunState | None:
     """Read one run's state, or None."""
     row = connection.execute(f"{_COLUMNS} WHERE run = ?", (run,)).fetchone()
-    return None if row is None else _state(row)
+    return None if row is None else state_of(row)
 
 
 def list_runs(connection: sqlite3.Connection, *, agent: str, status: str) -> tuple[RunState, ...]:
@@ -50,15 +45,4 @@ def list_runs(connection: sqlite3.Connection, *, agent: str, status: str) -> tup
         f"{_COLUMNS} WHERE (?1 = '' OR agent = ?1) AND (?2 = '' OR status = ?2) ORDER BY number DESC",
         (agent, status),
     )
-    return tuple(_state(row) for row in rows.fetchall())
-
-
-def _state(row: tuple[str, str, str, str]) -> RunState:
-    run, agent, status, text = row
-    try:
-        value = cast("object", json.loads(text))
-    except (ValueError, RecursionError) as error:
-        raise LedgerError(f"the state of run `{run}` cannot be read: {type(error).__name__}") from error
-    if not isinstance(value, dict):
-        raise LedgerError(f"the state of run `{run}` is not an object")
-    return RunState(run=run, agent=agent, status=status, value=cast("JsonObject", value))
+    return tuple(state_of(row) for row in rows.fetchall())

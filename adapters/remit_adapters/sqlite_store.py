@@ -43,16 +43,13 @@ from remit.ledger.verification import verify_log
 from remit.ports import Batch, Clock, RunState, Signer
 from remit.records import Draft, Receipt, Record
 from remit_adapters._sealed_files import SealedFiles
-from remit_adapters._sqlite_agents import find_agents, load_agent
+from remit_adapters._sqlite_agents import find_agents, load_agent, read_agent
 from remit_adapters._sqlite_claims import find_first_claim, prepare_claims
 from remit_adapters._sqlite_control import SqliteControl
-from remit_adapters._sqlite_heads import head_findings
-from remit_adapters._sqlite_key import PUBLIC_FILE, load_signer, origin_of, publish_key
 from remit_adapters._sqlite_log import (
     CHUNK,
     raw_records,
     rows_of_kind,
-    seal_drafts,
     stored_nodes,
     stored_notes,
 )
@@ -66,7 +63,12 @@ from remit_adapters._sqlite_schema import (
     require_schema,
 )
 from remit_adapters._sqlite_upgrade import upgrade_store
-from remit_adapters._sqlite_writer import Job, Writer
+from remit_adapters._sqlite_writer import Writer
+from remit_adapters.stores.agent_rows import only_agent
+from remit_adapters.stores.heads import derived_findings, head_findings
+from remit_adapters.stores.key import PUBLIC_FILE, load_signer, origin_of, publish_key
+from remit_adapters.stores.log_rows import seal_drafts
+from remit_adapters.stores.turns import Job
 
 if TYPE_CHECKING:
     import sqlite3
@@ -398,8 +400,7 @@ class SqliteStore:
                 nodes=stored_nodes(connection),
                 held=held,
             )
-            beside = [*_beside_the_log(connection, report), *head_findings(connection, report)]
-            return _with_findings(report, beside)
+            return _with_findings(report, _beside_the_log(connection, report))
 
     # --- AgentStore
 
@@ -411,9 +412,7 @@ class SqliteStore:
         """
         with self._reading("look up an agent") as connection:
             found = find_agents(connection, prefix)
-        if len(found) > 1:
-            raise LedgerError(f"several agents begin with `{prefix}`: give more digits")
-        return found[0] if found else None
+        return only_agent(prefix, found)
 
     def load(self, agent: str) -> Document | None:
         """Return the head document of an agent id (or of a unique prefix of one), or None.
@@ -506,24 +505,18 @@ class SqliteStore:
 
 
 def _beside_the_log(connection: sqlite3.Connection, report: LogReport) -> list[Finding]:
-    """Check what the store derives from the log: open intents, and content that belongs to no record."""
-    found = [
-        Finding(index=int(row[0]), problem="content lies here without a record")
-        for row in connection.execute(
-            "SELECT idx FROM contents WHERE idx NOT IN (SELECT idx FROM records)"
-        ).fetchall()
+    """Check what the store derives from the log, and its agents."""
+    strays = connection.execute("SELECT idx FROM contents WHERE idx NOT IN (SELECT idx FROM records)")
+    listed = connection.execute("SELECT idx FROM open_intents ORDER BY idx")
+    heads = connection.execute("SELECT agent, revision FROM agents ORDER BY number").fetchall()
+    return [
+        *derived_findings([int(row[0]) for row in strays], [int(row[0]) for row in listed], report),
+        *head_findings(
+            {str(agent): str(revision) for agent, revision in heads},
+            lambda agent: read_agent(connection, agent),
+            report,
+        ),
     ]
-    rows = connection.execute("SELECT idx FROM open_intents ORDER BY idx").fetchall()
-    listed = tuple(int(row[0]) for row in rows)
-    if listed != report.unfinished and report.intact:
-        found.append(
-            Finding(
-                index=None,
-                problem="the list of intents without an outcome was changed",
-                hint=f"the records say {list(report.unfinished)}, the list says {list(listed)}",
-            )
-        )
-    return found
 
 
 def _with_findings(report: LogReport, more: list[Finding]) -> LogReport:

@@ -21,7 +21,7 @@ from remit.ledger.checkpoint import (
 from remit.ledger.report import RawRecord, StoredNote
 from remit.ledger.tree import EMPTY_ROOT, Peaks, fold, node_number, peak_places
 from remit.ledger.verification import verify_log
-from remit_adapters._sqlite_key import FileSigner
+from remit_adapters.stores.key import FileSigner
 
 VECTORS = Path(__file__).resolve().parents[3] / "shared" / "data" / "tlog" / "log"
 ORIGIN = "example.com/log/testdata"

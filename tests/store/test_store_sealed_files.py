@@ -14,8 +14,8 @@ import pytest
 from remit.ports import SealedCache
 from remit_adapters import _sealed_files
 from remit_adapters._sealed_files import SealedFiles
-from remit_adapters._sqlite_key import load_signer
 from remit_adapters.sqlite_store import open_store
+from remit_adapters.stores.key import load_signer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -238,7 +238,7 @@ HAMMER = """
 import sys
 from pathlib import Path
 from remit_adapters._sealed_files import SealedFiles
-from remit_adapters._sqlite_key import load_signer
+from remit_adapters.stores.key import load_signer
 folder, mine = Path(sys.argv[1]), sys.argv[2].encode() * 5000
 cache = SealedFiles(folder, load_signer(folder, make=True), own_key=True)
 for turn in range(150):

@@ -32,9 +32,9 @@ from remit.testing.store_contract import (
     contract_erasure,
     contract_note,
 )
-from remit_adapters._sqlite_key import FileSigner
 from remit_adapters._sqlite_schema import SCHEMA_VERSION
 from remit_adapters.sqlite_store import SqliteStore, open_store
+from remit_adapters.stores.key import FileSigner
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ import pytest
 from remit.errors import HeadMovedError, LedgerError
 from remit.ports import Batch
 from remit.testing.store_contract import contract_document, contract_draft, contract_note
-from remit_adapters._sqlite_key import load_signer
 from remit_adapters.sqlite_store import SqliteStore, open_store
+from remit_adapters.stores.key import load_signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

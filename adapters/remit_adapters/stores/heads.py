@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 from remit.errors import LedgerError
 from remit.ledger.report import Finding, LogReport, RecordedHead
-from remit_adapters._sqlite_agents import read_agent
 
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
-def head_findings(connection: sqlite3.Connection, report: LogReport) -> list[Finding]:
+def head_findings(
+    heads: Mapping[str, str], read: Callable[[str], object], report: LogReport
+) -> list[Finding]:
     """Hold the agents' heads against the records, and their rows against their heads.
 
     Args:
-        connection: in a transaction.
+        heads: agent id and head revision of every agent, as stored.
+        read: reads an agent back, and raises `LedgerError` where its rows do not give its head.
         report: of the log in the same state; heads are held against it where it is intact.
     """
-    rows = connection.execute("SELECT agent, revision FROM agents ORDER BY number").fetchall()
-    heads = {str(agent): str(revision) for agent, revision in rows}
     recorded = {head.agent: head for head in report.heads} if report.intact else {}
     found: list[Finding] = []
     for agent, head in recorded.items():
@@ -29,7 +29,7 @@ def head_findings(connection: sqlite3.Connection, report: LogReport) -> list[Fin
             found.append(problem)
     for agent in heads:
         try:
-            read_agent(connection, agent)
+            read(agent)
         except LedgerError as error:
             index = recorded[agent].index if agent in recorded else None
             found.append(
@@ -60,3 +60,23 @@ def _misplaced(said: RecordedHead, head: str | None) -> Finding | None:
         problem=f"the head of `{said.agent}` is `{head}`, which no record names as its head",
         hint=f"{expected}; it was moved behind the store",
     )
+
+
+def derived_findings(strays: Iterable[int], listed: Sequence[int], report: LogReport) -> list[Finding]:
+    """Check what a store derives from the log.
+
+    Args:
+        strays: indices of contents without a record.
+        listed: indices of intents that the store lists as open, in order.
+        report: of the log in the same state.
+    """
+    found = [Finding(index=index, problem="content lies here without a record") for index in strays]
+    if tuple(listed) != report.unfinished and report.intact:
+        found.append(
+            Finding(
+                index=None,
+                problem="the list of intents without an outcome was changed",
+                hint=f"the records say {list(report.unfinished)}, the list says {list(listed)}",
+            )
+        )
+    return found

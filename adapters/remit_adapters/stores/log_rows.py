@@ -1,0 +1,94 @@
+"""What a transaction writes for its records, as rows: records, contents, tree nodes, open intents."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from remit.document.merkle import leaf_hash
+from remit.ledger.encoding import SALT_BYTES, Sealed, leaf_digest, seal_draft
+from remit.records import Draft, Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from remit.ledger.tree import Peaks
+
+Cell = int | str | bytes
+
+
+def seal_drafts(drafts: Sequence[Draft]) -> tuple[Sealed, ...]:
+    """Check drafts and fix their bytes, each with a fresh salt.
+
+    Raises:
+        LedgerError: a draft that cannot be a record.
+    """
+    return tuple(
+        seal_draft(draft, salt=b"" if draft.content is None else secrets.token_bytes(SALT_BYTES))
+        for draft in drafts
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRows:
+    """Rows whose cells lie one after the other.
+
+    Args:
+        records: index, leaf, kind, agent, run.
+        contents: index, salt, content.
+        intents: digest, index.
+        nodes: number, level, index, digest.
+        settled: digests of intents that have an outcome now.
+    """
+
+    records: list[Cell]
+    contents: list[Cell]
+    intents: list[Cell]
+    nodes: list[Cell]
+    settled: list[str]
+
+
+def log_rows(
+    peaks: Peaks, batches: Iterable[Sequence[Sealed]]
+) -> tuple[Peaks, list[tuple[Receipt, ...]], LogRows]:
+    """Return the state of the log after batches of records, their receipts, and what is to be written."""
+    answers: list[tuple[Receipt, ...]] = []
+    records: list[Cell] = []
+    contents: list[Cell] = []
+    intents: list[Cell] = []
+    settled: list[str] = []
+    leaves: list[bytes] = []
+    index = peaks.size
+    for batch in batches:
+        receipts: list[Receipt] = []
+        for record in batch:
+            draft = record.draft
+            leaf = record.leaf(index)
+            digest = leaf_digest(leaf)
+            records += (index, leaf, draft.kind, draft.agent, draft.run)
+            if record.content:
+                contents += (index, record.salt, record.content)
+            if draft.kind == "intent":
+                intents += (digest, index)
+            elif draft.kind == "outcome":
+                intent = draft.body.get("intent")
+                if isinstance(intent, str):
+                    settled.append(intent)
+            leaves.append(leaf_hash(leaf))
+            receipts.append(Receipt(index=index, digest=digest))
+            index += 1
+        answers.append(tuple(receipts))
+    grown, nodes = peaks.extend(leaves)
+    return (
+        grown,
+        answers,
+        LogRows(records=records, contents=contents, intents=intents, nodes=nodes, settled=settled),
+    )
+
+
+def as_bytes(value: object) -> bytes:
+    """Return a cell as bytes; one that somebody changed may hold anything, and will not verify then."""
+    if isinstance(value, bytes):
+        return value
+    return str(value).encode("utf-8", "surrogateescape")
