@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from remit.ports import Signer
     from remit.records import Receipt
 
-CHUNK: Final = 512
 _ROWS_A_STATEMENT: Final = (64, 16, 8, 7, 6, 5, 4, 3, 2, 1)
 """Few sizes, so that the connection keeps the prepared statements; all of those that a single call needs."""
 

@@ -24,30 +24,21 @@ Needs SQLite 3.37 or newer (standard library module `sqlite3`).
 
 from __future__ import annotations
 
-import os
 import threading
-import time
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from remit.errors import LedgerError
 from remit.ledger.checkpoint import Checkpoint, parse_verifier_key, sign_checkpoint, verifier_key
-from remit.ledger.encoding import decode_record
-from remit.ledger.report import ERASE_CONTENT, Finding, LogReport
 from remit.ledger.tree import EMPTY_ROOT
 from remit.ledger.verification import verify_log
-from remit.ports import Batch, Clock, RunState, Signer
-from remit.records import Draft, Receipt, Record
 from remit_adapters._sealed_files import SealedFiles
 from remit_adapters._sqlite_agents import find_agents, load_agent, read_agent
 from remit_adapters._sqlite_claims import find_first_claim, prepare_claims
 from remit_adapters._sqlite_control import SqliteControl
 from remit_adapters._sqlite_log import (
-    CHUNK,
     raw_records,
     rows_of_kind,
     stored_nodes,
@@ -64,18 +55,17 @@ from remit_adapters._sqlite_schema import (
 )
 from remit_adapters._sqlite_upgrade import upgrade_store
 from remit_adapters._sqlite_writer import Writer
-from remit_adapters.stores.agent_rows import only_agent
+from remit_adapters.stores.base import CHUNK, Row, StoreBase
 from remit_adapters.stores.heads import derived_findings, head_findings
 from remit_adapters.stores.key import PUBLIC_FILE, load_signer, origin_of, publish_key
-from remit_adapters.stores.log_rows import seal_drafts
-from remit_adapters.stores.turns import Job
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Generator, Iterable, Iterator
-    from types import TracebackType
+    from collections.abc import Generator, Iterable
 
     from remit.document.model import Document
+    from remit.ledger.report import Finding, LogReport
+    from remit.ports import Clock, RunState, Signer
 
 STORE_FILE: Final = "store.db"
 CONTROL_FILE: Final = "control.db"
@@ -101,14 +91,6 @@ def _require_begun(folder: Path) -> None:
                 f"cannot open the store: `{file}` is missing or empty although a log was begun here, and "
                 f"{loss} would be forgotten: restore it from a copy, or begin anew in another folder"
             )
-
-
-class _SystemClock:
-    def now(self) -> str:
-        return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-    def monotonic_s(self) -> float:
-        return time.monotonic()
 
 
 def open_store(
@@ -144,7 +126,7 @@ def open_store(
                 meta=meta,
                 writer=None,
                 control=control,
-                clock=clock or _SystemClock(),
+                clock=clock,
                 busy_timeout_s=busy_timeout_s,
             )
         if not folder.is_dir():
@@ -172,7 +154,7 @@ def open_store(
             meta=meta,
             writer=writer,
             control=control,
-            clock=clock or _SystemClock(),
+            clock=clock,
             busy_timeout_s=busy_timeout_s,
             cache=SealedFiles.beside(folder, key, own_key=signer is None),
         )
@@ -215,21 +197,21 @@ def _checked(meta: dict[str, str]) -> dict[str, str]:
     return meta
 
 
-class SqliteStore:
+class SqliteStore(StoreBase["sqlite3.Connection"]):
     """The ports `Ledger` and `AgentStore`, and `.control`, the port `ControlState`. Made by `open_store`.
-
-    Usable from several threads. A context manager; closing waits for everything submitted.
-    After a fork the child must open its own.
 
     Args:
         folder: where the files lie.
         meta: the log's origin and verifier key.
         writer: commits; None for a read-only store.
         control: the control state.
-        clock: time of records that the store itself writes.
+        clock: time of records that the store itself writes; None is the system's clock.
         busy_timeout_s: how long readers wait for a lock.
         cache: keeps what can be made again; None for a read-only store, which has no key.
     """
+
+    control: SqliteControl
+    _writer: Writer | None
 
     def __init__(
         self,
@@ -238,83 +220,24 @@ class SqliteStore:
         meta: dict[str, str],
         writer: Writer | None,
         control: SqliteControl,
-        clock: Clock,
+        clock: Clock | None,
         busy_timeout_s: float,
         cache: SealedFiles | None = None,
     ) -> None:
-        self.folder: Final = folder
-        self.origin: Final = meta["origin"]
-        self.verifier_key: Final = meta["verifier_key"]
-        self.control: Final = control
-        self.cache: Final = cache
+        super().__init__(
+            folder,
+            shown=str(folder),
+            origin=meta["origin"],
+            verifier_key=meta["verifier_key"],
+            writer=writer,
+            control=control,
+            clock=clock,
+            cache=cache,
+        )
         self._file = folder / STORE_FILE
-        self._writer = writer
-        self._clock = clock
         self._busy_timeout_s = busy_timeout_s
-        self._process = os.getpid()
-        self._closed = False
         self._lock = threading.Lock()
         self._reader = connect(self._file, read_only=True, busy_timeout_s=busy_timeout_s)
-
-    @property
-    def answers(self) -> Path:
-        """Folder for vendors' answers that must outlive the process that asked; need not exist yet."""
-        return self.folder / "answers"
-
-    # --- Ledger
-
-    def submit(self, batch: Batch) -> Future[tuple[Receipt, ...]]:
-        """Queue a batch; the future resolves after COMMIT.
-
-        Do not wait for another submission inside a callback of the future: callbacks run in the writer.
-
-        Raises (through the future):
-            HeadMovedError: the batch's compare-and-swap lost; nothing was written.
-            LedgerError: it cannot be written, or the store is closed or read-only; nothing was written.
-        """
-        future: Future[tuple[Receipt, ...]] = Future()
-        try:
-            self._writable().put(Job(sealed=seal_drafts(batch.records), batch=batch, future=future))
-        except LedgerError as error:
-            future.set_exception(error)
-        return future
-
-    def commit(self, batch: Batch, *, timeout_s: float) -> tuple[Receipt, ...]:
-        """Make a batch durable before returning; without another thread's help where nobody else writes.
-
-        Raises:
-            HeadMovedError: the batch's compare-and-swap lost; nothing was written.
-            LedgerError: it cannot be written (nothing was), or it is not known within `timeout_s` seconds.
-        """
-        return self._writable().commit(seal_drafts(batch.records), batch, timeout_s=timeout_s)
-
-    def records(self, *, agent: str = "", run: str = "", start: int = 0) -> Iterator[Record]:
-        """Iterate over durable records in log order, optionally of one agent or run, from index `start`.
-
-        Raises (while iterating):
-            LedgerError: a record cannot be read, or is not what it was.
-        """
-        following = max(0, start)
-        while True:
-            rows = self._chunk(agent, run, following)
-            for index, leaf, salt, content in rows:
-                record = decode_record(leaf, salt=salt, content=content)
-                if record.index != index:
-                    raise LedgerError(
-                        f"record {index} says that it is record {record.index}: run `remit ledger verify`"
-                    )
-                yield record
-            if len(rows) < CHUNK:
-                return
-            following = int(rows[-1][0]) + 1
-
-    def rows(self, kind: str, start: int, stop: int) -> list[tuple[int, bytes, bytes | None, bytes | None]]:
-        """Return index, leaf, salt and content of the records of a kind in a range of the log, unverified.
-
-        For readers of very many records that check what they use themselves.
-        """
-        with self._reading("read records") as connection:
-            return rows_of_kind(connection, kind, start, stop)
 
     def first_claim(self, agent: str, approval: str) -> int | None:
         """Return the index of the first decision of `agent` that consumed the approval `approval`, or None.
@@ -324,56 +247,6 @@ class SqliteStore:
         """
         with self._reading("look up a claim") as connection:
             return find_first_claim(connection, agent, approval)
-
-    def unfinished(self) -> tuple[Record, ...]:
-        """Intent records without an outcome, of all runs, in log order.
-
-        An outcome names its intent by `body["intent"]`, the digest of the intent's record.
-        """
-        with self._reading("read open intents") as connection:
-            rows = connection.execute(
-                _RECORD_COLUMNS + " JOIN open_intents AS o ON o.idx = r.idx ORDER BY r.idx"
-            ).fetchall()
-        return tuple(decode_record(leaf, salt=salt, content=content) for _, leaf, salt, content in rows)
-
-    def erase_content(self, *indexes: int, by: str, reason: str) -> Receipt:
-        """Destroy salt and content of records and record that, without what they said.
-
-        Args:
-            indexes: records whose content is to go; content that is already gone stays gone.
-            by: who asked for it; must not name the data subject.
-            reason: why; must not name the data subject.
-
-        Raises:
-            LedgerError: no such record, or it cannot be done; nothing was erased.
-        """
-        if not indexes or not by.strip():
-            raise LedgerError("an erasure must name at least one record and say by whom")
-        targets = tuple(sorted(set(indexes)))
-        draft = Draft(
-            kind="control",
-            agent="",
-            run="",
-            at=self._clock.now(),
-            body={"operation": ERASE_CONTENT, "indexes": list(targets), "by": by, "reason": reason},
-        )
-        future: Future[tuple[Receipt, ...]] = Future()
-        job = Job(sealed=seal_drafts((draft,)), batch=Batch(records=(draft,)), future=future, erase=targets)
-        self._writable().put(job)
-        return future.result()[0]
-
-    def size(self) -> int:
-        """Return the number of durable records."""
-        with self._reading("read the log") as connection:
-            return int(connection.execute("SELECT coalesce(max(idx), -1) + 1 FROM records").fetchone()[0])
-
-    def checkpoint(self) -> str:
-        """Return the latest signed checkpoint, a C2SP note; keep copies where the owner cannot write."""
-        with self._reading("read the checkpoint") as connection:
-            row = connection.execute("SELECT note FROM checkpoints ORDER BY number DESC LIMIT 1").fetchone()
-        if row is None:
-            raise LedgerError("the log has no checkpoint: run `remit ledger verify`")
-        return str(row[0])
 
     def verify(self, *, keys: Iterable[str] = (), held: Iterable[str] = ()) -> LogReport:
         """Verify the whole log as it lies in the file, and that the agents are where it says they are.
@@ -402,36 +275,6 @@ class SqliteStore:
             )
             return _with_findings(report, _beside_the_log(connection, report))
 
-    # --- AgentStore
-
-    def find_agent(self, prefix: str) -> str | None:
-        """Return the agent id that begins with `prefix` (with or without `sha256:`), or None.
-
-        Raises:
-            LedgerError: several agents begin with it.
-        """
-        with self._reading("look up an agent") as connection:
-            found = find_agents(connection, prefix)
-        return only_agent(prefix, found)
-
-    def load(self, agent: str) -> Document | None:
-        """Return the head document of an agent id (or of a unique prefix of one), or None.
-
-        Raises:
-            LedgerError: what is stored is not the head revision; the message names the field.
-        """
-        full = self.find_agent(agent)
-        if full is None:
-            return None
-        with self._reading("load an agent") as connection:
-            return load_agent(connection, full)
-
-    def agents(self) -> tuple[tuple[str, str], ...]:
-        """`(agent id, head revision)` of every agent, in the order of creation."""
-        with self._reading("list agents") as connection:
-            rows = connection.execute("SELECT agent, revision FROM agents ORDER BY number").fetchall()
-        return tuple((str(agent), str(revision)) for agent, revision in rows)
-
     def load_run(self, run: str) -> RunState | None:
         """A run's saved state, or None."""
         with self._reading("load a run") as connection:
@@ -442,46 +285,18 @@ class SqliteStore:
         with self._reading("list runs") as connection:
             return list_runs(connection, agent=agent, status=status)
 
-    # --- life
-
-    def close(self) -> None:
-        """Finish everything that was submitted and release the files; idempotent."""
-        if os.getpid() != self._process or self._closed:
-            return
-        self._closed = True
-        if self._writer is not None:
-            self._writer.close()
-        with self._lock:
-            self._reader.close()
-        self.control.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _usable(self) -> None:
-        if os.getpid() != self._process:
-            raise LedgerError("the store was opened before a fork: open it again in this process")
-        if self._closed:
-            raise LedgerError("the store is closed")
-
-    def _writable(self) -> Writer:
-        self._usable()
-        if self._writer is None:
-            raise LedgerError(f"the store in `{self.folder}` was opened read-only")
-        return self._writer
-
     @contextmanager
     def _reading(self, doing: str) -> Generator[sqlite3.Connection]:
         self._usable()
         with self._lock, refusals_named(self._file, doing):
             yield self._reader
 
-    def _chunk(self, agent: str, run: str, start: int) -> list[tuple[int, bytes, bytes | None, bytes | None]]:
+    def _release(self) -> None:
+        with self._lock:
+            self._reader.close()
+        self.control.close()
+
+    def _chunk(self, connection: sqlite3.Connection, agent: str, run: str, start: int) -> list[Row]:
         where = ""
         values: list[str | int] = [start]
         if agent:
@@ -490,10 +305,33 @@ class SqliteStore:
         if run:
             where += " AND r.run = ? AND r.run <> ''"
             values.append(run)
-        with self._reading("read records") as connection:
-            return connection.execute(
-                f"{_RECORD_COLUMNS} WHERE r.idx >= ?{where} ORDER BY r.idx LIMIT {CHUNK}", values
-            ).fetchall()
+        return connection.execute(
+            f"{_RECORD_COLUMNS} WHERE r.idx >= ?{where} ORDER BY r.idx LIMIT {CHUNK}", values
+        ).fetchall()
+
+    def _of_kind(self, connection: sqlite3.Connection, kind: str, start: int, stop: int) -> list[Row]:
+        return rows_of_kind(connection, kind, start, stop)
+
+    def _open_intents(self, connection: sqlite3.Connection) -> list[Row]:
+        return connection.execute(
+            _RECORD_COLUMNS + " JOIN open_intents AS o ON o.idx = r.idx ORDER BY r.idx"
+        ).fetchall()
+
+    def _newest_note(self, connection: sqlite3.Connection) -> str | None:
+        row = connection.execute("SELECT note FROM checkpoints ORDER BY number DESC LIMIT 1").fetchone()
+        return None if row is None else str(row[0])
+
+    def _size(self, connection: sqlite3.Connection) -> int:
+        return int(connection.execute("SELECT coalesce(max(idx), -1) + 1 FROM records").fetchone()[0])
+
+    def _beginning_with(self, connection: sqlite3.Connection, prefix: str) -> list[str]:
+        return find_agents(connection, prefix)
+
+    def _head_of(self, connection: sqlite3.Connection, agent: str) -> Document | None:
+        return load_agent(connection, agent)
+
+    def _heads(self, connection: sqlite3.Connection) -> tuple[tuple[str, str], ...]:
+        return _stored_heads(connection)
 
     def _own_key(self) -> str:
         try:
@@ -508,15 +346,19 @@ def _beside_the_log(connection: sqlite3.Connection, report: LogReport) -> list[F
     """Check what the store derives from the log, and its agents."""
     strays = connection.execute("SELECT idx FROM contents WHERE idx NOT IN (SELECT idx FROM records)")
     listed = connection.execute("SELECT idx FROM open_intents ORDER BY idx")
-    heads = connection.execute("SELECT agent, revision FROM agents ORDER BY number").fetchall()
     return [
         *derived_findings([int(row[0]) for row in strays], [int(row[0]) for row in listed], report),
         *head_findings(
-            {str(agent): str(revision) for agent, revision in heads},
+            dict(_stored_heads(connection)),
             lambda agent: read_agent(connection, agent),
             report,
         ),
     ]
+
+
+def _stored_heads(connection: sqlite3.Connection) -> tuple[tuple[str, str], ...]:
+    rows = connection.execute("SELECT agent, revision FROM agents ORDER BY number").fetchall()
+    return tuple((str(agent), str(revision)) for agent, revision in rows)
 
 
 def _with_findings(report: LogReport, more: list[Finding]) -> LogReport:

@@ -1,4 +1,4 @@
-"""The published contract, over the store on SQLite and over the fake in memory."""
+"""The published contract, over the stores on SQLite and PostgreSQL and over the fake in memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 
 from remit.testing.memory_ledger import MemoryLedger
 from remit.testing.store_contract import StoreContract
+from remit_adapters.postgres_store import PostgresStore
+from remit_adapters.postgres_store import open_store as open_postgres
 from remit_adapters.sqlite_store import SqliteStore, open_store
 
 if TYPE_CHECKING:
@@ -19,6 +21,12 @@ class TestSqliteStore(StoreContract):
     @pytest.fixture
     def make_store(self, tmp_path: Path) -> Callable[[], SqliteStore]:
         return lambda: open_store(tmp_path / "store")
+
+
+class TestPostgresStore(StoreContract):
+    @pytest.fixture
+    def make_store(self, postgres_url: str) -> Callable[[], PostgresStore]:
+        return lambda: open_postgres(postgres_url)
 
 
 class _ClosableMemoryLedger(MemoryLedger):

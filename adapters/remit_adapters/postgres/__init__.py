@@ -1,0 +1,1 @@
+"""The store on PostgreSQL; `remit_adapters.postgres_store` opens it."""
