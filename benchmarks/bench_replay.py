@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import replay_world
 
 from remit.host.candidate import candidate_of
+from remit.host.location import location_of
 from remit.workbench.replay.judge import Judge
 from remit.workbench.replay.recorded import Reader, Recorded
 from remit.workbench.replay.replay import Plan, choose_agent, replay
@@ -146,7 +147,7 @@ def measure(folder: Path, count: int, processes: int) -> int:
     agent, size = choose_agent(folder, candidate.document)
     size = min(size, count)
     before, own = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time()
-    found = replay(Plan(folder=folder, agent=agent, size=size), candidate, processes=processes)
+    found = replay(Plan(store=location_of(folder), agent=agent, size=size), candidate, processes=processes)
     wall = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime + time.process_time() - own

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from remit.errors import LedgerError
+from remit.errors import LedgerError, NoStoreError
 from remit.ledger.checkpoint import Checkpoint, parse_verifier_key, sign_checkpoint, verifier_key
 from remit.ledger.tree import EMPTY_ROOT
 from remit.ledger.verification import verify_log
@@ -89,7 +89,7 @@ def open_store(
         if read_only:
             with connect(place, name="reader", patience_s=patience_s, read_only=True) as connection:
                 if not schema_version(connection, place.schema):
-                    raise LedgerError(f"cannot open the store: there is none in `{place.shown}`")
+                    raise NoStoreError(f"cannot open the store: there is none in `{place.shown}`")
                 meta = _checked(_meta(connection))
             control = PostgresControl(place, read_only=True)
             undo.callback(control.close)
@@ -159,7 +159,7 @@ def _checked(meta: dict[str, str]) -> dict[str, str]:
     return meta
 
 
-class PostgresStore(StoreBase[psycopg.Connection]):
+class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
     """The ports `Ledger` and `AgentStore`, and `.control`, the port `ControlState`. Made by `open_store`.
 
     Args:
@@ -171,8 +171,6 @@ class PostgresStore(StoreBase[psycopg.Connection]):
         patience_s: how long readers wait for a connection.
         cache: keeps what can be made again; None for a read-only store, which has no key.
     """
-
-    control: PostgresControl
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from remit.errors import LedgerError
+from remit.errors import LedgerError, NoStoreError
 from remit.ledger.checkpoint import Checkpoint, parse_verifier_key, sign_checkpoint, verifier_key
 from remit.ledger.tree import EMPTY_ROOT
 from remit.ledger.verification import verify_log
@@ -118,7 +118,7 @@ def open_store(
     with refusals_named(file, "open the store"), ExitStack() as undo:
         if read_only:
             if not file.is_file():
-                raise LedgerError(f"cannot open the store: there is none in `{folder}`")
+                raise NoStoreError(f"cannot open the store: there is none in `{folder}`")
             meta = _read_meta(file, busy_timeout_s)
             control = SqliteControl(folder / CONTROL_FILE, read_only=True)
             return SqliteStore(
@@ -197,7 +197,7 @@ def _checked(meta: dict[str, str]) -> dict[str, str]:
     return meta
 
 
-class SqliteStore(StoreBase["sqlite3.Connection"]):
+class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
     """The ports `Ledger` and `AgentStore`, and `.control`, the port `ControlState`. Made by `open_store`.
 
     Args:
@@ -210,7 +210,6 @@ class SqliteStore(StoreBase["sqlite3.Connection"]):
         cache: keeps what can be made again; None for a read-only store, which has no key.
     """
 
-    control: SqliteControl
     _writer: Writer | None
 
     def __init__(

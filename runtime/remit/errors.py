@@ -105,6 +105,10 @@ class LedgerError(GovernanceError):
     """The record cannot be written, read or trusted."""
 
 
+class NoStoreError(LedgerError):
+    """Nothing lies where a store was to be read."""
+
+
 class HeadMovedError(LedgerError):
     """Compare-and-swap lost: the head is no longer the expected revision."""
 

@@ -227,6 +227,21 @@ class ControlState(Protocol):
 
 
 @runtime_checkable
+class GlancedControl(Protocol):
+    """What a control state may have besides, where asking it is not free."""
+
+    def glance(self, scopes: Sequence[str]) -> Stop | None:
+        """Like `in_force`, at most a second late.
+
+        For watching over what is under way, never for deciding whether an effect may begin.
+
+        Raises:
+            LedgerError: the state cannot be read; callers stop what they watch over.
+        """
+        ...
+
+
+@runtime_checkable
 class SealedCache(Protocol):
     """What a store may have as `cache`: a place for what can be made again, some of it code.
 

@@ -16,6 +16,7 @@ from remit.errors import EvaluationError
 from remit.gate.recorded import request_of
 from remit.gate.verdicts import Answers
 from remit.host.candidate import candidate_of
+from remit.host.location import location_of
 from remit.project.answers import settle
 from remit.workbench.replay import replay as module
 from remit.workbench.replay.changes import FLIPS, Tally
@@ -41,7 +42,7 @@ def replayed(folder: Path, document: Document, baseline: Document | None = None,
     agent, size = choose_agent(folder, document)
     processes = plan.pop("processes", 1)
     return replay(
-        Plan(folder=folder, agent=agent, size=size, **plan),
+        Plan(store=location_of(folder), agent=agent, size=size, **plan),
         candidate_of(document),
         None if baseline is None else candidate_of(baseline),
         processes=processes,
@@ -138,7 +139,7 @@ def test_the_result_does_not_depend_on_how_many_processes_there_are(
     done: list[tuple[int, int]] = []
     agent, size = choose_agent(ledger, document)
     spread = replay(
-        Plan(folder=ledger, agent=agent, size=size),
+        Plan(store=location_of(ledger), agent=agent, size=size),
         candidate_of(document),
         processes=2,
         progress=lambda now, whole: done.append((now, whole)),

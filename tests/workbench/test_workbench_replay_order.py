@@ -16,6 +16,7 @@ from replay_support import agent_of, changed, ledger_in
 from remit.engine.request import Entity, EntityRef, Request
 from remit.gate.usage import COUNTER_LIMIT
 from remit.host.candidate import candidate_of
+from remit.host.location import location_of
 from remit.workbench.replay import replay as module
 from remit.workbench.replay.counters import Drift, counter_rules
 from remit.workbench.replay.replay import Plan, choose_agent, replay
@@ -91,7 +92,7 @@ def test_rules_that_read_counters_are_named_with_what_they_read() -> None:
 
 def run(folder: Path, document: Document, **given: Any) -> Any:
     agent, size = choose_agent(folder, document)
-    return replay(Plan(folder=folder, agent=agent, size=size), candidate_of(document), **given)
+    return replay(Plan(store=location_of(folder), agent=agent, size=size), candidate_of(document), **given)
 
 
 def expected_of(folder: Path, *, limit: int, over: str) -> dict[str, int]:
@@ -142,6 +143,7 @@ _SCRIPT = """
     from pathlib import Path
     from replay_support import agent_of
     from remit.host.candidate import candidate_of
+    from remit.host.location import location_of
     from remit.workbench.replay import replay as module
     from remit.workbench.replay.replay import Plan, choose_agent, replay
     module.SPAN, module.ALONE = 10, 0
@@ -158,7 +160,7 @@ _SCRIPT = """
         folder = Path(sys.argv[1])
         agent, size = choose_agent(folder, document)
         try:
-            replay(Plan(folder=folder, agent=agent, size=size), candidate_of(document), processes=2, progress=told)
+            replay(Plan(store=location_of(folder), agent=agent, size=size), candidate_of(document), processes=2, progress=told)
         except BaseException as error:
             print(type(error).__name__, error)
         print("children", len(multiprocessing.active_children()))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from remit.errors import LedgerError
 from remit_adapters.postgres.schema import WRITER
@@ -50,7 +51,7 @@ def connect(place: Place, *, name: str, patience_s: float, read_only: bool = Fal
 
 def keepalive(conninfo: str) -> dict[str, Any]:
     """Return the connection's options that the address leaves open."""
-    given = psycopg.conninfo.conninfo_to_dict(conninfo)
+    given = conninfo_to_dict(conninfo)
     return {name: value for name, value in _KEEPALIVE.items() if name not in given}
 
 

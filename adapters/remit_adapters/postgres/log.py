@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from psycopg import sql
+
 from remit.errors import LedgerError, SettledError
 from remit.ledger.checkpoint import (
     Checkpoint,
@@ -56,6 +58,21 @@ SELECT 1
 RECORDS: Final = (
     "SELECT r.idx, r.leaf, c.salt, c.content FROM records AS r LEFT JOIN contents AS c ON c.idx = r.idx"
 )
+
+_CHUNKS: Final = {
+    "": sql.SQL(RECORDS + " WHERE r.idx >= %(start)s ORDER BY r.idx LIMIT %(most)s"),
+    "agent": sql.SQL(
+        RECORDS + " WHERE r.idx >= %(start)s AND r.agent = %(agent)s ORDER BY r.idx LIMIT %(most)s"
+    ),
+    "run": sql.SQL(
+        RECORDS
+        + " WHERE r.idx >= %(start)s AND r.run = %(run)s AND r.run <> '' ORDER BY r.idx LIMIT %(most)s"
+    ),
+    "both": sql.SQL(
+        RECORDS + " WHERE r.idx >= %(start)s AND r.agent = %(agent)s AND r.run = %(run)s AND r.run <> ''"
+        " ORDER BY r.idx LIMIT %(most)s"
+    ),
+}
 
 
 class LogAppender:
@@ -176,20 +193,9 @@ def signers(connection: psycopg.Connection) -> list[str]:
 
 def chunk(connection: psycopg.Connection, agent: str, run: str, start: int) -> list[Row]:
     """Return the next records from `start`, optionally of one agent or run."""
-    where = ""
-    values: list[str | int] = [start]
-    if agent:
-        where += " AND r.agent = %s"
-        values.append(agent)
-    if run:
-        where += " AND r.run = %s AND r.run <> ''"
-        values.append(run)
-    found = connection.execute(
-        f"{RECORDS} WHERE r.idx >= %s{where} ORDER BY r.idx LIMIT {CHUNK}",
-        values,
-        binary=True,
-    )
-    return found.fetchall()
+    values = {"start": start, "agent": agent, "run": run, "most": CHUNK}
+    narrowed = _CHUNKS["both"] if agent and run else _CHUNKS["agent" if agent else "run" if run else ""]
+    return connection.execute(narrowed, values, binary=True).fetchall()
 
 
 def rows_of_kind(connection: psycopg.Connection, kind: str, start: int, stop: int) -> list[Row]:

@@ -155,20 +155,11 @@ def _make(connection: psycopg.Connection, schema: str) -> None:
     connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
     connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(name))
     connection.execute(_TABLES)
-    for table, function, operations in (
-        *((table, "refuse_change", "UPDATE OR DELETE") for table in _APPENDED),
-        ("contents", "refuse_edit", "UPDATE"),
-    ):
-        which = sql.Identifier(table)
-        for kind, when, each in (("stay", operations, "ROW"), ("whole", "TRUNCATE", "STATEMENT")):
-            trigger = sql.Identifier(f"{table}_{kind}")
-            connection.execute(
-                sql.SQL("CREATE TRIGGER {} BEFORE {} ON {} FOR EACH {} EXECUTE FUNCTION {}()").format(
-                    trigger, sql.SQL(when), which, sql.SQL(each), sql.Identifier(function)
-                )
-            )
-            connection.execute(sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(which, trigger))
     for table in (*_APPENDED, "contents"):
+        erased = table == "contents"
+        function = sql.Identifier("refuse_edit" if erased else "refuse_change")
+        _refuse(connection, table, "stay", sql.SQL("UPDATE" if erased else "UPDATE OR DELETE"), function)
+        _refuse(connection, table, "whole", sql.SQL("TRUNCATE"), function)
         which = sql.Identifier(table)
         connection.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(which))
         connection.execute(sql.SQL("ALTER TABLE {} FORCE ROW LEVEL SECURITY").format(which))
@@ -181,3 +172,17 @@ def _make(connection: psycopg.Connection, schema: str) -> None:
         sql.SQL(_GRANTS).format(schema=name, writer=sql.Identifier(WRITER), reader=sql.Identifier(READER))
     )
     connection.execute("INSERT INTO meta (name, value) VALUES ('schema', %s)", (str(VERSION),))
+
+
+def _refuse(
+    connection: psycopg.Connection, table: str, name: str, what: sql.SQL, function: sql.Identifier
+) -> None:
+    """Refuse a change of a table aloud, also to a superuser."""
+    trigger, which = sql.Identifier(f"{table}_{name}"), sql.Identifier(table)
+    each = sql.SQL("STATEMENT" if name == "whole" else "ROW")
+    connection.execute(
+        sql.SQL("CREATE TRIGGER {} BEFORE {} ON {} FOR EACH {} EXECUTE FUNCTION {}()").format(
+            trigger, what, which, each, function
+        )
+    )
+    connection.execute(sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(which, trigger))

@@ -36,6 +36,7 @@ Row = tuple[int, bytes, bytes | None, bytes | None]
 """Index, leaf, salt and content of a record, as they lie in the store."""
 
 _C = TypeVar("_C")
+_K = TypeVar("_K", bound="ControlState")
 
 
 class SystemClock:
@@ -50,7 +51,7 @@ class SystemClock:
         return time.monotonic()
 
 
-class StoreBase(ABC, Generic[_C]):
+class StoreBase(ABC, Generic[_C, _K]):
     """The ports `Ledger` and `AgentStore`, and `.control`, the port `ControlState`, over rows.
 
     Usable from several threads. A context manager; closing waits for everything submitted.
@@ -67,8 +68,6 @@ class StoreBase(ABC, Generic[_C]):
         cache: keeps what can be made again; None where there is no key to seal it.
     """
 
-    control: ControlState
-
     def __init__(
         self,
         folder: Path,
@@ -77,14 +76,14 @@ class StoreBase(ABC, Generic[_C]):
         origin: str,
         verifier_key: str,
         writer: Turns | None,
-        control: ControlState,
+        control: _K,
         clock: Clock | None,
         cache: SealedFiles | None,
     ) -> None:
         self.folder: Final = folder
         self.origin: Final = origin
         self.verifier_key: Final = verifier_key
-        self.control = control
+        self.control: Final = control
         self.cache: Final = cache
         self._shown = shown
         self._writer = writer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from remit.cli.output import short
 from remit.document.carriers import format_of
 from remit.document.parse import parse_document
 from remit.errors import DocumentError, Fault
+from remit.host.location import Location, location_of
 from remit.policy.compile import compile_governance
 from remit.policy.origins import Origin
 from remit.project.build import build_project
@@ -50,9 +50,9 @@ class Target:
     origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
     packs: tuple[UsedPack, ...] = ()
 
-    def store(self, option: str | None) -> Path:
-        """Return the store's folder: the option, REMIT_STORE, or `.remit` in the project folder or here."""
-        return store_folder(option, default=self.folder / STORE_FOLDER if self.project else None)
+    def store(self, option: str | None) -> Location:
+        """Return where the store lies: the option, REMIT_STORE, or `.remit` in the project folder or here."""
+        return store_place(option, default=self.folder / STORE_FOLDER if self.project else None)
 
     def compile(self, *, progress: Callable[[int, int], None] | None = None) -> PolicyImage:
         """Compile its governance, with faults at the author's lines.
@@ -110,26 +110,25 @@ def read_file(label: str, *, hint: str = "give a project folder or a document fi
     raise DocumentError(fault)
 
 
-def store_folder(option: str | None, *, default: Path | None = None) -> Path:
-    """Return the store's folder without touching it."""
+def store_place(option: str | None, *, default: Path | None = None) -> Location:
+    """Return where the store lies, without touching it."""
     if option == "":
-        raise bad_input("`--store` is empty", "name a folder")
+        raise bad_input("`--store` is empty", "name a folder, or a `postgresql://` address")
     chosen = option or os.environ.get(STORE_VARIABLE, "")
-    return Path(chosen) if chosen else default or Path(STORE_FOLDER)
+    return location_of(chosen or default or STORE_FOLDER)
 
 
-def existing_store(option: str | None) -> Path:
-    """Return the folder of a store that is there already.
+def existing_store(option: str | None) -> Location:
+    """Return where a store lies that is there already; of an address, its server will say.
 
     Raises:
         FaultsError: there is none; says how to name one.
     """
-    folder = store_folder(option)
-    with suppress(OSError):
-        if folder.is_dir() and any(folder.iterdir()):
-            return folder
+    place = store_place(option)
+    if place.begun:
+        return place
     raise bad_input(
-        f"there is no store in `{folder.as_posix()}`",
+        f"there is no store in `{place.shown}`",
         "name it with `--store DIR`; a project's store is `FOLDER/.remit`",
     )
 

@@ -69,7 +69,7 @@ def command(
             _settle(opened, settle, by=caller_from(person, roles, attributes).id, reason=reason)
         if only_list or settle is not None:
             return _list_left(session, find_leftovers(opened, agent=wanted))
-        project = Path(folder) if folder is not None else place.resolve().parent
+        project = Path(folder) if folder is not None else place.beside
         found = asyncio.run(sweep(opened, SystemClock(), folder=project, agent=wanted))
     finally:
         opened.close()

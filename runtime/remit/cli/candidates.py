@@ -12,6 +12,7 @@ from remit.cli.agents import STORE_FOLDER, existing_store, read_target
 from remit.cli.exits import bad_input
 from remit.cli.options import pairs_from
 from remit.host.candidate import candidate_of
+from remit.host.location import Location, location_of
 from remit.policy.compile import compile_governance
 from remit.project.build import AGENT_FILE
 from remit.project.packs.fitting import fit_pack, pinned_uses
@@ -55,9 +56,12 @@ def with_option(function: F) -> F:
     )(function)
 
 
-def ledger_folder(label: str) -> Path:
-    """Return the store's folder that the user named: itself, or `.remit` of a project folder."""
-    path = Path(label)
+def ledger_place(label: str) -> Location:
+    """Return the store that the user named: itself, or `.remit` of a project folder."""
+    place = location_of(label)
+    if place.folder is None:
+        return place
+    path = place.folder
     if (path / AGENT_FILE).is_file() and (path / STORE_FOLDER).is_dir():
         path /= STORE_FOLDER
     if path.exists() and not path.is_dir():

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 from remit.cli.stores import open_auditable
 from remit.engine.checked import CheckedEngine
 from remit.engine.compiled.engine import applicable_policies
+from remit.errors import NoStoreError
 from remit.host.engines import SAMPLE, scope_of_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from remit.cli.output import Session
     from remit.document.values import JsonObject
     from remit.engine.checked import Divergence
     from remit.engine.image import PolicyImage
+    from remit.host.location import Location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ class EngineStats:
 
 
 def engine_stats(
-    image: PolicyImage, *, store: Path, progress: Callable[[int, int], None] | None
+    image: PolicyImage, *, store: Location, progress: Callable[[int, int], None] | None
 ) -> EngineStats:
     """Load an image as a runtime would, without and with what a cache would give.
 
@@ -106,11 +107,12 @@ def engine_stats(
     )
 
 
-def _order(folder: Path, image: PolicyImage) -> str:
+def _order(place: Location, image: PolicyImage) -> str:
     """Return which standing order keeps an image from running compiled; empty where none does."""
-    if not (folder / "store.db").is_file():
+    try:
+        store = open_auditable(place)
+    except NoStoreError:
         return ""
-    store = open_auditable(folder)
     try:
         order = store.control.in_force([scope_of_image(image.digest)])
     finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from remit.cli.agents import Target, read_target
-from remit.cli.candidates import ledger_folder, pack_called, pack_candidate, with_option
+from remit.cli.candidates import ledger_place, pack_called, pack_candidate, with_option
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import common, example
 from remit.cli.output import one_line
@@ -113,9 +113,9 @@ def _agents_compared(session: Session, old: str, new: str, wanted: _Wanted) -> D
     known = case_diff(_case_folders(targets, wanted.cases), *sides)
     recorded = None
     if wanted.ledger is not None:
-        folder = ledger_folder(wanted.ledger)
-        chosen, size = choose_agent(folder, sides[1].document, wanted.agent)
-        plan = Plan(folder=folder, agent=chosen, size=size)
+        place = ledger_place(wanted.ledger)
+        chosen, size = choose_agent(place, sides[1].document, wanted.agent)
+        plan = Plan(store=place, agent=chosen, size=size)
         recorded = _replayed(session, plan, sides[0], sides[1], wanted)
     documents = [(side.document, side.image) for side in sides]
     return Diff(
@@ -145,11 +145,11 @@ def _packs_compared(
     found = pack_diff(old, new)
     recorded, notes = None, found.notes
     if wanted.ledger is not None:
-        folder = ledger_folder(wanted.ledger)
-        chosen, size = choose_agent(folder, None, wanted.agent)
-        head = head_of(folder, chosen)
+        place = ledger_place(wanted.ledger)
+        chosen, size = choose_agent(place, None, wanted.agent)
+        head = head_of(place, chosen)
         sides = [pack_candidate(head, side, values, known=(old, new)) for side in (old, new)]
-        plan = Plan(folder=folder, agent=chosen, size=size)
+        plan = Plan(store=place, agent=chosen, size=size)
         recorded = _replayed(session, plan, sides[0].candidate, sides[1].candidate, wanted)
         notes += sides[1].notes
     return Diff(
@@ -173,7 +173,7 @@ def _case_folders(targets: tuple[Target, Target], more: tuple[str, ...]) -> list
 
 
 def _replayed(session: Session, plan: Plan, old: Candidate, new: Candidate, wanted: _Wanted) -> Replay:
-    notes = remarks_on(plan.folder, plan.agent, new.document)
+    notes = remarks_on(plan.store, plan.agent, new.document)
     with progress_bar(session, "replayed records") as told:
         return replay(plan, new, old, processes=wanted.processes, progress=told, notes=notes)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from remit.cli.agents import existing_store, find_agent, read_target, store_folder
+from remit.cli.agents import existing_store, find_agent, read_target, store_place
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import caller_from, caller_hint
 from remit.cli.output import Session, short, shortened
@@ -37,7 +37,8 @@ def open_head(
     if name and Path(name).exists():
         target = read_target(name)
         place, document = target.store(store), target.document
-        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.folder is not None:
+            place.folder.parent.mkdir(parents=True, exist_ok=True)
         tools = Path(folder) if folder is not None else target.folder
     else:
         place = existing_store(store)
@@ -52,7 +53,7 @@ def open_head(
 
 def looks_like_run(name: str, *, store: str | None) -> bool:
     """Whether `name` is the id of a run in the store."""
-    if Path(name).exists() or not store_folder(store).is_dir():
+    if Path(name).exists() or not store_place(store).begun:
         return False
     opened = open_auditable(existing_store(store))
     try:

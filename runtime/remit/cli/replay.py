@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from remit.cli.candidates import ledger_folder, named_candidate, pack_called, pack_candidate, with_option
+from remit.cli.candidates import ledger_place, named_candidate, pack_called, pack_candidate, with_option
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import common, example
 from remit.cli.output import short
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from remit.cli.output import Session
     from remit.host.candidate import Candidate
+    from remit.host.location import Location
     from remit.workbench.replay.cases import WrittenCases
     from remit.workbench.replay.replay import Replay
 
@@ -107,17 +108,17 @@ def command(
     html: str | None,
     markdown: str | None,
 ) -> int:
-    """Decide the recorded requests of LEDGER, a store's folder, again under a candidate.
+    """Decide the recorded requests of LEDGER, a store's folder or address, again under a candidate.
 
     Says first how many decisions there are and which cannot be replayed, then which ones flip.
     """
     check_report_files(html, markdown, cases)
     if cases is not None and not examples:
         raise bad_input("`--to-cases` has nothing to write with `--examples 0`", "keep some examples")
-    folder = ledger_folder(ledger)
-    asked = _compared(folder, (against, compare), agent, values)
+    place = ledger_place(ledger)
+    asked = _compared(place, (against, compare), agent, values)
     candidate = asked.candidate
-    plan = Plan(folder=folder, agent=asked.agent, size=asked.size, examples=examples, share=sample)
+    plan = Plan(store=place, agent=asked.agent, size=asked.size, examples=examples, share=sample)
     with progress_bar(session, "replayed records") as told:
         found = replay(
             plan,
@@ -134,7 +135,7 @@ def command(
     report = replay_report(found, ledger=ledger, candidate=against, baseline=compare or "")
     write_reports(session, report, html=html, markdown=markdown)
     if cases is not None:
-        written = _cases(found, candidate, folder, cast("Expectation", expect))
+        written = _cases(found, candidate, place, cast("Expectation", expect))
         _write_cases(session, written, Path(cases))
     wrong = found.tally.divergences or (exit_code and found.tally.flipped())
     return ExitCode.FINDINGS if wrong else ExitCode.FINE
@@ -151,7 +152,9 @@ class _Compared:
     notes: tuple[str, ...]
 
 
-def _compared(folder: Path, labels: tuple[str, str | None], agent: str, values: tuple[str, ...]) -> _Compared:
+def _compared(
+    place: Location, labels: tuple[str, str | None], agent: str, values: tuple[str, ...]
+) -> _Compared:
     packs = [None if label is None else pack_called(label) for label in labels]
     if values and not any(packs):
         raise bad_input("`--with` gives values to a pack, and none is named", "name one with `--against`")
@@ -159,17 +162,17 @@ def _compared(folder: Path, labels: tuple[str, str | None], agent: str, values: 
         named_candidate(label) if label is not None and pack is None else None
         for label, pack in zip(labels, packs, strict=True)
     ]
-    chosen, size = choose_agent(folder, None if read[0] is None else read[0].document, agent)
+    chosen, size = choose_agent(place, None if read[0] is None else read[0].document, agent)
     notes: tuple[str, ...] = ()
     for index, pack in enumerate(packs):
         if pack is not None:
             known = [other for other in packs if other is not None]
-            fitted = pack_candidate(head_of(folder, chosen), pack, values, known=known)
+            fitted = pack_candidate(head_of(place, chosen), pack, values, known=known)
             read[index] = fitted.candidate
             notes += fitted.notes if index == 0 else ()
     candidate, baseline = read
     assert candidate is not None
-    notes += remarks_on(folder, chosen, candidate.document)
+    notes += remarks_on(place, chosen, candidate.document)
     return _Compared(agent=chosen, size=size, candidate=candidate, baseline=baseline, notes=notes)
 
 
@@ -243,8 +246,8 @@ def _more(session: Session, count: int) -> None:
         session.say(f"  and {number(count - _SHOWN)} more; `--html FILE` or `--json` has all")
 
 
-def _cases(found: Replay, candidate: Candidate, folder: Path, expect: Expectation) -> WrittenCases:
-    source = open_source(folder)
+def _cases(found: Replay, candidate: Candidate, place: Location, expect: Expectation) -> WrittenCases:
+    source = open_source(place)
     try:
         return cases_of(found.tally.ordered_flips(), candidate, source, expect=expect)
     finally:

@@ -88,6 +88,6 @@ def _resume_run(
         caller = RunMemo.from_json(state.value).caller
         options = attribute_options(caller, schema=document.governance.caller_schema)
         where = ("--folder", folder) if folder is not None else ()
-        timeline.finish(result, settle=("--store", place.as_posix(), *where, *options))
-        timeline.leftovers(left, store=place.as_posix())
+        timeline.finish(result, settle=("--store", place.shown, *where, *options))
+        timeline.leftovers(left, store=place.shown)
     return code_of_status(result.status)

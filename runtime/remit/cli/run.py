@@ -26,12 +26,12 @@ from remit.host.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from remit.cli.output import Session
     from remit.document.model import Document
     from remit.host.caller import Caller
     from remit.host.engines import EngineName
+    from remit.host.location import Location
 
 MAX_INPUT_BYTES = 1 << 20
 
@@ -118,12 +118,12 @@ def command(
         timeline.finish(
             result, settle=settle, hint=caller_hint(caller, result.reason, schema=governance.caller_schema)
         )
-        timeline.leftovers(left, store=folder.as_posix())
+        timeline.leftovers(left, store=folder.shown)
     return code_of_status(result.status)
 
 
 def _opened(
-    target: Target, store: Path, *, backend: str | None, engine: EngineName, shadow: Document | None
+    target: Target, store: Location, *, backend: str | None, engine: EngineName, shadow: Document | None
 ) -> Runtime:
     try:
         return Runtime.open(
@@ -140,10 +140,10 @@ def _opened(
         raise
 
 
-def settle_options(target: Target, store: Path, caller: Caller) -> Sequence[str]:
+def settle_options(target: Target, store: Location, caller: Caller) -> Sequence[str]:
     """Return what another invocation needs to find this run's store and tools, and to say who acts."""
-    options = ["--store", store.as_posix()]
-    if store.absolute().parent != target.folder.absolute():
+    options = ["--store", store.shown]
+    if store.beside != target.folder.absolute():
         options += ["--folder", target.folder.as_posix()]
     return [*options, *attribute_options(caller, schema=target.document.governance.caller_schema)]
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from remit.document.model import Document, PendingApproval
     from remit.document.values import JsonObject
+    from remit.host.location import Location
     from remit.host.stores import Store
 
 
@@ -60,9 +61,9 @@ def find_waiting(store: Store, name: str) -> Waiting:
     )
 
 
-def tools_folder(option: str | None, store: Path) -> Path:
+def tools_folder(option: str | None, store: Location) -> Path:
     """Return where Python tools are found: the option, else the folder that the store lies in."""
-    return Path(option) if option is not None else store.absolute().parent
+    return Path(option) if option is not None else store.beside
 
 
 def settle(
@@ -113,7 +114,7 @@ def settle(
             else:
                 options = attribute_options(caller, schema=document.governance.caller_schema)
                 where = ("--folder", folder) if folder is not None else ()
-                timeline.finish(result, settle=("--store", place.as_posix(), *where, *options))
+                timeline.finish(result, settle=("--store", place.shown, *where, *options))
             return code_of_status(result.status)
     finally:
         opened.close()

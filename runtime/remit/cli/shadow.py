@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from remit.cli.candidates import ledger_folder
+from remit.cli.candidates import ledger_place
 from remit.cli.exits import ExitCode
 from remit.cli.options import common, example
 from remit.cli.output import short
@@ -46,9 +46,9 @@ def command() -> None:
 @report_options
 @common
 def report(session: Session, *, ledger: str, exit_code: bool, html: str | None, markdown: str | None) -> int:
-    """Add up the shadow records of LEDGER, a store's folder."""
+    """Add up the shadow records of LEDGER, a store's folder or address."""
     check_report_files(html, markdown)
-    source = open_source(ledger_folder(ledger))
+    source = open_source(ledger_place(ledger))
     try:
         found = summarize(source)
     finally:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
-from remit.errors import LedgerError
-from remit.host.installed import installed
-from remit.host.stores import GROUP, Store
+from remit.host.location import Location, location_of
+from remit.host.stores import Store, opened_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
     from remit.ledger.report import LogReport
     from remit.records import Receipt
-
-STORE_KIND = "sqlite"
 
 
 @runtime_checkable
@@ -38,17 +35,14 @@ class AuditableStore(Store, Protocol):
         ...
 
 
-def open_auditable(path: Path, *, read_only: bool = True) -> AuditableStore:
-    """Open the store in the folder `path`.
+def open_auditable(place: str | Path | Location, *, read_only: bool = True) -> AuditableStore:
+    """Open the store at a place.
 
     Args:
-        path: the store's folder.
+        place: a folder or an address.
         read_only: write nothing, not even a key.
 
     Raises:
-        LedgerError: no store is installed, or the folder cannot be used.
+        LedgerError: no such store is installed, or the place cannot be used.
     """
-    for point in installed(GROUP, STORE_KIND):
-        opener = cast("Callable[..., AuditableStore]", point.load())
-        return opener(path, read_only=read_only)
-    raise LedgerError(f"no store is called `{STORE_KIND}`; install `remit` with its adapters")
+    return cast("AuditableStore", opened_at(location_of(place), read_only=read_only))

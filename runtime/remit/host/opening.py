@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from remit.document.model import Document
 from remit.errors import DocumentError, Fault, LedgerError
@@ -11,6 +11,7 @@ from remit.host.agent import Agent, Surroundings
 from remit.host.candidate import Candidate, candidate_of
 from remit.host.clock import SystemClock
 from remit.host.engines import DEFAULT, compiled_image, prepare_engine
+from remit.host.location import Location, location_of
 from remit.host.shadow import Shadow
 from remit.host.stores import Store, cache_of, open_store
 from remit.host.tool_sources import supplied_functions
@@ -49,7 +50,7 @@ def read_document(path: Path) -> Document:
 def open_agent(
     source: str | Path | Document,
     *,
-    store: str | Path | Store,
+    store: str | Path | Location | Store,
     backend: str | None,
     clock: Clock | None,
     environment: Mapping[str, JsonValue],
@@ -73,7 +74,8 @@ def open_agent(
     else:
         document = read_document(Path(source))
         folder = folder or Path(source).resolve().parent
-    if isinstance(store, (str, Path)) and not Path(store).exists():
+    place = location_of(store) if isinstance(store, (str, Path, Location)) else None
+    if place is not None and not place.begun:
         # A document that does not compile leaves no store behind.
         compiled_image(document)
     functions = supplied_functions(document, tools)
@@ -88,14 +90,14 @@ def open_agent(
         on_divergence=on_divergence,
     )
     candidate = None if shadow is None else _candidate(shadow)
-    if isinstance(store, (str, Path)):
-        opened = open_store(Path(store), signer=signer, clock=clock)
+    if place is not None:
+        opened = open_store(place, signer=signer, clock=clock)
         try:
             return _agent(document, opened, surroundings, candidate, owns_store=True)
         except BaseException:
             opened.close()
             raise
-    return _agent(document, store, surroundings, candidate, owns_store=False)
+    return _agent(document, cast("Store", store), surroundings, candidate, owns_store=False)
 
 
 def _agent(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from remit.host.caller import Caller
     from remit.host.engines import EngineName
     from remit.host.events import EngineDiverged, RunEvent, UnknownReported
+    from remit.host.location import Location
     from remit.host.results import Answer, RunResult
     from remit.host.shadow import ShadowCounts
     from remit.host.stores import Store
@@ -72,7 +73,7 @@ class Runtime:
         cls,
         source: str | Path | Document,
         *,
-        store: str | Path | Store = ".remit",
+        store: str | Path | Location | Store = ".remit",
         backend: str | None = None,
         clock: Clock | None = None,
         environment: Mapping[str, JsonValue] | None = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from remit.errors import LedgerError
 from remit.host.installed import installed
+from remit.host.location import Location, location_of
 from remit.ports import AgentStore, Clock, ControlState, Ledger, SealedCache, Signer
 
 if TYPE_CHECKING:
@@ -43,17 +44,38 @@ class Store(Ledger, AgentStore, Protocol):
         ...
 
 
-def open_store(path: Path, *, kind: str = "sqlite", signer: Signer | None, clock: Clock | None) -> Store:
-    """Open the store in the folder `path`.
+def open_store(place: str | Path | Location, *, signer: Signer | None, clock: Clock | None) -> Store:
+    """Open the store at a place, a folder or an address.
 
     Raises:
-        LedgerError: no such kind of store is installed, or the folder cannot be used.
+        LedgerError: no such kind of store is installed, or the place cannot be used.
     """
-    points = installed(GROUP, kind)
+    return cast("Store", opened_at(location_of(place), signer=signer, clock=clock))
+
+
+def opened_at(place: Location, **options: object) -> object:
+    """Open the store at a place with what its opener takes.
+
+    Args:
+        place: where.
+        options: for the opener.
+
+    Raises:
+        LedgerError: no such kind of store is installed, or the place cannot be used.
+    """
+    points = installed(GROUP, place.kind)
     if not points:
-        raise LedgerError(f"no store is called `{kind}`; install `remit` with its adapters")
-    opener = cast("Callable[..., Store]", points[0].load())
-    return opener(path, signer=signer, clock=clock)
+        raise LedgerError(
+            f"no store is called `{place.kind}`: give a folder or a `postgresql://` address, "
+            "or install what brings it"
+        )
+    try:
+        opener = cast("Callable[..., object]", points[0].load())
+    except ImportError as error:
+        raise LedgerError(
+            f"the store `{place.kind}` needs the package `{error.name}`: install `remit[{place.kind}]`"
+        ) from error
+    return opener(place.folder or place.text, **options)
 
 
 def cache_of(store: Store) -> SealedCache | None:

@@ -6,10 +6,12 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
+from remit.ports import GlancedControl
 
-    from remit.ports import ControlState
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from remit.ports import ControlState, Stop
 
 _T = TypeVar("_T")
 POLL_S = 0.05
@@ -47,6 +49,7 @@ async def watch(
         TimeIsUp: time is up.
     """
     task = asyncio.ensure_future(work)
+    asked = control.glance if isinstance(control, GlancedControl) else control.in_force
     loop = asyncio.get_running_loop()
     deadline = loop.time() + max(0.0, timeout_s)
     try:
@@ -57,7 +60,7 @@ async def watch(
                 return task.result()
             if left <= 0:
                 raise TimeIsUp
-            _check(control, scopes)
+            _check(asked, scopes)
     finally:
         if not task.done():
             task.cancel()
@@ -65,9 +68,9 @@ async def watch(
                 await asyncio.wait({task}, timeout=GRACE_S)
 
 
-def _check(control: ControlState, scopes: tuple[str, ...]) -> None:
+def _check(asked: Callable[[tuple[str, ...]], Stop | None], scopes: tuple[str, ...]) -> None:
     try:
-        stop = control.in_force(scopes)
+        stop = asked(scopes)
     except Exception as error:
         # Whatever it raises: a control state that cannot be read denies.
         raise Stopped("kill", f"the control state cannot be read: {error}") from error

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from remit.document.parse import parse_document, serialize_document
 from remit.errors import EvaluationError, LedgerError
 from remit.host.candidate import Candidate, candidate_of
+from remit.host.location import Location, location_of
 from remit.workbench.replay.changes import Tally
 from remit.workbench.replay.counters import Drift, counter_rules
 from remit.workbench.replay.reach import RuleReach, reach_of
@@ -47,14 +48,14 @@ class Plan:
     """What to replay.
 
     Args:
-        folder: of the store.
+        store: where it lies.
         agent: id of the agent whose decisions are replayed.
         size: records of the log that are looked at, from its start.
         examples: flips kept for each group.
         share: percentage of decisions that the reference engine takes, too; at least 1,000 in all.
     """
 
-    folder: Path
+    store: Location
     agent: str
     size: int
     examples: int = 3
@@ -92,11 +93,13 @@ class Replay:
     notes: tuple[str, ...] = ()
 
 
-def choose_agent(folder: Path, document: Document | None, wanted: str = "") -> tuple[str, int]:
+def choose_agent(
+    store: str | Path | Location, document: Document | None, wanted: str = ""
+) -> tuple[str, int]:
     """Return whose decisions a candidate is held against, and how many records the log has.
 
     Args:
-        folder: of the store.
+        store: where it lies.
         document: the candidate; None where it is to be made from the agent's own document.
         wanted: an agent id or a unique beginning of one; empty takes the candidate's own id, one that it
             descends from, or the only one there is.
@@ -105,7 +108,7 @@ def choose_agent(folder: Path, document: Document | None, wanted: str = "") -> t
         EvaluationError: none or several are meant.
         LedgerError: the store cannot be read.
     """
-    source = open_source(folder)
+    source = open_source(store)
     try:
         agents = [agent for agent, _ in source.agents()]
         heads = {head: agent for agent, head in source.agents()}
@@ -114,7 +117,7 @@ def choose_agent(folder: Path, document: Document | None, wanted: str = "") -> t
         source.close()
     if not agents:
         raise EvaluationError(
-            f"the store in `{folder.as_posix()}` holds no agent: there is nothing to replay"
+            f"the store in `{location_of(store).shown}` holds no agent: there is nothing to replay"
         )
     start = wanted.removeprefix("sha256:")
     if start:
@@ -133,34 +136,34 @@ def choose_agent(folder: Path, document: Document | None, wanted: str = "") -> t
     raise EvaluationError(f"the store holds several agents: name one of {listed} with `--agent`")
 
 
-def head_of(folder: Path, agent: str) -> Document:
+def head_of(store: Location, agent: str) -> Document:
     """Return the newest document of an agent in a store.
 
     Raises:
         EvaluationError: the store holds none.
         LedgerError: the store cannot be read.
     """
-    head = _newest(folder, agent)
+    head = _newest(store, agent)
     if head is None:
         raise EvaluationError(f"the store lost agent `{agent}`; run `remit ledger verify`")
     return head
 
 
-def _newest(folder: Path, agent: str) -> Document | None:
-    source = open_source(folder)
+def _newest(store: Location, agent: str) -> Document | None:
+    source = open_source(store)
     try:
         return source.load(agent)
     finally:
         source.close()
 
 
-def remarks_on(folder: Path, agent: str, candidate: Document) -> tuple[str, ...]:
+def remarks_on(store: Location, agent: str, candidate: Document) -> tuple[str, ...]:
     """Say what of a candidate a replay cannot show, because records hold what was in force.
 
     Raises:
         LedgerError: the store cannot be read.
     """
-    head = _newest(folder, agent)
+    head = _newest(store, agent)
     if head is None:
         return ()
     old, new = head.governance.environment, candidate.governance.environment
@@ -233,7 +236,7 @@ class _Task:
     def work(self) -> RangeWork:
         plan = self.plan
         return RangeWork(
-            open_source(plan.folder),
+            open_source(plan.store),
             self.candidate,
             self.baseline,
             agent=plan.agent,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
-from remit.errors import LedgerError
-from remit.host.installed import installed
-from remit.host.stores import GROUP
+from remit.host.location import Location, location_of
+from remit.host.stores import opened_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from remit.document.model import Document
@@ -42,12 +41,10 @@ class LogSource(Protocol):
         ...
 
 
-def open_source(folder: Path, *, kind: str = "sqlite") -> LogSource:
-    """Open the store in `folder` for reading.
+def open_source(place: str | Path | Location) -> LogSource:
+    """Open the store at a place for reading.
 
     Raises:
-        LedgerError: no such kind of store is installed, or the folder cannot be read.
+        LedgerError: no such kind of store is installed, or the place cannot be read.
     """
-    for point in installed(GROUP, kind):
-        return cast("Callable[..., LogSource]", point.load())(folder, read_only=True)
-    raise LedgerError(f"no store is called `{kind}`; install `remit` with its adapters")
+    return cast("LogSource", opened_at(location_of(place), read_only=True))
