@@ -62,6 +62,8 @@ MINIMUM_SERVER: Final = 130_000
 """`pg_current_xact_id` came with 13."""
 READERS: Final = 4
 """Connections for reading, at most."""
+KNOWN: Final = 64
+"""Agents whose last reading is kept."""
 
 
 def open_store(
@@ -195,6 +197,8 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
         )
         self._place = place
         self._patience_s = patience_s
+        # What was read last of an agent, so that what other hosts did since is all that is read next.
+        self._known: dict[str, Document] = {}
         self._pool = ConnectionPool(
             place.conninfo,
             min_size=1,
@@ -309,10 +313,17 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
     def _head_of(self, connection: psycopg.Connection, agent: str) -> Document | None:
         # Read-only anyway: one state for all rows of the agent.
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        known = self._known.get(agent)
         try:
-            return agents.read_agent(connection, agent)
+            found = None if known is None else agents.catch_up(connection, known)
+            found = found or agents.read_agent(connection, agent)
         finally:
             connection.execute("ROLLBACK")
+        if found is not None:
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known[agent] = found
+        return found
 
     def _heads(self, connection: psycopg.Connection) -> tuple[tuple[str, str], ...]:
         return agents.list_agents(connection)

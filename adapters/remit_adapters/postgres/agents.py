@@ -9,6 +9,7 @@ from remit_adapters.stores.agent_rows import (
     agent_prefix,
     changed_entries,
     document_of,
+    document_since,
     entry_text,
     field_texts,
     moved,
@@ -44,9 +45,9 @@ WITH done AS (INSERT INTO operations (agent, seq, value)
     said AS (INSERT INTO fields (agent, name, value)
         SELECT %(key)s, * FROM unnest(%(names)s::text[], %(values)s::text[])
         ON CONFLICT (agent, name) DO UPDATE SET value = excluded.value WHERE fields.value <> excluded.value)
-INSERT INTO entries (agent, id, value)
-    SELECT %(key)s, * FROM unnest(%(ids)s::text[], %(entries)s::text[])
-    ON CONFLICT (agent, id) DO UPDATE SET value = excluded.value
+INSERT INTO entries (agent, id, value, seq)
+    SELECT %(key)s, *, %(seq)s FROM unnest(%(ids)s::text[], %(entries)s::text[])
+    ON CONFLICT (agent, id) DO UPDATE SET value = excluded.value, seq = excluded.seq
 """
 _RUNS: Final = "SELECT run, agent, status, value FROM runs"
 
@@ -109,6 +110,7 @@ def _write(
             "values": list(fields.values()),
             "ids": [entry.id for entry in put],
             "entries": [entry_text(entry) for entry in put],
+            "seq": len(document.lineage.operations) - 1,
         },
     )
 
@@ -134,6 +136,36 @@ def read_agent(connection: psycopg.Connection, agent: str) -> Document | None:
         agent,
         revision,
         dict(fields),
+        [row[0] for row in entries],
+        [row[0] for row in operations],
+    )
+
+
+def catch_up(connection: psycopg.Connection, known: Document) -> Document | None:
+    """Read what came since a revision that was read before; None where the agent must be read whole.
+
+    Within a transaction that sees one state.
+    """
+    head = _head(connection, known.identity.agent)
+    if head is None:
+        return None
+    key, revision = head
+    if revision == known.identity.revision:
+        return known
+    done = len(known.lineage.operations)
+    rows = connection.execute(
+        "SELECT name, value FROM fields WHERE agent = %s AND name IN ('identity', 'execution_state')", (key,)
+    ).fetchall()
+    operations = connection.execute(
+        "SELECT value FROM operations WHERE agent = %s AND seq >= %s ORDER BY seq", (key, done)
+    ).fetchall()
+    entries = connection.execute(
+        "SELECT value FROM entries WHERE agent = %s AND seq >= %s ORDER BY id", (key, done)
+    ).fetchall()
+    return document_since(
+        known,
+        revision,
+        {str(name): str(value) for name, value in rows},
         [row[0] for row in entries],
         [row[0] for row in operations],
     )

@@ -53,7 +53,8 @@ CREATE TABLE fields (
     PRIMARY KEY (agent, name));
 CREATE TABLE entries (
     agent bigint NOT NULL REFERENCES agents (number), id text COLLATE "C" NOT NULL, value text NOT NULL,
-    PRIMARY KEY (agent, id));
+    seq bigint NOT NULL, PRIMARY KEY (agent, id));
+CREATE INDEX entries_by_seq ON entries (agent, seq);
 CREATE TABLE operations (
     agent bigint NOT NULL REFERENCES agents (number), seq bigint NOT NULL, value text NOT NULL,
     PRIMARY KEY (agent, seq));

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, cast
 
+from remit.document.catching_up import caught_up
 from remit.document.entries import entry_value
 from remit.document.identity import field_digests
 from remit.document.parse import document_from_value
@@ -82,6 +83,38 @@ def document_of(
             f"`{document.identity.revision}`, its head says `{revision}` (field `identity`)"
         )
     return document
+
+
+def document_since(
+    known: Document,
+    revision: str,
+    fields: Mapping[str, str],
+    entries: Sequence[str],
+    operations: Sequence[str],
+) -> Document | None:
+    """Put together what came since an earlier revision; None where the agent must be read whole.
+
+    Args:
+        known: the earlier revision.
+        revision: the head.
+        fields: JSON of `identity` and `execution_state`.
+        entries: JSON of the entries that were written or erased since.
+        operations: JSON of the operations since, in order.
+    """
+    try:
+        identity = json.loads(fields["identity"])
+        if "signatures" in identity:
+            return None
+        return caught_up(
+            known,
+            revision=revision,
+            fields=identity["fields"],
+            execution_state=json.loads(fields["execution_state"]),
+            operations=[json.loads(text) for text in operations],
+            entries=[json.loads(text) for text in entries],
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
 def changed_entries(advance: Advance) -> list[Entry]:

@@ -112,7 +112,8 @@ def payload_faults(block: Block, payload: Payload, conformance: Conformance | No
     return tuple(faults)
 
 
-def _with_tree(memory: Memory, tree: MemoryTree[Entry]) -> Memory:
+def with_tree(memory: Memory, tree: MemoryTree[Entry]) -> Memory:
+    """Return a memory with another tree of entries, and the count and root that follow from it."""
     value = {**memory.value, "count": len(tree), "root": digest_text(tree.root)}
     return Memory(blocks=memory.blocks, tree=tree, value=value)
 
@@ -177,7 +178,7 @@ def remember(
         salt=salt,
         payload=clean,
     )
-    return _with_tree(memory, memory.tree.put(*tree_leaf(entry))), entry
+    return with_tree(memory, memory.tree.put(*tree_leaf(entry))), entry
 
 
 def _payload(value: JsonValue) -> Payload:
@@ -207,7 +208,7 @@ def erase(memory: Memory, ids: Iterable[str]) -> Memory:
         raise DocumentError(
             *(Fault(message=f"there is no memory entry `{printable(name)}`") for name in unknown)
         )
-    return _with_tree(memory, tree)
+    return with_tree(memory, tree)
 
 
 def _is_id(text: str) -> bool:
@@ -222,7 +223,7 @@ def bulk_memory(memory: Memory, entries: Iterable[Entry]) -> Memory:
     """
     merged = {entry.id: entry for entry in memory.tree}
     merged.update((entry.id, entry) for entry in entries)
-    return _with_tree(memory, MemoryTree[Entry].build(tree_leaf(entry) for entry in merged.values()))
+    return with_tree(memory, MemoryTree[Entry].build(tree_leaf(entry) for entry in merged.values()))
 
 
 def find(memory: Memory, block: str, key: str) -> Entry | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from remit.document.entries import (
     AUTHORS,
     WRITES,
@@ -21,6 +23,9 @@ from remit.document.model import FIELD_NAMES
 from remit.document.rule_values import BLOCK, RuleReader
 from remit.document.value_schemas import Conformance
 from remit.document.values import JsonObject, JsonValue, canonical_bytes, digest_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _NONCE_PARENTS = (
     "a genesis operation `fork` names at least one parent revision; `create` and `import` name none"
@@ -56,6 +61,17 @@ def read_memory(value: JsonValue, log: FaultLog, rules: RuleReader) -> Memory:
     members.close()
     header = {name: member for name, member in members.value.items() if name != "entries"}
     return Memory(blocks=blocks, tree=tree, value=header)
+
+
+def read_entries(value: JsonValue, blocks: Sequence[Block], log: FaultLog) -> list[Entry]:
+    """Read entries of a memory with these blocks; those that are faulty are left out, with their faults."""
+    known = {block.name: block for block in blocks}
+    checks = {block.name: Conformance(block.schema) for block in blocks}
+    found = [
+        _entry(item, f"/memory/entries/{index}", log, known, checks)
+        for index, item in enumerate(value if isinstance(value, list) else [])
+    ]
+    return [entry for entry in found if entry is not None]
 
 
 def read_blocks(
@@ -181,6 +197,14 @@ def read_lineage(value: JsonValue, log: FaultLog) -> Lineage:
     members.close()
     header = {name: member for name, member in members.value.items() if name != "operations"}
     return Lineage(parents=parents, operations=operations, value=header, frontier=frontier)
+
+
+def read_operations(value: JsonValue, start: int, log: FaultLog) -> list[Operation]:
+    """Read operations that follow the first `start`."""
+    return [
+        _operation(item, f"/lineage/operations/{index}", index, log)
+        for index, item in enumerate(value if isinstance(value, list) else [], start)
+    ]
 
 
 def _operation(value: JsonValue, pointer: str, index: int, log: FaultLog) -> Operation:

@@ -191,7 +191,7 @@ def revise(
         entry["decision"] = decision
     if erased:
         entry["erased"] = list(erased)
-    lineage = _append(
+    lineage = append_operation(
         document.lineage,
         Operation(
             seq=len(document.lineage.operations),
@@ -253,7 +253,8 @@ def _with_fields(document: Document, values: dict[str, JsonObject], log: FaultLo
     return child
 
 
-def _append(lineage: Lineage, operation: Operation) -> Lineage:
+def append_operation(lineage: Lineage, operation: Operation) -> Lineage:
+    """Return a lineage with one more operation, and the size and root that follow from it."""
     frontier = lineage.frontier.append(operation_leaf(operation.value))
     value = {**lineage.value, "size": frontier.size, "root": digest_text(frontier.root())}
     return Lineage(
