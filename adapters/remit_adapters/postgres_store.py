@@ -44,6 +44,7 @@ from remit_adapters.postgres.control import PostgresControl
 from remit_adapters.postgres.errors import refusals_named
 from remit_adapters.postgres.place import Place, place_of
 from remit_adapters.postgres.schema import prepare_schema, schema_version
+from remit_adapters.postgres.turns import Turns
 from remit_adapters.postgres.writer import Writer
 from remit_adapters.stores.base import Row, StoreBase
 from remit_adapters.stores.claims import claim_bytes, claim_in
@@ -199,6 +200,7 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
         self._patience_s = patience_s
         # What was read last of an agent, so that what other hosts did since is all that is read next.
         self._known: dict[str, Document] = {}
+        self._turns = Turns(place, patience_s=patience_s)
         self._pool = ConnectionPool(
             place.conninfo,
             min_size=1,
@@ -257,6 +259,14 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
             connection.execute("COMMIT")
         return replace(report, findings=(*report.findings, *found))
 
+    def try_turn(self, agent: str) -> bool:
+        """Take the turn at an agent's head if no thread and no host has it; never waits, never raises."""
+        return self._turns.take(agent)
+
+    def end_turn(self, agent: str) -> None:
+        """Give the turn back; never raises."""
+        self._turns.end(agent)
+
     def load_run(self, run: str) -> RunState | None:
         """A run's saved state, or None."""
         with self._reading("load a run") as connection:
@@ -288,6 +298,7 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
 
     def _release(self) -> None:
         self._pool.close()
+        self._turns.close()
         self.control.close()
 
     def _chunk(self, connection: psycopg.Connection, agent: str, run: str, start: int) -> list[Row]:

@@ -180,6 +180,22 @@ class AgentStore(Protocol):
         ...
 
 
+@runtime_checkable
+class HeadTurns(Protocol):
+    """What a store of many hosts may have besides: turns at moving an agent's head.
+
+    A courtesy that spares hosts lost attempts; what keeps a head from forking is the compare-and-swap alone.
+    """
+
+    def try_turn(self, agent: str) -> bool:
+        """Take the turn at an agent's head if nobody has it; never waits, never raises."""
+        ...
+
+    def end_turn(self, agent: str) -> None:
+        """Give the turn back; never raises."""
+        ...
+
+
 SCOPE_KINDS = ("agent", "lineage", "tenant", "run", "tool", "backend", "engine")
 """What an order can be about, beside `all`."""
 

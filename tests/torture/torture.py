@@ -2,6 +2,9 @@
 
     python tests/torture/torture.py [--kills N] [--store postgresql://…] [--seed S]
 
+With `--store`, each store is a schema of its own in that database, and every third worker also has all its
+connections cut by the server, in the middle of whatever they were at, before it is killed.
+
 A worker pays and remembers in several threads (`torture_world`) and is killed with SIGKILL somewhere between
 its first instruction and a fraction of a second later. After every `--check-every` kills the next process
 checks everything (`torture_checks`), and a new agent in a new store begins. Exit code 1 at the first fault.
@@ -29,6 +32,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parent))
 
 from torture_checks import check
+from torture_places import Places
 from torture_world import work
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 
 LONGEST_S = 0.6
 """A worker lives no longer than that after it was made; most of it is work under load."""
+LONGEST_ON_A_SERVER_S = 1.5
+"""There the connections take their time, too."""
 
 
 def warm() -> None:
@@ -73,7 +79,7 @@ def checked(store: str, folder: Path, epoch: int) -> tuple[Counter[str], list[st
 
 
 def torture(
-    kills: int, *, check_every: int, chance: random.Random, place: Callable[[Path], str], keep: Path | None
+    kills: int, *, check_every: int, chance: random.Random, places: Places, keep: Path | None
 ) -> tuple[Counter[str], list[str]]:
     """Kill `kills` workers.
 
@@ -81,7 +87,7 @@ def torture(
         kills: how many.
         check_every: kills between two checks.
         chance: when to kill.
-        place: names the store of a folder.
+        places: where stores lie.
         keep: folder to work in, kept; a temporary one where None.
 
     Returns:
@@ -93,10 +99,15 @@ def torture(
     began = time.monotonic()
     while done < kills:
         folder = Path(tempfile.mkdtemp(prefix="torture-", dir=keep))
-        store = place(folder)
-        for _ in range(min(check_every, kills - done)):
+        store = places.new(folder)
+        for number in range(min(check_every, kills - done)):
             child = forked(lambda: work(store, folder, epoch, seconds=60))  # noqa: B023  # used at once
-            time.sleep(chance.random() ** 0.5 * LONGEST_S)
+            lives_s = chance.random() ** 0.5 * (LONGEST_ON_A_SERVER_S if places.server else LONGEST_S)
+            if places.server and number % 3 == 0:
+                time.sleep(lives_s / 2)
+                total["connections cut"] += places.cut()
+                lives_s /= 2
+            time.sleep(lives_s)
             os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
             if not os.WIFSIGNALED(status):
@@ -110,6 +121,7 @@ def torture(
         if faults:
             print(f"the store is left in {folder}")
             return total, faults
+        places.drop(store)
         shutil.rmtree(folder)
         epoch += 1
     return total, []
@@ -141,7 +153,7 @@ def main() -> int:
         given.kills,
         check_every=given.check_every,
         chance=random.Random(seed),
-        place=lambda folder: given.store or str(folder / "store"),
+        places=Places(given.store),
         keep=given.keep,
     )
     return report(total, faults)

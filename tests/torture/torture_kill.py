@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from torture_places import Places
 from torture_world import ANN, _unused, document
 
 from remit import Runtime
@@ -132,13 +133,14 @@ def main() -> int:
     parser.add_argument("--store", default="", help="a database to work in; a SQLite folder if not given")
     given = parser.parse_args()
     warm()
+    places = Places(given.store)
     waits: list[float] = []
     orders: list[float] = []
     allowed = held = 0
     chance = random.Random(1)
     for number in range(given.runs):
         folder = Path(tempfile.mkdtemp(prefix="torture-kill-"))
-        store = given.store or str(folder / "store")
+        store = places.new(folder)
         faults, some, took, count = one_run(store, folder, number, 0.2 + chance.random() * 0.3)
         waits += some
         orders.append(took)
@@ -146,6 +148,7 @@ def main() -> int:
         held += not faults
         for fault in faults:
             print(f"run {number}: {fault}")
+        places.drop(store)
         shutil.rmtree(folder)
         if number % 10 == 9:
             print(f"{number + 1} of {given.runs} runs", flush=True)

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from remit import Caller, Runtime
 from remit.document.revision import genesis
-from remit.errors import GovernanceError
+from remit.errors import GovernanceError, LedgerError
 from remit.host.events import RunStarted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from remit.document.model import Document
@@ -121,6 +122,15 @@ def work(store: str, folder: Path, epoch: int, *, seconds: float) -> None:
     agent = document(epoch)
     ends = time.monotonic() + seconds
 
+    def opened(place: Any, tool: Callable[..., object]) -> Runtime:
+        while True:
+            try:
+                return Runtime.open(agent, store=place, backend="script", tools=[tool])
+            except LedgerError as error:
+                # A server that cuts the connection meanwhile; whoever is refused tries again.
+                acks.write(f"refused {type(error).__name__}")
+                time.sleep(0.01)
+
     def payer() -> None:
         current: list[str] = [""]
 
@@ -132,7 +142,7 @@ def work(store: str, folder: Path, epoch: int, *, seconds: float) -> None:
             if isinstance(event, RunStarted):
                 current[0] = event.run
 
-        with Runtime.open(agent, store=shared.store, backend="script", tools=[pay]) as runtime:
+        with opened(shared.store, pay) as runtime:
             while time.monotonic() < ends:
                 try:
                     result = runtime.run("pay", caller=ANN, on_event=note)
@@ -143,7 +153,7 @@ def work(store: str, folder: Path, epoch: int, *, seconds: float) -> None:
                     acks.write(f"paid {result.run}")
 
     def writer() -> None:
-        with Runtime.open(agent, store=shared.store, backend="script", tools=[_unused]) as runtime:
+        with opened(shared.store, _unused) as runtime:
             while time.monotonic() < ends:
                 text = os.urandom(WORD_BYTES).hex()
                 try:
@@ -155,7 +165,7 @@ def work(store: str, folder: Path, epoch: int, *, seconds: float) -> None:
                     acks.write(f"remembered {text}")
                 time.sleep(random.random() * 0.01)
 
-    with Runtime.open(agent, store=store, backend="script", tools=[_unused]) as shared:
+    with opened(store, _unused) as shared:
         (folder / READY).touch()
         threads = [threading.Thread(target=payer, daemon=True) for _ in range(PAYERS)]
         threads += [threading.Thread(target=writer, daemon=True) for _ in range(WRITERS)]

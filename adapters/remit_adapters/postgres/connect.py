@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -23,6 +24,12 @@ _KEEPALIVE: Final = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
+
+
+# What breaks is told by the errors that callers get; without this, psycopg's own words about it would be
+# written to stderr wherever nobody set logging up.
+for _name in ("psycopg", "psycopg.pool"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
 def connect(place: Place, *, name: str, patience_s: float, read_only: bool = False) -> psycopg.Connection:

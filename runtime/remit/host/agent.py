@@ -10,19 +10,21 @@ Rules
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from remit.errors import LedgerError
+from remit.errors import HeadMovedError, LedgerError
 from remit.host.divergence import keep
 from remit.host.engines import DEFAULT, engine_name, on_reference, prepare, scope_of_image
 from remit.host.scopes import lineage_scopes, tenant_scopes
 from remit.host.stores import cache_of
-from remit.ports import Advance, Batch, RunState
+from remit.ports import Advance, Batch, HeadTurns, RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from pathlib import Path
 
     from remit.document.memory import Entry
@@ -43,6 +45,12 @@ class Held(NamedTuple):
 
     document: Document
     compiled: Prepared
+
+
+CONTENDED_S = 5.0
+"""How long turns are taken at a head after a move of it was lost."""
+TURN_S = 2.0
+"""How long a turn is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +107,7 @@ class Agent:
         self._diverged: dict[str, Kept] = {}
         self._watched: Watch | None = None
         self._closed = False
+        self._contended_until_s = 0.0
         self._id = document.identity.agent
         self._held = Held(document, self.prepare(document))
         self._lineage = lineage_scopes(document, self.noted_in)
@@ -260,9 +269,38 @@ class Agent:
             advance=Advance(expected=expected, document=child, put=put, erased=erased),
             run_state=run_state,
         )
-        receipts = await asyncio.wrap_future(self.store.submit(batch))
+        try:
+            receipts = await asyncio.wrap_future(self.store.submit(batch))
+        except HeadMovedError:
+            self._contended_until_s = self.clock.monotonic_s() + CONTENDED_S
+            raise
         self._adopt(child)
         return receipts
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Have the turn at the head, where moves of it were lost to others lately and the store knows turns.
+
+        Who gets no turn within `TURN_S` goes on without: the compare-and-swap decides all the same.
+
+        Raises:
+            LedgerError: the head cannot be read.
+        """
+        store, began_s = self.store, self.clock.monotonic_s()
+        if began_s > self._contended_until_s or not isinstance(store, HeadTurns):
+            yield
+            return
+        taken = store.try_turn(self.id)
+        while not taken and self.clock.monotonic_s() - began_s < TURN_S:
+            await asyncio.sleep(random.uniform(0.001, 0.004))  # noqa: S311  # no secret: it spreads attempts
+            taken = store.try_turn(self.id)
+        try:
+            if taken:
+                self.reload()
+            yield
+        finally:
+            if taken:
+                store.end_turn(self.id)
 
     def close(self) -> None:
         """End the shadow, and close the store if this agent opened it; idempotent."""

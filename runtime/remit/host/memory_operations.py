@@ -214,6 +214,17 @@ class MemoryDesk:
         content: str,
         change: Callable[[Memory], _Change],
     ) -> Outcome:
+        async with self._session.agent.turn():
+            return await self._moved(action, block, given, content, change)
+
+    async def _moved(
+        self,
+        action: str,
+        block: Block,
+        given: JsonObject,
+        content: str,
+        change: Callable[[Memory], _Change],
+    ) -> Outcome:
         session = self._session
         for _ in range(MAX_MOVES):
             answer = await session.ask(
