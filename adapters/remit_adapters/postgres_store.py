@@ -206,7 +206,11 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
             min_size=1,
             max_size=READERS,
             timeout=patience_s,
-            kwargs={"autocommit": True, "application_name": "remit reader", **keepalive(place.conninfo)},
+            kwargs={
+                "autocommit": True,
+                "application_name": place.named("reader"),
+                **keepalive(place.conninfo),
+            },
             configure=self._configured,
             check=ConnectionPool.check_connection,
             name="remit-readers",

@@ -60,7 +60,7 @@ def cut_connections(url: str, name: str) -> int:
     rows = asked(
         url,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"  # a name of the test's own
-        f" WHERE application_name = 'remit {name}' AND datname = current_database()",
+        f" WHERE application_name = '{place_of(url).named(name)}' AND datname = current_database()",
     )
     return len(rows)
 

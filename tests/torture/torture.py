@@ -105,7 +105,7 @@ def torture(
             lives_s = chance.random() ** 0.5 * (LONGEST_ON_A_SERVER_S if places.server else LONGEST_S)
             if places.server and number % 3 == 0:
                 time.sleep(lives_s / 2)
-                total["connections cut"] += places.cut()
+                total["connections cut"] += places.cut(store)
                 lives_s /= 2
             time.sleep(lives_s)
             os.kill(child, signal.SIGKILL)

@@ -31,14 +31,17 @@ class Places:
         joint = "&" if "?" in self.server else "?"
         return f"{self.server}{joint}schema=torture_{secrets.token_hex(6)}"
 
-    def cut(self) -> int:
-        """End every connection of a runtime to the database, wherever it stands; return how many there were."""
+    def cut(self, place: str) -> int:
+        """End every connection to a store, wherever it stands; return how many there were."""
         import psycopg
+
+        from remit_adapters.postgres.place import place_of
 
         with psycopg.connect(self.server, autocommit=True) as connection:
             rows = connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name LIKE 'remit %' AND datname = current_database()"
+                " WHERE application_name LIKE 'remit % ' || %s AND datname = current_database()",
+                (place_of(place).schema,),
             )
             return len(rows.fetchall())
 

@@ -46,7 +46,7 @@ def connect(place: Place, *, name: str, patience_s: float, read_only: bool = Fal
         psycopg.Error: the server refuses.
     """
     connection = psycopg.connect(
-        place.conninfo, autocommit=True, application_name=f"remit {name}", **keepalive(place.conninfo)
+        place.conninfo, autocommit=True, application_name=place.named(name), **keepalive(place.conninfo)
     )
     try:
         configure(connection, place, patience_s=patience_s, read_only=read_only)

@@ -51,6 +51,10 @@ class Place:
         """Number of the advisory lock of who appends: 63 bits from the schema's name."""
         return int.from_bytes(hashlib.sha256(f"remit/1/append/{self.schema}".encode()).digest()[:8]) >> 1
 
+    def named(self, name: str) -> str:
+        """Return what a connection calls itself in `pg_stat_activity`: what it is for, and the schema."""
+        return f"remit {name} {self.schema}"
+
     @property
     def channel(self) -> str:
         """Name of the channel on which changed orders are told."""
