@@ -222,7 +222,7 @@ def test_no_name_that_a_model_made_up_is_told(tmp_path: Path) -> None:
 
 
 def test_who_asks_for_telemetry_that_is_not_there_is_told_what_is(tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match="no telemetry is called `loki`: there is `log`"):
+    with pytest.raises(EvaluationError, match="no telemetry is called `loki`: there is `log`, `otel`"):
         open_desk(tmp_path / "store", "loki")
 
 
