@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +21,6 @@ from remit_adapters.sqlite_store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from remit.ports import Batch, TelemetrySink
 
@@ -267,3 +268,22 @@ def test_closing_hands_over_what_is_queued(tmp_path: Path) -> None:
     telemetry.close()
     telemetry.close()
     assert (len(slow.seen), slow.closed, telemetry.counts.told) == (50, 1, 50)
+
+
+def test_the_documentation_lists_every_name_with_its_level_and_members() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
+    rows = [
+        tuple(cell.strip() for cell in line.strip("|").split("|"))
+        for line in page.splitlines()
+        if re.match(r"\| `[a-z_]+` \| (debug|info|warning|error) \|", line)
+    ]
+    assert rows == [
+        (
+            f"`{name}`",
+            named.level,
+            ", ".join(f"`{member}`" for member in named.members),
+            ", ".join(f"`{member}`" for member in named.private),
+            named.meaning,
+        )
+        for name, named in NAMES.items()
+    ]
