@@ -66,7 +66,12 @@ class Metrics:
         if name.startswith("decision_"):
             decided = _labels(
                 observation,
-                {"verdict": "remit.decision", "kind": "remit.decision.kind", "action": "remit.action"},
+                {
+                    "verdict": "remit.decision",
+                    "kind": "remit.decision.kind",
+                    "action": "remit.action",
+                    "dry_run": "remit.run.dry_run",
+                },
             )
             self._decisions.add(1, decided)
             self._decision_s.record(seconds, decided)
@@ -83,7 +88,9 @@ class Metrics:
         elif name == "engine_diverged":
             self._divergences.add(1, _labels(observation, {"when": "remit.engine.when"}))
         elif name == "run_ended":
-            self._runs.add(1, _labels(observation, {"status": "remit.run.status"}))
+            self._runs.add(
+                1, _labels(observation, {"status": "remit.run.status", "dry_run": "remit.run.dry_run"})
+            )
         elif name == "stop_noticed":
             self._stops.add(1, _labels(observation, {"order": "remit.order", "scope": "remit.order.scope"}))
 

@@ -176,6 +176,7 @@ class OtelSink:
                 "remit.decision.kind": values.get("kind"),
                 "remit.decision.index": values.get("index"),
                 "remit.decision.step": values.get("step"),
+                "remit.run.dry_run": values.get("dry_run"),
                 "remit.resource.type": values.get("resource"),
                 "remit.resource.id": private.get("resource_id"),
                 "remit.decision.because": private.get("because"),

@@ -77,6 +77,7 @@ _DECISION = (
     "image",
     "turn",
     "step",
+    "dry_run",
 )
 _WHOM = ("principal", "resource_id", "because")
 
@@ -89,7 +90,7 @@ NAMES: Mapping[str, Named] = {
     ),
     "run_ended": Named(
         level="info",
-        members=("status", "revision", "image"),
+        members=("status", "revision", "image", "dry_run"),
         private=("reason",),
         meaning="a run stopped; its status says how",
     ),
@@ -106,6 +107,12 @@ NAMES: Mapping[str, Named] = {
         level="info",
         members=("approval", "action", "role", "policies"),
         meaning="a run waits for the named role",
+    ),
+    "approval_settled": Named(
+        level="info",
+        members=("record", "approval", "for_run", "role", "approved", "policies"),
+        private=("by", "reason"),
+        meaning="a person approved or refused",
     ),
     "backend_opened": Named(
         level="info",

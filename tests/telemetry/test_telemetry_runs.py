@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from remit.ports import Batch, TelemetrySink
 
+RITA = Caller(id="rita", roles=("risk-officer",), attributes={"jurisdiction": "EU"})
 SMALL = "Refund 40 euros for order A-1001."
 LARGE = "Refund 900 euros for order A-1002, it does not work."
 
@@ -63,7 +64,7 @@ def test_a_run_is_told_from_its_beginning_to_its_end_and_what_began_ended(tmp_pa
         "agent_revised",
         "run_ended",
     ]
-    assert kept.closed == 1
+    assert kept.closed == 0
 
 
 def test_a_denied_and_a_waiting_run_are_told_as_such(tmp_path: Path) -> None:
@@ -76,6 +77,39 @@ def test_a_denied_and_a_waiting_run_are_told_as_such(tmp_path: Path) -> None:
     assert [item.values["role"] for item in kept.named("approval_requested")] == ["risk-officer"]
     assert [item.values["action"] for item in kept.named("decision_awaiting_approval")] == ["refund"]
     assert [item.values["status"] for item in kept.named("run_ended")] == ["denied", "awaiting_approval"]
+
+
+def test_the_answer_of_a_person_is_told_with_its_record_and_without_their_name(tmp_path: Path) -> None:
+    kept = Kept()
+    with open_desk(tmp_path / "store", kept, transcript="large-refund") as runtime:
+        result = runtime.run(LARGE, caller=ANA)
+        runtime.approve(result.pending.id, by=ANA, reason="mine")
+        runtime.refuse(result.pending.id, by=RITA, reason="a reason of rita's")
+    (settled,) = kept.named("approval_settled")
+    (record,) = recorded(tmp_path / "store", "approval")
+    assert (settled.values["record"], settled.values["approved"]) == (record.digest, False)
+    assert (settled.values["for_run"], settled.values["role"]) == (result.run, "risk-officer")
+    assert "rita" not in json.dumps([dict(item.values) for item in kept.seen])
+    denied = kept.named("decision_denied")
+    assert [(item.values["action"], item.values["resource"]) for item in denied] == [("approve", "")]
+
+
+def test_what_a_dry_run_decides_is_told_as_such(tmp_path: Path) -> None:
+    kept = Kept()
+    with open_desk(tmp_path / "store", kept) as runtime:
+        runtime.run(SMALL, caller=ANA, dry_run=True)
+        runtime.run(SMALL, caller=ANA)
+    said = [item.values["dry_run"] for item in kept.seen if item.name.startswith("decision_")]
+    assert said == [True] * 6 + [False] * 6
+    assert [item.values["outcome"] for item in kept.named("tool_finished")] == ["dry_run", "ok"]
+
+
+def test_a_sink_of_the_embedder_may_be_told_of_several_agents_and_stays_open(tmp_path: Path) -> None:
+    kept = Kept()
+    for name in ("one", "two"):
+        with open_desk(tmp_path / name, kept) as runtime:
+            runtime.run(SMALL, caller=ANA)
+    assert (len(kept.named("run_ended")), kept.closed) == (2, 0)
 
 
 def test_nothing_told_holds_arguments_results_reasons_or_the_caller_unless_asked_for(tmp_path: Path) -> None:
@@ -114,13 +148,13 @@ def test_a_sink_that_raises_is_counted_and_logged_once_and_the_run_goes_on(tmp_p
     assert result.status == "completed"
     assert raising.tried == len(kept.seen) > 10
     assert runtime.telemetry_counts is not None
-    assert runtime.telemetry_counts.failed == raising.tried + 1
+    assert runtime.telemetry_counts.failed == raising.tried
     assert [line["event"] for line in lines if line["event"].startswith("telemetry")] == ["telemetry_failed"]
 
 
 def test_a_sink_that_hangs_does_not_hold_up_a_run_and_what_does_not_fit_is_counted(tmp_path: Path) -> None:
     hanging = Hanging()
-    telemetry = Telemetry([hanging], max_queued=4, close_s=0.2)
+    telemetry = Telemetry([hanging], owned=[hanging], max_queued=4, close_s=0.2)
     sample = telemetry_contract.sample("run_started")
     with capture_logs() as lines:
         for _ in range(20):
@@ -262,7 +296,7 @@ def test_closing_hands_over_what_is_queued(tmp_path: Path) -> None:
             super().observe(observation)
 
     slow = Slow()
-    telemetry = Telemetry([slow])
+    telemetry = Telemetry([slow], owned=[slow])
     for _ in range(50):
         telemetry.tell(telemetry_contract.sample("run_started"))
     telemetry.close()

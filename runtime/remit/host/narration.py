@@ -37,12 +37,14 @@ if TYPE_CHECKING:
 
     from remit.document.values import JsonValue
     from remit.gate.answers import Answer
+    from remit.gate.approvals import ApprovalGrant
     from remit.host.agent import Agent
     from remit.host.events import RunEvent
     from remit.host.telemetry import Telemetry
     from remit.observations import Scalar
     from remit.records import Receipt
 
+_ACTIONS = frozenset((*BASE_ACTIONS, "approve", "refuse"))
 OTHER = "other"
 """Stands for an action that no rule of the agent can be about: a name that a model made up."""
 _VERDICTS = {
@@ -73,6 +75,7 @@ class Narrator:
         self._run_began_ns = telemetry.now_ns()
         self._began_ns = 0
         self._image = ""
+        self._dry_run = False
         self._receipt: Receipt | None = None
         self._arguments = ""
         self._decisions: dict[str, str] = {}
@@ -111,6 +114,18 @@ class Narrator:
         """A decision that needed no rule is durable; the event `Decided` follows."""
         self._receipt = receipt
 
+    def settled(self, grant: ApprovalGrant, receipt: Receipt, *, rules: tuple[str, ...]) -> None:
+        """A person's answer is durable."""
+        values: dict[str, Scalar] = {
+            "record": receipt.digest,
+            "approval": grant.id,
+            "for_run": grant.run,
+            "role": grant.role,
+            "approved": grant.approved,
+            "policies": rules,
+        }
+        self._tell("approval_settled", values, private={"by": grant.by, "reason": grant.reason})
+
     def stopped(self, order: str, *, scope: str, in_flight: bool) -> None:
         """A standing order reached the session."""
         # The kind alone: the rest of a scope may be a person's choice of words.
@@ -129,6 +144,7 @@ class Narrator:
                 self._decided(event)
             case RunStarted():
                 self._run_began_ns = self._telemetry.now_ns()
+                self._dry_run = event.dry_run
                 started: dict[str, Scalar] = {
                     "revision": event.revision,
                     "image": self._agent.compiled.image.digest,
@@ -143,6 +159,7 @@ class Narrator:
                     "status": event.status,
                     "revision": event.revision,
                     "image": self._agent.compiled.image.digest,
+                    "dry_run": self._dry_run,
                 }
                 self._tell("run_ended", ended, began_ns=self._run_began_ns, private={"reason": event.reason})
             case BackendOpened():
@@ -204,17 +221,18 @@ class Narrator:
         began_ns, self._began_ns = self._began_ns, 0
         receipt, self._receipt = self._receipt, None
         action = event.action if self._declares(event.action) else OTHER
-        kind, _, rest = event.resource.removeprefix("Remit::").partition("::")
+        kind, mark, rest = event.resource.removeprefix("Remit::").partition("::")
         values: dict[str, Scalar] = {
             "decision": event.record,
             "action": action,
             "verdict": event.verdict,
             "kind": event.kind,
             "policies": event.rules,
-            "resource": kind,
+            "resource": kind if mark else "",
             "image": self._image or self._agent.compiled.image.digest,
             "turn": event.turn,
             "step": event.step,
+            "dry_run": self._dry_run,
         }
         if receipt is not None:
             values["index"] = receipt.index
@@ -222,9 +240,9 @@ class Narrator:
             _VERDICTS[event.verdict],
             values,
             began_ns=began_ns,
-            private={"resource_id": rest.strip('"'), "because": event.because},
+            private={"resource_id": rest.strip('"') if mark else event.resource, "because": event.because},
         )
-        self._decisions[event.action] = event.record
+        self._decisions[action] = event.record
         if event.verdict == "allow" and kind == "Tool":
             begun: dict[str, Scalar] = {"decision": event.record, "turn": event.turn, "tool": action}
             arguments, self._arguments = self._arguments, ""
@@ -232,7 +250,7 @@ class Narrator:
             self._tell("tool_started", begun, private={"arguments": arguments})
 
     def _declares(self, action: str) -> bool:
-        return action in BASE_ACTIONS or self._agent.document.tool(action) is not None
+        return action in _ACTIONS or self._agent.document.tool(action) is not None
 
     def _dispatched(self, event: Dispatched) -> None:
         opened = self._backends.get(event.backend)

@@ -107,8 +107,8 @@ class Runtime:
                 question is a deny, the difference is in the ledger, and the reference decides from then on.
             shadow: a document, or the path of one, that is evaluated beside every decision: what it would
                 have answered is recorded and never enforced. Rules of `mode: shadow` need nothing here.
-            telemetry: who is told what happens: `log`, `otel`, or sinks of your own. None of them can hold up
-                or fail a run.
+            telemetry: who is told what happens: `log`, `otel`, or sinks of your own, which stay yours to
+                close. None of them can hold up or fail a run.
             telemetry_content: whether they are told what may be personal, too: callers, arguments, results
                 and reasons.
 

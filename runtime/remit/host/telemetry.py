@@ -53,6 +53,7 @@ class Telemetry:
 
     Args:
         sinks: who is told.
+        owned: those of them that are closed at the end; an embedder's own may be told of other agents, too.
         private: whether they are told what may be personal: arguments, results, reasons, callers.
         max_queued: observations that may wait.
         close_s: seconds to wait for them at the end.
@@ -62,12 +63,14 @@ class Telemetry:
         self,
         sinks: Sequence[TelemetrySink],
         *,
+        owned: Sequence[TelemetrySink] = (),
         private: bool = False,
         max_queued: int = MAX_QUEUED,
         close_s: float = CLOSE_S,
     ) -> None:
         self.private = private
         self._sinks = tuple(sinks)
+        self._owned = tuple(owned)
         self._close_s = close_s
         self._queue: queue.Queue[tuple[Context, Observation] | None] = queue.Queue(max_queued)
         self._lock = threading.Lock()
@@ -137,26 +140,26 @@ class Telemetry:
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             context, observation = item
-            for number, sink in enumerate(self._sinks):
+            for sink in self._sinks:
                 try:
                     context.run(sink.observe, observation)
                 except Exception as error:  # noqa: BLE001  # rule 2: a sink may raise anything
-                    self._note(number, error)
+                    self._note(sink, error)
             self._told += 1
         self._close_sinks()
 
     def _close_sinks(self) -> None:
-        for number, sink in enumerate(self._sinks):
+        for sink in self._owned:
             try:
                 sink.close()
             except Exception as error:  # noqa: BLE001  # rule 2
-                self._note(number, error)
+                self._note(sink, error)
 
-    def _note(self, number: int, error: Exception) -> None:
+    def _note(self, sink: TelemetrySink, error: Exception) -> None:
         self._failed += 1
-        if number not in self._logged:
-            self._logged.add(number)
-            _log("telemetry_failed", sink=type(self._sinks[number]).__name__, error=type(error).__name__)
+        if id(sink) not in self._logged:
+            self._logged.add(id(sink))
+            _log("telemetry_failed", sink=type(sink).__name__, error=type(error).__name__)
 
     def _drop(self) -> None:
         with self._lock:
@@ -184,8 +187,9 @@ def open_telemetry(sinks: Sequence[str | TelemetrySink], *, private: bool) -> Te
     """
     if not sinks:
         return None
-    opened = [_opened(sink) if isinstance(sink, str) else sink for sink in sinks]
-    return Telemetry(opened, private=private)
+    named = {name: _opened(name) for name in sinks if isinstance(name, str)}
+    told = [named[sink] if isinstance(sink, str) else sink for sink in sinks]
+    return Telemetry(told, owned=tuple(named.values()), private=private)
 
 
 def _opened(name: str) -> TelemetrySink:
@@ -199,6 +203,9 @@ def _opened(name: str) -> TelemetrySink:
         raise EvaluationError(
             f"telemetry `{name}` cannot be opened: {error}; install `remit[{name}]`"
         ) from error
+    except Exception as error:
+        cause = str(error) or type(error).__name__
+        raise EvaluationError(f"telemetry `{name}` cannot be opened: {cause}") from error
 
 
 def _log(name: str, **members: str | int) -> None:

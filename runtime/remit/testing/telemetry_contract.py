@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SECOND_NS = 1_000_000_000
 _START_NS = 1_700_000_000 * _SECOND_NS
 _COUNTS = frozenset(("index", "turn", "step", "records", "input_tokens", "output_tokens", "cost_microusd"))
-_FLAGS = frozenset(("dry_run", "resumed", "in_flight"))
+_FLAGS = frozenset(("approved", "dry_run", "resumed", "in_flight"))
 
 
 def sample(name: str, *, run: str = "run-1", at_ns: int = _START_NS) -> Observation:
