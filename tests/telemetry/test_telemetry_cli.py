@@ -54,6 +54,14 @@ def test_content_is_told_to_those_who_ask_for_it(
     assert "ana-the-clerk" in said.stderr
 
 
+def test_each_line_of_the_log_may_be_a_json_object(project: Path) -> None:
+    said = run(project, "--log-level", "info", REMIT_LOG_FORMAT="json")
+    lines = [json.loads(line) for line in said.stderr.splitlines()]
+    allowed = [line for line in lines if line["event"] == "decision_allowed"]
+    assert [line["event"] for line in lines][0 :: len(lines) - 1] == ["run_started", "run_ended"]
+    assert all(line["decision"].startswith("sha256:") for line in allowed)
+
+
 def test_other_verbs_are_measured_too(project: Path) -> None:
     run(project)
     said = CliRunner().invoke(
