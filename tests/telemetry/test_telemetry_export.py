@@ -229,6 +229,22 @@ def test_what_a_rule_masked_for_the_tool_is_masked_in_the_request_too() -> None:
     assert canonical_bytes(content) == before
 
 
+def test_a_sentence_that_quotes_an_argument_goes_with_the_content() -> None:
+    record = decision({"context": {}, "arguments": {"amount": "DE02"}})
+    record.value["body"] |= {
+        "verdict": "deny",
+        "kind": "invalid_arguments",
+        "message": "`arguments.amount`: 'DE02' is not of type 'integer'",
+        "errors": [{"rule": "refund", "message": "no `DE02`"}],
+    }
+    event = opa_event(told(record, content=False), version="0")
+    other = ocsf_event(told(record, content=False), version="0", log="l")
+    assert event["erased"][-2:] == ["/result/message", "/result/errors/0/message"]
+    assert event["result"]["errors"] == [{"rule": "refund"}]
+    assert "DE02" not in json.dumps([event, other])
+    assert "DE02" in opa_event(told(record), version="0")["result"]["message"]
+
+
 def test_only_records_of_the_wanted_time_agent_and_kind_are_exported(store: Path) -> None:
     every = lines(export(store, "--format", "jsonl"))
     middle = every[len(every) // 2]["record"]["at"]

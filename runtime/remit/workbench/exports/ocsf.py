@@ -118,8 +118,8 @@ def ocsf_event(decision: Told, *, version: str, log: str) -> JsonObject:
         },
         "unmapped": _unmapped(decision),
     }
-    if decision.text("message"):
-        event["message"] = decision.text("message")
+    if decision.message:
+        event["message"] = decision.message
     return event
 
 

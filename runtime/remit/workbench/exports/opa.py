@@ -61,11 +61,21 @@ def opa_event(decision: Told, *, version: str) -> JsonObject:
     }
     if decision.caller:
         event["requested_by"] = decision.caller
-    if decision.erased:
-        event["erased"] = list(_UNTOLD)
+    untold = [*(_UNTOLD if decision.erased else ()), *_quiet(decision)]
+    if untold:
+        event["erased"] = [*untold]
     if decision.masked:
         event["masked"] = [f"/input{path}" for path in decision.masked]
     return event
+
+
+def _quiet(decision: Told) -> list[str]:
+    """Return where sentences were left out."""
+    errors = decision.body.get("errors")
+    found = ["/result/message"] if decision.quiet and decision.text("message") else []
+    if decision.quiet and isinstance(errors, list):
+        found += [f"/result/errors/{number}/message" for number in range(len(errors))]
+    return found
 
 
 def _entity(decision: Told, part: str) -> JsonObject:
@@ -88,6 +98,6 @@ def _result(decision: Told) -> JsonObject:
         "kind": decision.text("kind"),
         "rules": rules,
         "obligations": body.get("obligations", []),
-        "errors": body.get("errors", []),
-        "message": decision.text("message"),
+        "errors": decision.errors,
+        "message": decision.message,
     }

@@ -81,6 +81,7 @@ class Told:
         body: what its leaf says.
         content: what lies beside it: the request; None where it is not there, or not wanted.
         erased: whether there was content that is not told.
+        quiet: whether sentences are left out, too: one about a malformed argument quotes it.
         masked: JSON Pointers into `content` of what a rule had masked before anything was done with it.
     """
 
@@ -88,6 +89,7 @@ class Told:
     body: JsonObject
     content: JsonObject | None
     erased: bool
+    quiet: bool = False
     masked: tuple[str, ...] = ()
 
     def text(self, name: str) -> str:
@@ -99,6 +101,19 @@ class Told:
         """Return an object member of the content; empty where there is none."""
         found = (self.content or {}).get(name)
         return found if isinstance(found, dict) else {}
+
+    @property
+    def message(self) -> str:
+        """The gate's sentence; empty where sentences are left out."""
+        return "" if self.quiet else self.text("message")
+
+    @property
+    def errors(self) -> JsonValue:
+        """The failures of policies; where sentences are left out, the rules that failed alone."""
+        found = self.body.get("errors", [])
+        if not self.quiet or not isinstance(found, list):
+            return found
+        return [{"rule": item.get("rule", "")} for item in found if isinstance(item, dict)]
 
     @property
     def at(self) -> str:
@@ -136,6 +151,7 @@ def told(record: Record, *, content: bool = True) -> Told:
         body=body if isinstance(body, dict) else {},
         content=known,
         erased=committed and known is None,
+        quiet=not content or (committed and known is None),
     )
     return whole if known is None else _masked(whole, known)
 
