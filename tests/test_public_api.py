@@ -39,6 +39,7 @@ SDKS = (
     "xllamacpp",
     "anthropic",
     "google",
+    "opentelemetry",
     "cedarpy",
     "pydantic",
     "jsonschema",

@@ -2,7 +2,7 @@
 
 Every adapter of a port passes its published contract.
 
-Contract suites: `remit.testing.backend_contract`, `store_contract`, `tool_contract`.
+Contract suites: `remit.testing.backend_contract`, `store_contract`, `telemetry_contract`, `tool_contract`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from remit.document.model import Document
     from remit.document.values import JsonObject, JsonValue
     from remit.messages import Turn, TurnEvent
+    from remit.observations import Observation
     from remit.permit import Permit
     from remit.records import Draft, Receipt, Record
 
@@ -493,4 +494,20 @@ class Sweeper(Protocol):
         Raises:
             AdapterError: the vendor cannot be reached or refuses.
         """
+        ...
+
+
+@runtime_checkable
+class TelemetrySink(Protocol):
+    """Whoever measures: told every observation, in order, by one thread of its own.
+
+    What it raises and how long it takes never reaches a run: see `remit.host.telemetry`.
+    """
+
+    def observe(self, observation: Observation) -> None:
+        """Take one observation; names that it does not know are to be ignored."""
+        ...
+
+    def close(self) -> None:
+        """Hand over what is held back; idempotent."""
         ...

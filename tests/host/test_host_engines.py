@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pytest
 
     from remit.document.model import Document
+    from remit.observations import Observation
 
 HERE = Path(__file__).parent
 AMOUNT = 77_777
@@ -218,6 +219,31 @@ def test_a_person_who_may_stop_the_agent_may_say_that_an_image_does_not_run_comp
     assert opened.run("x", caller=ANN).status == "completed"
     assert opened.engine.endswith("by order of otto: the audit asks for Cedar alone")
     opened.store.close()
+
+
+def test_a_difference_is_told_to_telemetry_once_and_without_what_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Sink:
+        def __init__(self) -> None:
+            self.seen: list[Observation] = []
+
+        def observe(self, observation: Observation) -> None:
+            self.seen.append(observation)
+
+        def close(self) -> None: ...
+
+    compiler_with_a_bug(monkeypatch)
+    sink = Sink()
+    opened = runtime(refunding(AMOUNT), tmp_path, tools=(refund,), telemetry=[sink])
+    image = opened._agent.compiled.image.digest  # which image it is has no other name
+    opened.run("x", caller=ANN)
+    opened.run("x", caller=ANN)
+    opened.close()
+    opened.store.close()
+    assert [dict(item.values) for item in sink.seen if item.name == "engine_diverged"] == [
+        {"when": "service", "image": image, "action": "refund"}
+    ]
 
 
 def test_a_callback_that_fails_changes_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from remit.cli.ledger import report_value, show_report
 from remit.cli.options import common, example
 from remit.cli.output import Session, one_line
 from remit.cli.stores import open_auditable
+from remit.cli.telemetry import chosen_telemetry
 from remit.cli.timeline import Timeline
 from remit.errors import AdapterError
 from remit.host import models
@@ -78,7 +79,15 @@ def command(session: Session, *, folder: str | None, backend: str | None, keep: 
         store = place / STORE_FOLDER
         session.say(demo.title, style="bold")
         played: list[Played] = []
-        with Runtime.open(built.document, store=store, folder=place, backend=entry.name) as runtime:
+        telemetry = chosen_telemetry()
+        with Runtime.open(
+            built.document,
+            store=store,
+            folder=place,
+            backend=entry.name,
+            telemetry=telemetry.sinks,
+            telemetry_content=telemetry.content,
+        ) as runtime:
             for number, scene in enumerate(demo.scenes, start=1):
                 _lay_transcript(scene, entry, place)
                 played.append(_play(session, runtime, scene, number))

@@ -12,6 +12,7 @@ from remit.cli.options import caller_from, caller_hint
 from remit.cli.output import Session, short, shortened
 from remit.cli.settle import tools_folder
 from remit.cli.stores import AuditableStore, open_auditable
+from remit.cli.telemetry import chosen_telemetry
 from remit.host.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -45,7 +46,14 @@ def open_head(
         tools = tools_folder(folder, place)
     opened = open_auditable(place, read_only=False)
     try:
-        with Runtime.open(document or find_agent(opened, name), store=opened, folder=tools) as runtime:
+        telemetry = chosen_telemetry()
+        with Runtime.open(
+            document or find_agent(opened, name),
+            store=opened,
+            folder=tools,
+            telemetry=telemetry.sinks,
+            telemetry_content=telemetry.content,
+        ) as runtime:
             yield runtime, opened
     finally:
         opened.close()

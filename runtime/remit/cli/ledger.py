@@ -9,9 +9,11 @@ import click
 
 from remit.cli.agents import existing_store, read_file
 from remit.cli.exits import ExitCode, bad_input
+from remit.cli.ledger_export import export, record_value
 from remit.cli.options import common, example, store_option
 from remit.cli.output import Session, one_line, shortened
 from remit.cli.stores import AuditableStore, open_auditable
+from remit.ledger.encoding import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,15 +22,20 @@ if TYPE_CHECKING:
     from remit.ledger.report import LogReport
     from remit.records import Record
 
-KINDS = ("decision", "intent", "outcome", "revision", "approval", "control", "run", "object", "shadow")
-
 
 @click.group(
     "ledger",
-    epilog=example("remit ledger verify --store refund-desk/.remit", "remit ledger show --kind decision"),
+    epilog=example(
+        "remit ledger verify --store refund-desk/.remit",
+        "remit ledger show --kind decision",
+        "remit ledger export --format ocsf -o decisions.jsonl.gz",
+    ),
 )
 def command() -> None:
-    """Show and verify the append-only record."""
+    """Show, verify and export the append-only record."""
+
+
+command.add_command(export)
 
 
 @command.command("verify", epilog=example("remit ledger verify --checkpoint held.note --key log.pub"))
@@ -135,7 +142,7 @@ def show(
     finally:
         opened.close()
     if session.json:
-        session.emit([_record_value(record) for record in found])
+        session.emit([record_value(record) for record in found])
         return ExitCode.FINE
     for record in found:
         session.parts(
@@ -180,13 +187,6 @@ def _of(record: Record, name: str) -> str:
 def _body(record: Record) -> JsonObject:
     body = record.value.get("body")
     return body if isinstance(body, dict) else {}
-
-
-def _record_value(record: Record) -> JsonObject:
-    value: JsonObject = {"index": record.index, "digest": record.digest, "record": record.value}
-    if record.content is not None:
-        value["content"] = record.content
-    return value
 
 
 _SUMMARY = (

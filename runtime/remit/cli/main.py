@@ -41,7 +41,7 @@ VERBS = {
     "suspend": "Suspend an agent.",
     "kill": "Stop effects at once.",
     "memory": "List, prove and erase what an agent remembers.",
-    "ledger": "Show and verify the record of decisions.",
+    "ledger": "Show, verify and export the record of decisions.",
     "backends": "List, compare and check back-ends, and clean up at vendors.",
     "models": "Fetch and verify model weights.",
     "schema": "Print the schema of documents, rules, cases or policies.",

@@ -11,6 +11,7 @@ import click
 
 from remit.cli.exits import bad_input
 from remit.cli.output import LOG_LEVELS, Session, start_logging
+from remit.cli.telemetry import LOG_LEVEL
 from remit.document.json_text import parse_json
 from remit.errors import DocumentError
 from remit.host.caller import Caller
@@ -40,6 +41,7 @@ def common(function: Callable[Concatenate[Session, P], int]) -> Callable[..., No
         level = str(kwargs.pop("log_level"))
         session = Session(json=bool(kwargs.pop("json_output")), debug=bool(kwargs.pop("debug")))
         start_logging(level.lower())
+        click.get_current_context().meta[LOG_LEVEL] = level.lower()
         click.get_current_context().exit(int(function(session, *args, **kwargs)))
 
     return call

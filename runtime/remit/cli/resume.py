@@ -12,6 +12,7 @@ from remit.cli.heads import act, looks_like_run
 from remit.cli.options import attribute_options, common, example, person_options, store_option
 from remit.cli.settle import tools_folder
 from remit.cli.stores import open_auditable
+from remit.cli.telemetry import chosen_telemetry, telemetry_options
 from remit.cli.timeline import Timeline
 from remit.host.runtime import Runtime
 from remit.host.thread import RunMemo
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--folder", default=None, metavar="DIR", help="Where Python tools are found. Default: beside the store."
 )
+@telemetry_options
 @person_options
 @store_option
 @common
@@ -77,7 +79,15 @@ def _resume_run(
         document = find_agent(opened, state.agent)
         tools: Path = tools_folder(folder, place)
         timeline = Timeline(session)
-        with Runtime.open(document, store=opened, folder=tools, backend=backend) as runtime:
+        telemetry = chosen_telemetry()
+        with Runtime.open(
+            document,
+            store=opened,
+            folder=tools,
+            backend=backend,
+            telemetry=telemetry.sinks,
+            telemetry_content=telemetry.content,
+        ) as runtime:
             result = runtime.resume_run(run, on_event=timeline.show, backend=backend)
             left = runtime.leftovers(run=run)
     finally:

@@ -19,6 +19,7 @@ from remit.cli.options import (
     person_options,
     store_option,
 )
+from remit.cli.telemetry import chosen_telemetry, telemetry_options
 from remit.cli.timeline import Timeline
 from remit.errors import PolicyError
 from remit.host.engines import DEFAULT
@@ -41,6 +42,7 @@ MAX_INPUT_BYTES = 1 << 20
     epilog=example(
         'remit run refund-desk --as ana:clerk --attr jurisdiction=EU --input "refund order A-1001"',
         "remit run desk.agent.json --as ana --dry-run --json < question.txt --input -",
+        'remit run refund-desk --as ana:clerk --attr jurisdiction=EU --telemetry otel --input "…"',
     ),
 )
 @click.argument("agent")
@@ -64,6 +66,7 @@ MAX_INPUT_BYTES = 1 << 20
     help="Project folder or document that is evaluated beside, recorded and never enforced.",
 )
 @click.option("--env", "environment", multiple=True, metavar="KEY=VALUE", help="A value of the environment.")
+@telemetry_options
 @person_options
 @store_option
 @common
@@ -125,6 +128,7 @@ def command(
 def _opened(
     target: Target, store: Location, *, backend: str | None, engine: EngineName, shadow: Document | None
 ) -> Runtime:
+    telemetry = chosen_telemetry()
     try:
         return Runtime.open(
             target.document,
@@ -133,6 +137,8 @@ def _opened(
             folder=target.folder,
             engine=engine,
             shadow=shadow,
+            telemetry=telemetry.sinks,
+            telemetry_content=telemetry.content,
         )
     except PolicyError:
         # Says the same at the author's own lines.

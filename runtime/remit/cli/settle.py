@@ -11,6 +11,7 @@ from remit.cli.exits import ExitCode, bad_input, code_of_status
 from remit.cli.options import attribute_options, caller_from, caller_hint
 from remit.cli.output import Session, short
 from remit.cli.stores import open_auditable
+from remit.cli.telemetry import chosen_telemetry
 from remit.cli.timeline import Timeline
 from remit.host.runtime import Runtime
 
@@ -93,7 +94,14 @@ def settle(
         waiting = find_waiting(opened, name)
         document, pending = waiting.document, waiting.pending
         caller = caller_from(person, roles, attributes, schema=document.governance.caller_schema)
-        with Runtime.open(document, store=opened, folder=tools_folder(folder, place)) as runtime:
+        telemetry = chosen_telemetry()
+        with Runtime.open(
+            document,
+            store=opened,
+            folder=tools_folder(folder, place),
+            telemetry=telemetry.sinks,
+            telemetry_content=telemetry.content,
+        ) as runtime:
             act = runtime.approve if approved else runtime.refuse
             answer = act(pending.id, by=caller, reason=reason, meaning=meaning)
             value: JsonObject = {"answer": answer.to_json(), "approval": pending.id, "run": pending.run}

@@ -22,6 +22,10 @@ class AuditableStore(Store, Protocol):
     origin: str
     verifier_key: str
 
+    def size(self) -> int:
+        """The number of durable records."""
+        ...
+
     def checkpoint(self) -> str:
         """The newest signed checkpoint, a C2SP note."""
         ...

@@ -21,6 +21,8 @@ from remit.host.divergence import keep
 from remit.host.engines import DEFAULT, engine_name, on_reference, prepare, scope_of_image
 from remit.host.scopes import lineage_scopes, tenant_scopes
 from remit.host.stores import cache_of
+from remit.host.watched_ledger import watched
+from remit.observations import Observation
 from remit.ports import Advance, Batch, HeadTurns, RunState
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from remit.host.events import EngineDiverged
     from remit.host.shadow import Shadow
     from remit.host.stores import Store
+    from remit.host.telemetry import Telemetry
     from remit.ports import Clock
     from remit.records import Draft, Receipt
 
@@ -69,6 +72,7 @@ class Surroundings:
             they may make nothing.
         engine: what decides.
         on_divergence: told when compiled policies decide otherwise than the reference engine.
+        telemetry: told what happens; None where nobody measures.
     """
 
     clock: Clock
@@ -81,6 +85,7 @@ class Surroundings:
     notes_objects: bool = True
     engine: EngineName = DEFAULT
     on_divergence: Callable[[EngineDiverged], None] | None = None
+    telemetry: Telemetry | None = None
 
 
 class Agent:
@@ -109,6 +114,7 @@ class Agent:
         self._closed = False
         self._contended_until_s = 0.0
         self._id = document.identity.agent
+        self.ledger = watched(store, surroundings.telemetry, agent=self._id)
         self._held = Held(document, self.prepare(document))
         self._lineage = lineage_scopes(document, self.noted_in)
         self._watch()
@@ -233,9 +239,25 @@ class Agent:
                 cache.drop(engine_name(image))
             kept = keep(difference, self.store, agent=self.id, image=image, at=self.clock.now())
             self._diverged[image] = kept
+        self._tell_difference(kept.event)
         # In service the record is not waited for: the deny's own record stands in line behind it.
         if self.surroundings.on_divergence is not None:
             self.surroundings.on_divergence(kept.event)
+
+    def _tell_difference(self, event: EngineDiverged) -> None:
+        telemetry = self.surroundings.telemetry
+        if telemetry is not None:
+            now_ns = telemetry.now_ns()
+            telemetry.tell(
+                Observation(
+                    name="engine_diverged",
+                    agent=self.id,
+                    run="",
+                    at_ns=now_ns,
+                    began_ns=now_ns,
+                    values={"when": event.when, "image": event.image, "action": event.action},
+                )
+            )
 
     async def submit(
         self, *records: Draft, run_state: RunState | None = None, settles: tuple[str, ...] = ()
@@ -247,7 +269,7 @@ class Agent:
             LedgerError: they cannot be written; nothing was.
         """
         batch = Batch(records=records, run_state=run_state, settles=settles)
-        return await asyncio.wrap_future(self.store.submit(batch))
+        return await asyncio.wrap_future(self.ledger.submit(batch))
 
     async def advance(
         self,
@@ -270,7 +292,7 @@ class Agent:
             run_state=run_state,
         )
         try:
-            receipts = await asyncio.wrap_future(self.store.submit(batch))
+            receipts = await asyncio.wrap_future(self.ledger.submit(batch))
         except HeadMovedError:
             self._contended_until_s = self.clock.monotonic_s() + CONTENDED_S
             raise
@@ -303,8 +325,10 @@ class Agent:
                 store.end_turn(self.id)
 
     def close(self) -> None:
-        """End the shadow, and close the store if this agent opened it; idempotent."""
+        """End shadow and telemetry, and close the store if this agent opened it; idempotent."""
         self._closed = True
+        if self.surroundings.telemetry is not None:
+            self.surroundings.telemetry.close()
         if self.shadow is not None:
             self.shadow.close()
         if self._owns_store:

@@ -76,6 +76,8 @@ async def settle(
     body: JsonObject = {**grant.to_json(), "meaning": meaning, "rules": list(pending.rules)}
     draft = Draft(kind="approval", agent=agent.id, run=pending.run, at=grant.at, body=body)
     (receipt,) = await agent.submit(draft)
+    if session.narrator is not None:
+        session.narrator.settled(grant, receipt, rules=pending.rules)
     kind = "approved" if approved else "refused"
     return _answer(session, verb, pending, allowed=True, kind=kind, because=reason, record=receipt.digest)
 

@@ -300,6 +300,8 @@ class Run(Session):
         if isinstance(stop, _Ended):
             return stop.status, stop.reason
         if isinstance(stop, Stopped):
+            if self.narrator is not None:
+                self.narrator.stopped(stop.order, scope=stop.scope, in_flight=True)
             return _status_of_order(stop.order), stop.reason
         limit = self.document.governance.limits.max_wall_time_s
         return "terminated", f"limit `max_wall_time_s` ({limit:g}) is reached"

@@ -298,6 +298,8 @@ async def record_refusal(
     }
     (receipt,) = await session.agent.submit(session.draft("decision", body, raw))
     session.usage = session.usage.plus(denials=1)
+    if session.narrator is not None:
+        session.narrator.recorded(receipt)
     session.note(
         action, resource, verdict="deny", kind=kind, rules=(), because=message, record=receipt.digest
     )

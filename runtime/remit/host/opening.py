@@ -14,16 +14,17 @@ from remit.host.engines import DEFAULT, compiled_image, prepare_engine
 from remit.host.location import Location, location_of
 from remit.host.shadow import Shadow
 from remit.host.stores import Store, cache_of, open_store
+from remit.host.telemetry import open_telemetry
 from remit.host.tool_sources import supplied_functions
 from remit.ports import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from remit.document.values import JsonValue
     from remit.host.engines import EngineName
     from remit.host.events import EngineDiverged
-    from remit.ports import Clock, Signer
+    from remit.ports import Clock, Signer, TelemetrySink
 
 MAX_DOCUMENT_BYTES = 1 << 30
 
@@ -61,12 +62,15 @@ def open_agent(
     engine: EngineName = DEFAULT,
     on_divergence: Callable[[EngineDiverged], None] | None = None,
     shadow: str | Path | Document | None = None,
+    telemetry: Sequence[str | TelemetrySink] = (),
+    telemetry_content: bool = False,
 ) -> Agent:
     """Open an agent; see `Runtime.open`.
 
     Raises:
         DocumentError: the document, a tool function or the back-end's name cannot be accepted.
         PolicyError: governance does not compile.
+        EvaluationError: telemetry that was named is not installed.
         LedgerError: the store cannot be used or holds another content for this agent.
     """
     if isinstance(source, Document):
@@ -88,6 +92,7 @@ def open_agent(
         folder=folder,
         engine=engine,
         on_divergence=on_divergence,
+        telemetry=open_telemetry(telemetry, private=telemetry_content),
     )
     candidate = None if shadow is None else _candidate(shadow)
     if place is not None:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from remit.host.results import Answer, RunResult
     from remit.host.shadow import ShadowCounts
     from remit.host.stores import Store
+    from remit.host.telemetry import TelemetryCounts
     from remit.host.vendor_objects import Leftover, Sweep
-    from remit.ports import Clock, Signer
+    from remit.ports import Clock, Signer, TelemetrySink
 
 _T = TypeVar("_T")
 
@@ -84,6 +85,8 @@ class Runtime:
         engine: EngineName = "compiled",
         on_divergence: Callable[[EngineDiverged], None] | None = None,
         shadow: str | Path | Document | None = None,
+        telemetry: Sequence[str | TelemetrySink] = (),
+        telemetry_content: bool = False,
     ) -> Runtime:
         """Load, verify and compile an agent, and make sure that the store has it.
 
@@ -104,10 +107,15 @@ class Runtime:
                 question is a deny, the difference is in the ledger, and the reference decides from then on.
             shadow: a document, or the path of one, that is evaluated beside every decision: what it would
                 have answered is recorded and never enforced. Rules of `mode: shadow` need nothing here.
+            telemetry: who is told what happens: `log`, `otel`, or sinks of your own, which stay yours to
+                close. None of them can hold up or fail a run.
+            telemetry_content: whether they are told what may be personal, too: callers, arguments, results
+                and reasons.
 
         Raises:
             DocumentError: the document cannot be accepted.
             PolicyError: its governance does not compile.
+            EvaluationError: telemetry that was named is not installed.
             LedgerError: the store cannot be opened or holds another content for this agent.
         """
         from remit.host.opening import open_agent
@@ -125,6 +133,8 @@ class Runtime:
             engine=engine,
             on_divergence=on_divergence,
             shadow=shadow,
+            telemetry=telemetry,
+            telemetry_content=telemetry_content,
         )
         return cls(agent)
 
@@ -148,6 +158,12 @@ class Runtime:
         """What became of decisions offered to the shadow; None where nothing is watched."""
         shadow = self._agent.shadow
         return None if shadow is None or not shadow.counts.offered else shadow.counts
+
+    @property
+    def telemetry_counts(self) -> TelemetryCounts | None:
+        """What became of observations so far; None where nobody measures."""
+        telemetry = self._agent.surroundings.telemetry
+        return None if telemetry is None else telemetry.counts
 
     def run(
         self,
@@ -409,7 +425,7 @@ class Runtime:
         )
 
     def close(self) -> None:
-        """Close a store that `open` opened; idempotent."""
+        """Hand over what telemetry holds, and close a store that `open` opened; idempotent."""
         self._agent.close()
 
     def __enter__(self) -> Self:

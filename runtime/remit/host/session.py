@@ -19,6 +19,7 @@ from remit.gate.answers import Ask, AwaitingApproval, Content, Denial, Granted
 from remit.gate.gate import Gate
 from remit.gate.usage import COUNTERS, Usage
 from remit.host.events import Decided, Revised, RunEvent
+from remit.host.narration import Narrator
 from remit.host.requests import Scene, agent_entity, build_request, caller_entity, context_digest
 from remit.host.results import Step
 from remit.records import Draft
@@ -89,7 +90,9 @@ class Session:
             **agent.surroundings.environment,
             **(environment or {}),
         }
-        self.emit = emit
+        telemetry = agent.surroundings.telemetry
+        self.narrator = None if telemetry is None else Narrator(telemetry, emit, agent=agent, run=run)
+        self.emit: Emit = self.narrator or emit
         self.usage = Usage()
         self.settled = Usage()
         self.steps: list[Step] = []
@@ -143,7 +146,7 @@ class Session:
             self._gate = Gate(
                 compiled.engine,
                 compiled.image,
-                self.agent.store,
+                self.agent.ledger,
                 self.agent.store.control,
                 self.agent.clock,
                 agent=self.agent.id,
@@ -200,6 +203,8 @@ class Session:
             resource=resource,
             given=given,
         )
+        if self.narrator is not None:
+            self.narrator.asked(compiled.image.digest)
         answer = await self.gate_under(compiled).aauthorize(
             Ask(
                 request=request,
@@ -213,6 +218,8 @@ class Session:
                 basis=basis,
             )
         )
+        if self.narrator is not None:
+            self.narrator.answered(answer)
         self._tell_differences()
         shadow = self.agent.shadow
         if shadow is not None:

@@ -21,9 +21,10 @@ GRACE_S = 2.0
 class Stopped(Exception):  # noqa: N818  # no error: it carries a stop out of the run's depths
     """A kill or suspend order came while something ran."""
 
-    def __init__(self, order: str, reason: str) -> None:
+    def __init__(self, order: str, reason: str, *, scope: str = "") -> None:
         super().__init__(reason)
         self.order = order
+        self.scope = scope
         self.reason = reason
 
 
@@ -75,4 +76,6 @@ def _check(asked: Callable[[tuple[str, ...]], Stop | None], scopes: tuple[str, .
         # Whatever it raises: a control state that cannot be read denies.
         raise Stopped("kill", f"the control state cannot be read: {error}") from error
     if stop is not None and stop.order == "kill":
-        raise Stopped("kill", f"`{stop.scope}` is under a kill order of `{stop.by}`: {stop.reason}")
+        raise Stopped(
+            "kill", f"`{stop.scope}` is under a kill order of `{stop.by}`: {stop.reason}", scope=stop.scope
+        )

@@ -20,7 +20,7 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from remit.document.carriers import Format, format_of
 from remit.document.entries import entry_value
@@ -36,7 +36,7 @@ from remit.project.rule_files import PlacedRule, read_rules
 from remit.project.source import FaultList, escape, read_yaml, shown_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from remit.document.model import Document
     from remit.document.values import JsonObject, JsonValue
@@ -294,24 +294,40 @@ def _lost_of_another(existing: Document, document: Document) -> str:
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write a file by way of a temporary one in the same folder: flush, fsync, rename.
+    """Write a file as `whole_file` does.
+
+    Raises:
+        DocumentError: the file cannot be written; what was there before is unharmed.
+    """
+    with whole_file(path, mode=mode) as stream:
+        stream.write(data)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, mode: int = 0o644) -> Generator[BinaryIO]:
+    """Yield a file to write by way of a temporary one in the same folder: flush, fsync, rename.
+
+    Whatever ends the writing early, an interrupt too, leaves no part of the file behind.
 
     Raises:
         DocumentError: the file cannot be written; what was there before is unharmed.
     """
     temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
+        try:
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(temporary).chmod(mode)
+            Path(temporary).replace(path)
+        except BaseException:
+            if temporary:
+                with contextlib.suppress(OSError):
+                    Path(temporary).unlink()
+            raise
     except OSError as error:
-        if temporary:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
         raise DocumentError(
             Fault(message=f"`{path.as_posix()}` cannot be written: {error.strerror or error}")
         ) from error
