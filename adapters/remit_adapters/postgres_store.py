@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from remit.document.model import Document
-    from remit.ledger.report import Finding, LogReport
+    from remit.ledger.report import Finding, LogReport, RawRecord
     from remit.ports import Clock, RunState, Signer
 
 PATIENCE_S: Final = 10.0
@@ -257,6 +257,11 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
             connection.execute("COMMIT")
         return replace(report, findings=(*report.findings, *found))
 
+    def verifier_keys(self) -> tuple[str, ...]:
+        """Return the verifier keys of all hosts that ever signed here, as the store says."""
+        with self._reading("read the signers") as connection:
+            return tuple(log.signers(connection))
+
     def load_run(self, run: str) -> RunState | None:
         """A run's saved state, or None."""
         with self._reading("load a run") as connection:
@@ -295,6 +300,12 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
 
     def _of_kind(self, connection: psycopg.Connection, kind: str, start: int, stop: int) -> list[Row]:
         return log.rows_of_kind(connection, kind, start, stop)
+
+    def _raw(self, connection: psycopg.Connection, start: int, stop: int | None) -> list[RawRecord]:
+        return log.raw_chunk(connection, start, stop)
+
+    def _nodes(self, connection: psycopg.Connection, places: Iterable[tuple[int, int]]) -> tuple[bytes, ...]:
+        return log.node_digests(connection, places)
 
     def _open_intents(self, connection: psycopg.Connection) -> list[Row]:
         return log.open_intents(connection)

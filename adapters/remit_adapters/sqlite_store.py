@@ -27,6 +27,7 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,7 @@ from remit_adapters._sqlite_agents import find_agents, load_agent, read_agent
 from remit_adapters._sqlite_claims import find_first_claim, prepare_claims
 from remit_adapters._sqlite_control import SqliteControl
 from remit_adapters._sqlite_log import (
+    node_digests,
     raw_records,
     rows_of_kind,
     stored_nodes,
@@ -64,7 +66,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from remit.document.model import Document
-    from remit.ledger.report import Finding, LogReport
+    from remit.ledger.report import Finding, LogReport, RawRecord
     from remit.ports import Clock, RunState, Signer
 
 STORE_FILE: Final = "store.db"
@@ -310,6 +312,12 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
 
     def _of_kind(self, connection: sqlite3.Connection, kind: str, start: int, stop: int) -> list[Row]:
         return rows_of_kind(connection, kind, start, stop)
+
+    def _raw(self, connection: sqlite3.Connection, start: int, stop: int | None) -> list[RawRecord]:
+        return list(islice(raw_records(connection, start=start, stop=stop), CHUNK))
+
+    def _nodes(self, connection: sqlite3.Connection, places: Iterable[tuple[int, int]]) -> tuple[bytes, ...]:
+        return node_digests(connection, places)
 
     def _open_intents(self, connection: sqlite3.Connection) -> list[Row]:
         return connection.execute(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from remit.cli.agents import existing_store, read_file
-from remit.cli.exits import ExitCode, bad_input
+from remit.cli.agents import existing_store, read_text
+from remit.cli.exits import ExitCode
+from remit.cli.ledger_prove import HELD_HINT, checkpoint, key_text, prove
 from remit.cli.options import common, example, store_option
 from remit.cli.output import Session, one_line, shortened
 from remit.cli.stores import AuditableStore, open_auditable
@@ -28,7 +28,11 @@ KINDS = ("decision", "intent", "outcome", "revision", "approval", "control", "ru
     epilog=example("remit ledger verify --store refund-desk/.remit", "remit ledger show --kind decision"),
 )
 def command() -> None:
-    """Show and verify the append-only record."""
+    """Show, verify and prove the append-only record."""
+
+
+command.add_command(prove)
+command.add_command(checkpoint)
 
 
 @command.command("verify", epilog=example("remit ledger verify --checkpoint held.note --key log.pub"))
@@ -42,8 +46,8 @@ def command() -> None:
 @common
 def verify(session: Session, *, held: tuple[str, ...], keys: tuple[str, ...], store: str | None) -> int:
     """Find every edited, dropped, reordered or inserted record."""
-    notes = [_text(name) for name in held]
-    texts = [_text(name).strip() if Path(name).is_file() else name for name in keys]
+    notes = [read_text(name, hint=HELD_HINT) for name in held]
+    texts = [key_text(name) for name in keys]
     opened = open_auditable(existing_store(store))
     try:
         report = opened.verify(keys=texts, held=notes)
@@ -54,13 +58,6 @@ def verify(session: Session, *, held: tuple[str, ...], keys: tuple[str, ...], st
     else:
         show_report(session, report)
     return ExitCode.FINE if report.intact else ExitCode.FINDINGS
-
-
-def _text(name: str) -> str:
-    try:
-        return read_file(name, hint="save one with `remit ledger checkpoint > FILE`").decode()
-    except UnicodeDecodeError as error:
-        raise bad_input(f"`{name}` is not UTF-8 text") from error
 
 
 def report_value(report: LogReport) -> JsonObject:
@@ -246,20 +243,3 @@ def _word(value: JsonValue) -> str:
     if isinstance(value, dict) and "id" in value:
         return str(value["id"])
     return shortened(str(value))
-
-
-@command.command("checkpoint", epilog=example("remit ledger checkpoint > held.note"))
-@store_option
-@common
-def checkpoint(session: Session, *, store: str | None) -> int:
-    """Print the newest signed checkpoint; keep it elsewhere."""
-    opened = open_auditable(existing_store(store))
-    try:
-        note, key = opened.checkpoint(), opened.verifier_key
-    finally:
-        opened.close()
-    if session.json:
-        session.emit({"checkpoint": note, "verifier_key": key})
-    else:
-        click.echo(note, nl=False)
-    return ExitCode.FINE

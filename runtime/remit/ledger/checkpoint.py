@@ -133,7 +133,7 @@ def parse_verifier_key(text: str) -> VerifierKey:
     """
     name, _, rest = text.strip().partition("+")
     hash_text, _, key_text = rest.partition("+")
-    data = _base64(key_text, "the verifier key")
+    data = decode_base64(key_text, "the verifier key")
     if data[:1] != ED25519 or len(data) != 1 + _HASH_BYTES:
         raise LedgerError("the verifier key is not an Ed25519 key of type 0x01: expected `name+hash+base64`")
     key = VerifierKey(name=_checked_name(name), public_key=data[1:])
@@ -227,7 +227,7 @@ def _parse_body(body: str) -> Checkpoint:
     origin, size_text, root_text = lines[:3]
     if _SIZE.fullmatch(size_text) is None:
         raise LedgerError(f"`{size_text[:40]}` is not a checkpoint's size")
-    root = _base64(root_text, "the root hash")
+    root = decode_base64(root_text, "the root hash")
     if len(root) != _HASH_BYTES:
         raise LedgerError(f"the root hash has {len(root)} bytes instead of 32")
     return Checkpoint(origin=origin, size=int(size_text), root=root, extensions=tuple(lines[3:]))
@@ -239,7 +239,7 @@ def _signature(line: str) -> NoteSignature:
         raise LedgerError(
             "a signature line must be an em dash, a key name and base64, separated by one space"
         )
-    data = _base64(parts[2], "a signature")
+    data = decode_base64(parts[2], "a signature")
     if len(data) <= _KEY_HASH_BYTES:
         raise LedgerError("a signature is too short")
     return NoteSignature(
@@ -253,7 +253,16 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _base64(text: str, what: str) -> bytes:
+def decode_base64(text: str, what: str) -> bytes:
+    """Read canonical base64.
+
+    Args:
+        text: the base64.
+        what: its name for messages.
+
+    Raises:
+        LedgerError: not base64, or not the one text that stands for these bytes.
+    """
     try:
         data = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
