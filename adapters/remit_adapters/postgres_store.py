@@ -35,6 +35,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from remit.errors import LedgerError, NoStoreError
 from remit.ledger.checkpoint import Checkpoint, parse_verifier_key, sign_checkpoint, verifier_key
+from remit.ledger.cosignature import Quorum
 from remit.ledger.tree import EMPTY_ROOT
 from remit.ledger.verification import verify_log
 from remit_adapters._sealed_files import SealedFiles
@@ -51,7 +52,7 @@ from remit_adapters.stores.heads import derived_findings, head_findings
 from remit_adapters.stores.key import load_signer, origin_of, publish_key
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Sequence
 
     from remit.document.model import Document
     from remit.ledger.report import Finding, LogReport, RawRecord
@@ -226,19 +227,29 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
             )
             return claim_in([(int(index), bytes(leaf)) for index, leaf in rows.fetchall()], approval)
 
-    def verify(self, *, keys: Iterable[str] = (), held: Iterable[str] = ()) -> LogReport:
+    def verify(
+        self,
+        *,
+        keys: Iterable[str] = (),
+        held: Iterable[str] = (),
+        witnesses: Sequence[str] = (),
+        quorum: int | None = None,
+    ) -> LogReport:
         """Verify the whole log as it lies in the tables, and that the agents are where it says they are.
 
         Args:
             keys: verifier key texts that the verifier brings, one for each host; none means those that the
                 store lists, which proves only that the log agrees with itself.
             held: notes of this log that were kept elsewhere.
+            witnesses: verifier key texts of witnesses, of whom `quorum` must have cosigned one of `held`.
+            quorum: how many; all where it is left out.
 
         Raises:
             LedgerError: the server or a key cannot be read; what is wrong *in* the log is in the report.
         """
         self._usable()
         brought = tuple(keys)
+        needed = Quorum.of(witnesses, quorum)
         with (
             refusals_named(self._shown, "verify the log"),
             connect(self._place, name="verifier", patience_s=self._patience_s, read_only=True) as connection,
@@ -252,6 +263,7 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
                 origin=self.origin,
                 nodes=log.stored_nodes(connection),
                 held=held,
+                quorum=needed,
             )
             found = _beside_the_log(connection, report)
             connection.execute("COMMIT")

@@ -9,6 +9,7 @@ import click
 from remit.cli.agents import existing_store, read_text
 from remit.cli.exits import ExitCode
 from remit.cli.ledger_prove import HELD_HINT, checkpoint, key_text, prove
+from remit.cli.ledger_witness import witness, witness_options
 from remit.cli.options import common, example, store_option
 from remit.cli.output import Session, one_line, shortened
 from remit.cli.stores import AuditableStore, open_auditable
@@ -33,6 +34,7 @@ def command() -> None:
 
 command.add_command(prove)
 command.add_command(checkpoint)
+command.add_command(witness)
 
 
 @command.command("verify", epilog=example("remit ledger verify --checkpoint held.note --key log.pub"))
@@ -42,15 +44,26 @@ command.add_command(checkpoint)
 @click.option(
     "--key", "keys", multiple=True, metavar="FILE|KEY", help="A verifier key from elsewhere; repeatable."
 )
+@witness_options
 @store_option
 @common
-def verify(session: Session, *, held: tuple[str, ...], keys: tuple[str, ...], store: str | None) -> int:
+def verify(
+    session: Session,
+    *,
+    held: tuple[str, ...],
+    keys: tuple[str, ...],
+    witnesses: tuple[str, ...],
+    quorum: int | None,
+    store: str | None,
+) -> int:
     """Find every edited, dropped, reordered or inserted record."""
     notes = [read_text(name, hint=HELD_HINT) for name in held]
     texts = [key_text(name) for name in keys]
     opened = open_auditable(existing_store(store))
     try:
-        report = opened.verify(keys=texts, held=notes)
+        report = opened.verify(
+            keys=texts, held=notes, witnesses=[key_text(name) for name in witnesses], quorum=quorum
+        )
     finally:
         opened.close()
     if session.json:
@@ -73,6 +86,7 @@ def report_value(report: LogReport) -> JsonObject:
         "signed_size": report.signed_size,
         "root": f"sha256:{report.root.hex()}",
         "checkpoints": report.checkpoints,
+        "witnessed_size": report.witnessed_size,
         "findings": findings,
         "erased": [*report.erased],
         "unfinished": [*report.unfinished],
@@ -92,6 +106,8 @@ def show_report(session: Session, report: LogReport) -> None:
             session.say(f"  {finding}", style="red")
     session.say(f"  origin {report.origin}")
     session.say(f"  root   sha256:{report.root.hex()}")
+    if report.witnessed_size:
+        session.say(f"  witnessed up to size {report.witnessed_size}")
     if report.erased:
         session.say(f"  content erased on record: {_numbers(report.erased)}")
     if report.unfinished:

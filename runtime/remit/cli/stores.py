@@ -26,8 +26,15 @@ class AuditableStore(Store, Protocol):
         """The newest signed checkpoint, a C2SP note."""
         ...
 
-    def verify(self, *, keys: Iterable[str] = (), held: Iterable[str] = ()) -> LogReport:
-        """Verify the whole log against keys and checkpoints kept elsewhere."""
+    def verify(
+        self,
+        *,
+        keys: Iterable[str] = (),
+        held: Iterable[str] = (),
+        witnesses: Sequence[str] = (),
+        quorum: int | None = None,
+    ) -> LogReport:
+        """Verify the whole log against keys, witnesses and checkpoints kept elsewhere."""
         ...
 
     def verifier_keys(self) -> Sequence[str]:
