@@ -1,10 +1,10 @@
 """A bundle as a file: one ZIP archive whose bytes depend on nothing but what is in it, or a folder.
 
 Rules
-1. Members are sorted by name, of one fixed time, one system and one mode; the same content gives the same bytes
-   wherever the same zlib compresses it.
+1. Members are sorted by name, of one fixed time, one system and one mode; the same content gives the same
+   bytes wherever the same zlib compresses it.
 2. What is written first goes to a spool beside the archive; the archive appears whole or not at all.
-3. Reading refuses names that lead out of the archive, stand twice, or are not files, and more than is allowed.
+3. Reading refuses names that lead out of the archive, stand twice, or are not files, and what is too large.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class BundleWriter:
         self._stack = contextlib.ExitStack()
         self._pieces: dict[str, _Piece] = {}
         try:
-            self._spool: BinaryIO = self._stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
+            self._spool: BinaryIO = self._stack.enter_context(
+                tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # the stack closes it
+            )
         except OSError as error:
             raise _unwritable(path, error) from error
 

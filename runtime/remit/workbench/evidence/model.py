@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import base64
 import json
+import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from remit.errors import LedgerError
 
@@ -146,20 +147,17 @@ class Line:
             LedgerError: another form.
         """
         try:
-            if not isinstance(value, dict):
-                raise TypeError
-            index, leaf, proof = value["index"], value["leaf"], value["proof"]
-            salt, content = value.get("salt"), value.get("content")
-            if type(index) is not int or not isinstance(leaf, str) or not isinstance(proof, list):
-                raise TypeError
+            members = cast("dict[str, Any]", value)
+            salt, content = members.get("salt"), members.get("content")
             return cls(
-                index=index,
-                leaf=leaf.encode(),
-                proof=tuple(base64.b64decode(str(text), validate=True) for text in proof),
-                salt=None if salt is None else bytes.fromhex(str(salt)),
-                content=content.encode() if isinstance(content, str) else None,
+                # Each conversion refuses another type.
+                index=operator.index(members["index"]),
+                leaf=str.encode(members["leaf"]),
+                proof=tuple(base64.b64decode(text, validate=True) for text in members["proof"]),
+                salt=None if salt is None else bytes.fromhex(salt),
+                content=None if content is None else str.encode(content),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LedgerError("a line of `records.jsonl` is no record with its proof") from error
 
 

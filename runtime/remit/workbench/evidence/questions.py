@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from remit.engine.cedar import CedarEngine
 from remit.engine.ingress import Walk, read_tree
@@ -19,6 +19,7 @@ from remit.workbench.suites.model import CedarQuestion, CedarRef
 if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
     from remit.engine.image import PolicyImage
+    from remit.workbench.evidence.redecide import Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +84,21 @@ class Asker:
             str(item["rule"]) for item in items if isinstance(item, dict) and item.get("fulfilled") is True
         )
 
-    def question(self, body: JsonObject, content: JsonValue) -> Question | str:
-        """Return what Cedar is to be asked, or why it cannot be."""
+    def question(
+        self, body: JsonObject, content: JsonValue, *, fulfilled: tuple[str, ...] | None = None
+    ) -> Question | str:
+        """Return what Cedar is to be asked, or why it cannot be.
+
+        Args:
+            body: of the record.
+            content: of the record.
+            fulfilled: rules whose obligations counted as fulfilled; found where it is left out.
+        """
         why = not_asked(body, content)
         if why:
             return why
         try:
-            fulfilled = self.fulfilled(body, content)
+            fulfilled = self.fulfilled(body, content) if fulfilled is None else fulfilled
             request = self.request(body, content, fulfilled)
         except NotKeptError as error:
             return str(error)
@@ -107,9 +116,14 @@ class Asker:
             "context": asked.context,
         }
         entities: list[JsonValue] = [*asked.entities]
-        if ask(self._cedar, whole, entities, checked=checked) is None:
+        question = Question(request=whole, entities=entities, fulfilled=fulfilled, checked=checked)
+        if self.ask(question) is None:
             return "Cedar gives no decision on the request as it is written"
-        return Question(request=whole, entities=entities, fulfilled=fulfilled, checked=checked)
+        return question
+
+    def ask(self, question: Question) -> Answer | None:
+        """Put a question to stock Cedar; None where that gives no decision."""
+        return ask(self._cedar, question.request, question.entities, checked=question.checked)
 
     def _readable(self, request: Request) -> CedarQuestion | str:
         """Return what policies can read of a request, as the engine gives it to Cedar."""
@@ -142,7 +156,7 @@ def not_asked(body: JsonObject, content: JsonValue) -> str:
         return f"decided before rules were asked: {str(kind).replace('_', ' ')}"
     if kind == "error":
         items = errors if isinstance(errors, list) else []
-        rules = [cast("JsonObject", item).get("rule") for item in items if isinstance(item, dict)]
+        rules = [item.get("rule") for item in items if isinstance(item, dict)]
         if not rules:
             return "decided before rules were asked: error"
         if not all(rules):
