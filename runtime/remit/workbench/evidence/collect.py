@@ -262,7 +262,7 @@ def _candidates(found: _Found, documents: Sequence[Document], head: Document | N
             yield revise(
                 base,
                 operation="amend",
-                actor="",
+                actor='Remit::Caller::"evidence"',
                 at="1980-01-01T00:00:00.000Z",
                 decision="",
                 governance=cast("JsonObject", fields["governance"]),
