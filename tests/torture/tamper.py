@@ -13,7 +13,7 @@ from remit.document.values import canonical_bytes
 from remit.ledger.checkpoint import Checkpoint, parse_verifier_key, sign_checkpoint
 from remit.ledger.encoding import leaf_digest
 from remit.ledger.tree import Peaks
-from remit_adapters._sqlite_key import load_signer
+from remit_adapters.stores.key import load_signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

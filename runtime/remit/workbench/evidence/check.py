@@ -110,7 +110,7 @@ class _Checking:
         """Apply all rules."""
         manifest = self._manifest()
         self._digests(manifest)
-        keys = brought or [parse_verifier_key(self._text(LOG_KEY))]
+        keys = brought or [parse_verifier_key(line) for line in self._text(LOG_KEY).splitlines()]
         note = self._text(NEWEST)
         newest = trusted_or_why(note, keys)
         if isinstance(newest, str):

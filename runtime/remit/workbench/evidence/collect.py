@@ -106,14 +106,15 @@ def export_evidence(source: EvidenceSource, wanted: Wanted, path: Path, *, stage
         DocumentError: a given document is of another agent.
     """
     note = source.checkpoint()
-    newest = verify_checkpoint(note, [parse_verifier_key(source.verifier_key)], origin=source.origin)
+    keys = source.verifier_keys()
+    newest = verify_checkpoint(note, [parse_verifier_key(key) for key in keys], origin=source.origin)
     found = _select(source, wanted, newest.size, stage("records"))
     head = source.load(wanted.agent)
     documents = _documents(wanted, head)
     images = _images(found, documents, head, stage("policies"))
     with BundleWriter(path) as bundle:
         _write_checkpoints(bundle, source, wanted, note)
-        bundle.add(LOG_KEY, f"{source.verifier_key}\n".encode())
+        bundle.add(LOG_KEY, "".join(f"{key}\n" for key in keys).encode())
         for name, script in (("verify.py", "verify_bundle.py"), ("redecide.py", "redecide.py")):
             bundle.add(name, (files("remit.workbench.evidence") / script).read_bytes())
         for document in documents:

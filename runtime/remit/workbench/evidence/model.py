@@ -41,13 +41,16 @@ class EvidenceSource(Protocol):
     """What an export needs of a store."""
 
     origin: str
-    verifier_key: str
+
+    def verifier_keys(self) -> Sequence[str]:
+        """Verifier keys of all that may have signed here, as the store says."""
+        ...
 
     def checkpoint(self) -> str:
         """The newest signed checkpoint."""
         ...
 
-    def raw(self, *, start: int = 0, stop: int | None = None, agent: str = "") -> Iterator[RawRecord]:
+    def raw(self, *, start: int = 0, stop: int | None = None) -> Iterator[RawRecord]:
         """Rows exactly as they lie there."""
         ...
 

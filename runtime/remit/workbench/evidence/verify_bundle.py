@@ -80,18 +80,20 @@ def cited(data: bytes) -> str:
     return "sha256:" + sha(data).hex()
 
 
-def root_of(note: str, key: str | None) -> tuple[int, bytes]:
-    """Return size and root of a C2SP checkpoint; with a key, only where that signed it."""
+def root_of(note: str, keys: str | None) -> tuple[int, bytes]:
+    """Return size and root of a C2SP checkpoint; with keys, one a line, only where one of them signed it."""
     body, _, lines = note.rpartition("\n\n")
-    if key is not None:
-        name, mark, data = key.strip().split("+", 2)
+    pairs = [line.split(" ")[1:] for line in lines.splitlines()]
+    good = keys is None
+    for key in (keys or "").split():
+        name, mark, data = key.split("+", 2)
         raw = base64.b64decode(data)
         if raw[:1] != b"\x01" or sha(name.encode() + b"\n" + raw)[:4].hex() != mark:
-            raise ValueError("the key is no verifier key of a log")
-        pairs = [line.split(" ")[1:] for line in lines.splitlines()]
+            raise ValueError(f"`{key}` is no verifier key of a log")
         found = [base64.b64decode(value) for owner, value in pairs if owner == name]
-        if not any(x[:4].hex() == mark and signed(raw[1:], f"{body}\n".encode(), x[4:]) for x in found):
-            raise ValueError(f"the checkpoint is not signed by `{name}`")
+        good |= any(x[:4].hex() == mark and signed(raw[1:], f"{body}\n".encode(), x[4:]) for x in found)
+    if not good:
+        raise ValueError("the checkpoint is not signed by the key that was given")
     _, size, root = body.split("\n")[:3]
     return int(size), base64.b64decode(root)
 
