@@ -11,7 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from remit.document.merkle import consistency_proof, inclusion_proof, leaf_hash, root_of
 from remit.errors import LedgerError
-from remit.ledger.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
+from remit.ledger.checkpoint import (
+    Checkpoint,
+    parse_checkpoint,
+    parse_verifier_key,
+    sign_checkpoint,
+    verify_checkpoint,
+)
 from remit.ledger.damage import LogTree
 from remit.ledger.proofs import (
     InclusionProof,
@@ -24,11 +30,15 @@ from remit.ledger.proofs import (
 )
 from remit.ports import Batch
 from remit.records import Draft
+from remit_adapters.postgres_store import open_store as open_postgres
 from remit_adapters.sqlite_store import open_store
 from remit_adapters.stores.key import FileSigner
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from remit_adapters.postgres_store import PostgresStore
+    from remit_adapters.sqlite_store import SqliteStore
 
 VECTORS = Path(__file__).resolve().parents[3] / "shared" / "data" / "tlog" / "log"
 SIGNER = FileSigner(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
@@ -166,21 +176,31 @@ def test_proofs_of_the_tessera_log_lead_to_the_roots_that_its_own_key_signed() -
         assert prove_consistency(parse_checkpoint(before).checkpoint, after, Nodes(leaves)).note == after
 
 
-def test_a_store_proves_each_of_its_records_against_its_newest_checkpoint(tmp_path: Path) -> None:
+def proves_all(opener: Callable[[], SqliteStore | PostgresStore]) -> None:
+    """Make a log and prove every record of it, and that it extends every checkpoint that it ever had."""
     drafts = tuple(
         Draft(kind="control", agent="", run="", at="2026-01-01T00:00:00.000Z", body={"number": number})
         for number in range(23)
     )
     held: list[str] = []
-    with open_store(tmp_path / "store") as store:
+    with opener() as store:
         for draft in drafts:
             store.submit(Batch(records=(draft,))).result()
             held.append(store.checkpoint())
-    with open_store(tmp_path / "store", read_only=True) as store:
         note = store.checkpoint()
-        rows = list(store.raw())
-        for row in rows:
+        keys = [parse_verifier_key(key) for key in store.verifier_keys()]
+        assert verify_checkpoint(note, keys).size == 23
+        for row in store.raw():
             assert prove_inclusion(row.index, leaf_hash(row.leaf), note, store.tree_nodes).index == row.index
         for old in held:
             prove_consistency(parse_checkpoint(old).checkpoint, note, store.tree_nodes)
         assert [row.index for row in store.raw(start=20, stop=22)] == [20, 21]
+        assert store.tree_nodes([(0, 23), (9, 9)]) == (b"", b"")
+
+
+def test_a_store_in_a_folder_proves_each_of_its_records(tmp_path: Path) -> None:
+    proves_all(lambda: open_store(tmp_path / "store"))
+
+
+def test_a_store_on_a_server_proves_each_of_its_records(postgres_url: str) -> None:
+    proves_all(lambda: open_postgres(postgres_url))
