@@ -49,6 +49,7 @@ torture: setup                ## kill, starve and stop the runtime at random and
 	$(BIN)/python tests/torture/torture.py --kills $(or $(KILLS),2000) $(if $(STORE),--store $(STORE))
 	$(BIN)/python tests/torture/torture_kill.py --runs $(or $(RUNS),100)
 	$(BIN)/python tests/torture/torture_disk.py --rounds $(or $(ROUNDS),20)
+	$(BIN)/python tests/torture/torture_tamper.py --attempts $(or $(ATTEMPTS),1000)
 
 docs: setup                   ## execute every code block of the documentation
 	$(BIN)/python -m pytest -q -p no:randomly tests/docs

@@ -138,11 +138,23 @@ def _insertions(place: str, width: int, rows: int) -> tuple[tuple[str, int], ...
     return tuple(found)
 
 
-def raw_records(connection: sqlite3.Connection) -> Iterator[RawRecord]:
-    """All rows in order of their index, exactly as they lie there."""
+def raw_records(
+    connection: sqlite3.Connection, *, start: int | None = None, stop: int | None = None
+) -> Iterator[RawRecord]:
+    """All rows in order of their index, exactly as they lie there; optionally of a range."""
+    where = "TRUE"
+    values: list[int] = []
+    # Without a start also rows below zero, which somebody put there.
+    if start is not None:
+        where += " AND r.idx >= ?"
+        values.append(start)
+    if stop is not None:
+        where += " AND r.idx < ?"
+        values.append(stop)
     cursor = connection.execute(
-        "SELECT r.idx, r.leaf, r.kind, r.agent, r.run, c.salt, c.content"
-        " FROM records AS r LEFT JOIN contents AS c ON c.idx = r.idx ORDER BY r.idx"
+        "SELECT r.idx, r.leaf, r.kind, r.agent, r.run, c.salt, c.content"  # noqa: S608  # constants of this function
+        f" FROM records AS r LEFT JOIN contents AS c ON c.idx = r.idx WHERE {where} ORDER BY r.idx",
+        values,
     )
     for index, leaf, kind, agent, run, salt, content in cursor:
         yield RawRecord(
@@ -176,6 +188,23 @@ def stored_nodes(connection: sqlite3.Connection) -> Iterator[Node]:
     for number, level, index, digest in connection.execute(columns):
         placed = number is None or (is_place(level, index) and number == node_number(level, index))
         yield Node(level=level, index=index, digest=as_bytes(digest) if placed else b"")
+
+
+def node_digests(connection: sqlite3.Connection, places: Iterable[tuple[int, int]]) -> tuple[bytes, ...]:
+    """Digests of complete nodes by level and index, in the order asked; empty bytes where there is none."""
+    numbered = int(connection.execute("PRAGMA user_version").fetchone()[0]) >= NUMBERED_NODES
+    found: list[bytes] = []
+    for level, index in places:
+        row = (
+            connection.execute(
+                "SELECT digest FROM nodes WHERE number = ? AND level = ? AND idx = ?",
+                (node_number(level, index), level, index),
+            )
+            if numbered
+            else connection.execute("SELECT digest FROM nodes WHERE level = ? AND idx = ?", (level, index))
+        ).fetchone()
+        found.append(as_bytes(row[0]) if row else b"")
+    return tuple(found)
 
 
 def stored_notes(connection: sqlite3.Connection) -> Iterator[StoredNote]:

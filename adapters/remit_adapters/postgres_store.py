@@ -35,6 +35,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from remit.errors import LedgerError, NoStoreError
 from remit.ledger.checkpoint import Checkpoint, parse_verifier_key, sign_checkpoint, verifier_key
+from remit.ledger.cosignature import Quorum
 from remit.ledger.tree import EMPTY_ROOT
 from remit.ledger.verification import verify_log
 from remit_adapters._sealed_files import SealedFiles
@@ -52,10 +53,10 @@ from remit_adapters.stores.heads import derived_findings, head_findings
 from remit_adapters.stores.key import load_signer, origin_of, publish_key
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Sequence
 
     from remit.document.model import Document
-    from remit.ledger.report import Finding, LogReport
+    from remit.ledger.report import Finding, LogReport, RawRecord
     from remit.ports import Clock, RunState, Signer
 
 PATIENCE_S: Final = 10.0
@@ -232,19 +233,29 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
             )
             return claim_in([(int(index), bytes(leaf)) for index, leaf in rows.fetchall()], approval)
 
-    def verify(self, *, keys: Iterable[str] = (), held: Iterable[str] = ()) -> LogReport:
+    def verify(
+        self,
+        *,
+        keys: Iterable[str] = (),
+        held: Iterable[str] = (),
+        witnesses: Sequence[str] = (),
+        quorum: int | None = None,
+    ) -> LogReport:
         """Verify the whole log as it lies in the tables, and that the agents are where it says they are.
 
         Args:
             keys: verifier key texts that the verifier brings, one for each host; none means those that the
                 store lists, which proves only that the log agrees with itself.
             held: notes of this log that were kept elsewhere.
+            witnesses: verifier key texts of witnesses, of whom `quorum` must have cosigned one of `held`.
+            quorum: how many; all where it is left out.
 
         Raises:
             LedgerError: the server or a key cannot be read; what is wrong *in* the log is in the report.
         """
         self._usable()
         brought = tuple(keys)
+        needed = Quorum.of(witnesses, quorum)
         with (
             refusals_named(self._shown, "verify the log"),
             connect(self._place, name="verifier", patience_s=self._patience_s, read_only=True) as connection,
@@ -258,6 +269,7 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
                 origin=self.origin,
                 nodes=log.stored_nodes(connection),
                 held=held,
+                quorum=needed,
             )
             found = _beside_the_log(connection, report)
             connection.execute("COMMIT")
@@ -270,6 +282,11 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
     def end_turn(self, agent: str) -> None:
         """Give the turn back; never raises."""
         self._turns.end(agent)
+
+    def verifier_keys(self) -> tuple[str, ...]:
+        """Return the verifier keys of all hosts that ever signed here, as the store says."""
+        with self._reading("read the signers") as connection:
+            return tuple(log.signers(connection))
 
     def load_run(self, run: str) -> RunState | None:
         """A run's saved state, or None."""
@@ -310,6 +327,12 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
 
     def _of_kind(self, connection: psycopg.Connection, kind: str, start: int, stop: int) -> list[Row]:
         return log.rows_of_kind(connection, kind, start, stop)
+
+    def _raw(self, connection: psycopg.Connection, start: int, stop: int | None) -> list[RawRecord]:
+        return log.raw_chunk(connection, start, stop)
+
+    def _nodes(self, connection: psycopg.Connection, places: Iterable[tuple[int, int]]) -> tuple[bytes, ...]:
+        return log.node_digests(connection, places)
 
     def _open_intents(self, connection: psycopg.Connection) -> list[Row]:
         return log.open_intents(connection)

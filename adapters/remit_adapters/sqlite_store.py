@@ -27,11 +27,13 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from remit.errors import LedgerError, NoStoreError
 from remit.ledger.checkpoint import Checkpoint, parse_verifier_key, sign_checkpoint, verifier_key
+from remit.ledger.cosignature import Quorum
 from remit.ledger.tree import EMPTY_ROOT
 from remit.ledger.verification import verify_log
 from remit_adapters._sealed_files import SealedFiles
@@ -39,6 +41,7 @@ from remit_adapters._sqlite_agents import find_agents, load_agent, read_agent
 from remit_adapters._sqlite_claims import find_first_claim, prepare_claims
 from remit_adapters._sqlite_control import SqliteControl
 from remit_adapters._sqlite_log import (
+    node_digests,
     raw_records,
     rows_of_kind,
     stored_nodes,
@@ -61,10 +64,10 @@ from remit_adapters.stores.key import PUBLIC_FILE, load_signer, origin_of, publi
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Sequence
 
     from remit.document.model import Document
-    from remit.ledger.report import Finding, LogReport
+    from remit.ledger.report import Finding, LogReport, RawRecord
     from remit.ports import Clock, RunState, Signer
 
 STORE_FILE: Final = "store.db"
@@ -247,19 +250,29 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
         with self._reading("look up a claim") as connection:
             return find_first_claim(connection, agent, approval)
 
-    def verify(self, *, keys: Iterable[str] = (), held: Iterable[str] = ()) -> LogReport:
+    def verify(
+        self,
+        *,
+        keys: Iterable[str] = (),
+        held: Iterable[str] = (),
+        witnesses: Sequence[str] = (),
+        quorum: int | None = None,
+    ) -> LogReport:
         """Verify the whole log as it lies in the file, and that the agents are where it says they are.
 
         Args:
             keys: verifier key texts that the verifier brings; none means the folder's `log.pub`, which proves
                 only that the log agrees with itself.
             held: notes of this log that were kept elsewhere.
+            witnesses: verifier key texts of witnesses, of whom `quorum` must have cosigned one of `held`.
+            quorum: how many; all where it is left out.
 
         Raises:
             LedgerError: the file or a key cannot be read; what is wrong *in* the log is in the report.
         """
         self._usable()
         texts = tuple(keys) or (self._own_key(),)
+        needed = Quorum.of(witnesses, quorum)
         with refusals_named(self._file, "verify the log"), ExitStack() as stack:
             connection = connect(self._file, read_only=True, busy_timeout_s=self._busy_timeout_s)
             stack.callback(connection.close)
@@ -271,6 +284,7 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
                 origin=self.origin,
                 nodes=stored_nodes(connection),
                 held=held,
+                quorum=needed,
             )
             return _with_findings(report, _beside_the_log(connection, report))
 
@@ -310,6 +324,12 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
 
     def _of_kind(self, connection: sqlite3.Connection, kind: str, start: int, stop: int) -> list[Row]:
         return rows_of_kind(connection, kind, start, stop)
+
+    def _raw(self, connection: sqlite3.Connection, start: int, stop: int | None) -> list[RawRecord]:
+        return list(islice(raw_records(connection, start=start, stop=stop), CHUNK))
+
+    def _nodes(self, connection: sqlite3.Connection, places: Iterable[tuple[int, int]]) -> tuple[bytes, ...]:
+        return node_digests(connection, places)
 
     def _open_intents(self, connection: sqlite3.Connection) -> list[Row]:
         return connection.execute(

@@ -93,7 +93,8 @@ def test_the_help_lists_every_verb(remit: Any) -> None:
 
 def test_the_help_of_every_sub_verb_shows_an_example(remit: Any) -> None:
     subs = {
-        "ledger": ("verify", "show", "checkpoint"),
+        "ledger": ("verify", "show", "prove", "checkpoint", "witness"),
+        "evidence": ("export", "verify"),
         "models": ("pull", "list", "add", "verify"),
         "memory": ("list", "remember", "recall", "erase", "prove", "check-proof"),
         "keys": ("new",),

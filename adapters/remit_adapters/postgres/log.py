@@ -229,6 +229,32 @@ def raw_records(connection: psycopg.Connection) -> Iterator[RawRecord]:
             )
 
 
+def raw_chunk(connection: psycopg.Connection, start: int, stop: int | None) -> list[RawRecord]:
+    """Return the next rows from `start`, below `stop`, exactly as they lie there."""
+    found = connection.execute(
+        "SELECT r.idx, r.leaf, r.kind, r.agent, r.run, c.salt, c.content"
+        " FROM records AS r LEFT JOIN contents AS c ON c.idx = r.idx"
+        " WHERE r.idx >= %s AND (%s::bigint IS NULL OR r.idx < %s::bigint) ORDER BY r.idx LIMIT %s",
+        (start, stop, stop, CHUNK),
+        binary=True,
+    )
+    return [
+        RawRecord(index=index, leaf=leaf, kind=kind, agent=agent, run=run, salt=salt, content=content)
+        for index, leaf, kind, agent, run, salt, content in found.fetchall()
+    ]
+
+
+def node_digests(connection: psycopg.Connection, places: Iterable[tuple[int, int]]) -> tuple[bytes, ...]:
+    """Digests of complete nodes by level and index, in the order asked; empty bytes where there is none."""
+    wanted = tuple(places)
+    numbers = [node_number(level, index) for level, index in wanted]
+    rows = connection.execute(
+        "SELECT level, idx, digest FROM nodes WHERE number = ANY(%s)", (numbers,)
+    ).fetchall()
+    digests = {(row[0], row[1]): bytes(row[2]) for row in rows}
+    return tuple(digests.get(place, b"") for place in wanted)
+
+
 def stored_nodes(connection: psycopg.Connection) -> Iterator[Node]:
     """All stored tree nodes; one that lies in another's place has no digest. Within a transaction."""
     with connection.cursor("stored_nodes", binary=True) as cursor:

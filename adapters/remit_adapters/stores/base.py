@@ -19,12 +19,13 @@ from remit_adapters.stores.log_rows import seal_drafts
 from remit_adapters.stores.turns import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
 
     from remit.document.model import Document
+    from remit.ledger.report import RawRecord
     from remit.ports import Clock, ControlState
     from remit_adapters._sealed_files import SealedFiles
     from remit_adapters.stores.turns import Turns
@@ -111,6 +112,14 @@ class StoreBase(ABC, Generic[_C, _K]):
         """Read the records of a kind in a range."""
 
     @abstractmethod
+    def _raw(self, connection: _C, start: int, stop: int | None) -> list[RawRecord]:
+        """Read at most `CHUNK` rows from `start`, below `stop`, as they lie there."""
+
+    @abstractmethod
+    def _nodes(self, connection: _C, places: Iterable[tuple[int, int]]) -> tuple[bytes, ...]:
+        """Read digests of complete tree nodes by level and index; empty bytes where there is none."""
+
+    @abstractmethod
     def _open_intents(self, connection: _C) -> list[Row]:
         """Read the intent records without an outcome."""
 
@@ -193,6 +202,30 @@ class StoreBase(ABC, Generic[_C, _K]):
         """
         with self._reading("read records") as connection:
             return self._of_kind(connection, kind, start, stop)
+
+    def raw(self, *, start: int = 0, stop: int | None = None) -> Iterator[RawRecord]:
+        """Iterate over rows exactly as they lie there, with `start` ≤ index < `stop`, unverified.
+
+        Raises (while iterating):
+            LedgerError: the rows cannot be read.
+        """
+        following = max(0, start)
+        while stop is None or following < stop:
+            with self._reading("read records") as connection:
+                rows = self._raw(connection, following, stop)
+            yield from rows
+            if len(rows) < CHUNK:
+                return
+            following = rows[-1].index + 1
+
+    def tree_nodes(self, places: Iterable[tuple[int, int]]) -> tuple[bytes, ...]:
+        """Return digests of complete tree nodes by level and index; empty bytes where there is none."""
+        with self._reading("read the tree") as connection:
+            return self._nodes(connection, places)
+
+    def verifier_keys(self) -> tuple[str, ...]:
+        """Return the verifier keys of all that may have signed here, as the store says."""
+        return (self.verifier_key,)
 
     def unfinished(self) -> tuple[Record, ...]:
         """Intent records without an outcome, of all runs, in log order.

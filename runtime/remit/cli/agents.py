@@ -110,6 +110,19 @@ def read_file(label: str, *, hint: str = "give a project folder or a document fi
     raise DocumentError(fault)
 
 
+def read_text(label: str, *, hint: str) -> str:
+    """Read a whole file as UTF-8.
+
+    Raises:
+        DocumentError: as `read_file`.
+        FaultsError: it is no UTF-8 text.
+    """
+    try:
+        return read_file(label, hint=hint).decode()
+    except UnicodeDecodeError as error:
+        raise bad_input(f"`{label}` is not UTF-8 text") from error
+
+
 def store_place(option: str | None, *, default: Path | None = None) -> Location:
     """Return where the store lies, without touching it."""
     if option == "":

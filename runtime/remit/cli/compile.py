@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,14 @@ from remit.cli.compile_stats import engine_stats
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import common, example, store_option
 from remit.cli.progress import stages
+from remit.policy.image_files import image_files, rule_value
 from remit.project.build import write_whole
 
 if TYPE_CHECKING:
     from remit.cli.compile_stats import EngineStats
     from remit.cli.output import Session
     from remit.document.values import JsonObject
-    from remit.engine.image import PolicyImage, RuleInfo
+    from remit.engine.image import PolicyImage
 
 
 @click.command(
@@ -67,20 +67,6 @@ def command(session: Session, *, agent: str, output: str | None, stats: bool, st
     return ExitCode.FINE
 
 
-def rule_value(info: RuleInfo) -> JsonObject:
-    """Return the provenance of a policy as a JSON object with stable keys."""
-    return {
-        "id": info.id,
-        "effect": info.effect,
-        "because": info.because,
-        "controls": [*info.controls],
-        "actions": [*info.actions],
-        "pointer": info.pointer,
-        "origin": info.origin,
-        "cedar": info.text,
-    }
-
-
 def _stats(image: PolicyImage) -> JsonObject:
     rules = list(image.rules.values())
     return {
@@ -98,16 +84,7 @@ def _write(image: PolicyImage, folder: Path) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise bad_input(f"`{folder.as_posix()}` cannot be made: {error.strerror or error}") from error
-    whole: JsonObject = {
-        "digest": image.digest,
-        "rules": [rule_value(info) for info in image.rules.values()],
-    }
-    files = {
-        "policies.cedar": image.policies,
-        "schema.cedarschema": image.schema_text,
-        "schema.json": json.dumps(image.schema, indent=2, sort_keys=True) + "\n",
-        "image.json": json.dumps(whole, indent=2) + "\n",
-    }
+    files = image_files(image)
     for name, text in files.items():
         write_whole(folder / name, text.encode())
     return [(folder / name).as_posix() for name in files]

@@ -8,11 +8,11 @@ import click
 from rich.table import Table
 
 from remit.cli.agents import Target, read_target
-from remit.cli.compile import rule_value
 from remit.cli.exits import ExitCode
 from remit.cli.options import common, example
 from remit.cli.output import Session, one_line, printable, short
 from remit.document.identity import field_digests
+from remit.policy.image_files import rule_value
 from remit.project.packs.comparison import pack_reports, rules_of
 
 if TYPE_CHECKING:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from remit.cli.agents import existing_store, read_file
-from remit.cli.exits import ExitCode, bad_input
+from remit.cli.agents import existing_store, read_text
+from remit.cli.exits import ExitCode
 from remit.cli.ledger_export import export, record_value
+from remit.cli.ledger_prove import HELD_HINT, checkpoint, key_text, prove
+from remit.cli.ledger_witness import witness, witness_options
 from remit.cli.options import common, example, store_option
 from remit.cli.output import Session, one_line, shortened
 from remit.cli.stores import AuditableStore, open_auditable
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
     ),
 )
 def command() -> None:
-    """Show, verify and export the append-only record."""
+    """Show, verify, prove and export the append-only record."""
 
 
 command.add_command(export)
+command.add_command(prove)
+command.add_command(checkpoint)
+command.add_command(witness)
 
 
 @command.command("verify", epilog=example("remit ledger verify --checkpoint held.note --key log.pub"))
@@ -45,15 +49,26 @@ command.add_command(export)
 @click.option(
     "--key", "keys", multiple=True, metavar="FILE|KEY", help="A verifier key from elsewhere; repeatable."
 )
+@witness_options
 @store_option
 @common
-def verify(session: Session, *, held: tuple[str, ...], keys: tuple[str, ...], store: str | None) -> int:
+def verify(
+    session: Session,
+    *,
+    held: tuple[str, ...],
+    keys: tuple[str, ...],
+    witnesses: tuple[str, ...],
+    quorum: int | None,
+    store: str | None,
+) -> int:
     """Find every edited, dropped, reordered or inserted record."""
-    notes = [_text(name) for name in held]
-    texts = [_text(name).strip() if Path(name).is_file() else name for name in keys]
+    notes = [read_text(name, hint=HELD_HINT) for name in held]
+    texts = [key_text(name) for name in keys]
     opened = open_auditable(existing_store(store))
     try:
-        report = opened.verify(keys=texts, held=notes)
+        report = opened.verify(
+            keys=texts, held=notes, witnesses=[key_text(name) for name in witnesses], quorum=quorum
+        )
     finally:
         opened.close()
     if session.json:
@@ -61,13 +76,6 @@ def verify(session: Session, *, held: tuple[str, ...], keys: tuple[str, ...], st
     else:
         show_report(session, report)
     return ExitCode.FINE if report.intact else ExitCode.FINDINGS
-
-
-def _text(name: str) -> str:
-    try:
-        return read_file(name, hint="save one with `remit ledger checkpoint > FILE`").decode()
-    except UnicodeDecodeError as error:
-        raise bad_input(f"`{name}` is not UTF-8 text") from error
 
 
 def report_value(report: LogReport) -> JsonObject:
@@ -83,6 +91,7 @@ def report_value(report: LogReport) -> JsonObject:
         "signed_size": report.signed_size,
         "root": f"sha256:{report.root.hex()}",
         "checkpoints": report.checkpoints,
+        "witnessed_size": report.witnessed_size,
         "findings": findings,
         "erased": [*report.erased],
         "unfinished": [*report.unfinished],
@@ -102,6 +111,8 @@ def show_report(session: Session, report: LogReport) -> None:
             session.say(f"  {finding}", style="red")
     session.say(f"  origin {report.origin}")
     session.say(f"  root   sha256:{report.root.hex()}")
+    if report.witnessed_size:
+        session.say(f"  witnessed up to size {report.witnessed_size}")
     if report.erased:
         session.say(f"  content erased on record: {_numbers(report.erased)}")
     if report.unfinished:
@@ -246,20 +257,3 @@ def _word(value: JsonValue) -> str:
     if isinstance(value, dict) and "id" in value:
         return str(value["id"])
     return shortened(str(value))
-
-
-@command.command("checkpoint", epilog=example("remit ledger checkpoint > held.note"))
-@store_option
-@common
-def checkpoint(session: Session, *, store: str | None) -> int:
-    """Print the newest signed checkpoint; keep it elsewhere."""
-    opened = open_auditable(existing_store(store))
-    try:
-        note, key = opened.checkpoint(), opened.verifier_key
-    finally:
-        opened.close()
-    if session.json:
-        session.emit({"checkpoint": note, "verifier_key": key})
-    else:
-        click.echo(note, nl=False)
-    return ExitCode.FINE

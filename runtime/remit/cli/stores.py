@@ -8,10 +8,10 @@ from remit.host.location import Location, location_of
 from remit.host.stores import Store, opened_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from remit.ledger.report import LogReport
+    from remit.ledger.report import LogReport, RawRecord
     from remit.records import Receipt
 
 
@@ -30,8 +30,27 @@ class AuditableStore(Store, Protocol):
         """The newest signed checkpoint, a C2SP note."""
         ...
 
-    def verify(self, *, keys: Iterable[str] = (), held: Iterable[str] = ()) -> LogReport:
-        """Verify the whole log against keys and checkpoints kept elsewhere."""
+    def verify(
+        self,
+        *,
+        keys: Iterable[str] = (),
+        held: Iterable[str] = (),
+        witnesses: Sequence[str] = (),
+        quorum: int | None = None,
+    ) -> LogReport:
+        """Verify the whole log against keys, witnesses and checkpoints kept elsewhere."""
+        ...
+
+    def verifier_keys(self) -> Sequence[str]:
+        """Verifier keys of all that may have signed here, as the store says."""
+        ...
+
+    def raw(self, *, start: int = 0, stop: int | None = None) -> Iterator[RawRecord]:
+        """Rows exactly as they lie there, with `start` ≤ index < `stop`, unverified."""
+        ...
+
+    def tree_nodes(self, places: Iterable[tuple[int, int]]) -> Sequence[bytes]:
+        """Digests of complete tree nodes by level and index; empty bytes where there is none."""
         ...
 
     def erase_content(self, *indexes: int, by: str, reason: str) -> Receipt:

@@ -70,7 +70,7 @@ async def amend(
                 capabilities=capabilities,
             )
             try:
-                await agent.advance(child, session.revision_draft(parent, child))
+                await agent.advance(child, session.revision_draft(parent, child, replaced=True))
             except HeadMovedError:
                 agent.reload()
                 continue

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -32,8 +32,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, cast
 
 from remit.errors import AdapterError
+from remit.host.file_lock import held_alone
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from remit.document.values import JsonObject
 
 Progress = Callable[[str, int, int], None]
@@ -338,24 +341,14 @@ def _need_room(folder: Path, needed_bytes: int) -> None:
         )
 
 
-@contextlib.contextmanager
-def _only_one(lock: Path) -> Generator[None]:
-    """Hold `lock` so that two processes do not write one partial file; the system drops it if we die."""
-    with lock.open("ab") as held:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(held.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(held.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise AdapterError(
-                "another process is fetching this model; wait for it and try again", retryable=True
-            ) from error
-        yield
+def _only_one(lock: Path) -> AbstractContextManager[None]:
+    """Hold `lock` so that two processes do not write one partial file."""
+    return held_alone(
+        lock,
+        otherwise=AdapterError(
+            "another process is fetching this model; wait for it and try again", retryable=True
+        ),
+    )
 
 
 def _digest_of(

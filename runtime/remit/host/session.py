@@ -320,8 +320,15 @@ class Session:
             content=content,
         )
 
-    def revision_draft(self, parent: Document, child: Document) -> Draft:
-        """Return the record of a moved head."""
+    def revision_draft(self, parent: Document, child: Document, *, replaced: bool = False) -> Draft:
+        """Return the record of a moved head.
+
+        Args:
+            parent: the head before.
+            child: the head after.
+            replaced: whether to keep the parent's governance and capabilities beside the record. The store
+                holds heads alone, and decisions under the old rules are to be repeated later.
+        """
         last = child.lineage.operations[-1]
         return self.draft(
             "revision",
@@ -333,6 +340,9 @@ class Session:
                 "decision": last.decision,
                 "lifecycle": child.execution_state.lifecycle,
             },
+            {"governance": parent.governance.value, "capabilities": parent.capabilities.value}
+            if replaced
+            else None,
         )
 
     def revised(self, parent: Document, child: Document) -> None:

@@ -4,7 +4,8 @@ Rules
 1. A body is `origin\\n`, `size\\n` in decimal without leading zeros, `base64(root)\\n`, then optional lines.
 2. A note is the body, an empty line, and one line a signature: em dash (U+2014), space, key name, space,
    base64(key hash ‖ signature). What is signed are the body's bytes with the last newline.
-3. Key hash = first 4 bytes of SHA-256(name ‖ "\\n" ‖ type ‖ public key); type 0x01 is Ed25519.
+3. Key hash = first 4 bytes of SHA-256(name ‖ "\\n" ‖ type ‖ public key); type 0x01 is Ed25519, 0x04 an
+   Ed25519 cosignature (`remit.ledger.cosignature`).
 4. Verifier key text = `name+hex(key hash)+base64(type ‖ key)`.
 5. Signatures by unknown keys are ignored; a wrong signature by a known key voids the whole note.
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from remit.ports import Signer
 
 ED25519: Final = b"\x01"
+COSIGNATURE: Final = b"\x04"
 MAX_NOTE_BYTES: Final = 1 << 20
 _DASH: Final = "\u2014"
 _HASH_BYTES: Final = 32
@@ -47,24 +49,26 @@ class VerifierKey:
     Args:
         name: key name, without spaces and plus signs.
         public_key: 32 raw bytes of Ed25519.
+        type: what it signs: 0x01 the body of a note, 0x04 a cosignature.
     """
 
     name: str
     public_key: bytes
+    type: bytes = ED25519
 
     @property
     def key_hash(self) -> bytes:
         """4 bytes that tell keys of one name apart (C2SP signed-note)."""
-        return _key_hash(self.name, self.public_key)
+        return _key_hash(self.name, self.public_key, self.type)
 
     def __str__(self) -> str:
-        key = base64.b64encode(ED25519 + self.public_key).decode()
+        key = base64.b64encode(self.type + self.public_key).decode()
         return f"{self.name}+{self.key_hash.hex()}+{key}"
 
 
 @lru_cache(maxsize=64)
-def _key_hash(name: str, public_key: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n" + ED25519 + public_key).digest()[:_KEY_HASH_BYTES]
+def _key_hash(name: str, public_key: bytes, kind: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + kind + public_key).digest()[:_KEY_HASH_BYTES]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,30 +117,42 @@ class SignedCheckpoint:
     signatures: tuple[NoteSignature, ...]
 
 
-def verifier_key(signer: Signer) -> VerifierKey:
+def verifier_key(signer: Signer, *, type: bytes = ED25519) -> VerifierKey:  # noqa: A002  # C2SP's word
     """Return the public half of `signer`.
+
+    Args:
+        signer: whose.
+        type: what it signs, 0x01 or 0x04.
 
     Raises:
         LedgerError: its name cannot stand in a note.
     """
-    key = VerifierKey(name=_checked_name(signer.name), public_key=signer.public_key)
+    key = VerifierKey(name=_checked_name(signer.name), public_key=signer.public_key, type=type)
     if len(key.public_key) != _HASH_BYTES:
         raise LedgerError(f"the key `{key.name}` is not an Ed25519 key of 32 bytes")
     return key
 
 
-def parse_verifier_key(text: str) -> VerifierKey:
+def parse_verifier_key(text: str, *, type: bytes = ED25519) -> VerifierKey:  # noqa: A002  # C2SP's word
     """Read a verifier key text, `name+hash+key`.
+
+    Args:
+        text: the text.
+        type: what the key must sign, 0x01 or 0x04.
 
     Raises:
         LedgerError: another form, another type of key, or a hash that does not match.
     """
     name, _, rest = text.strip().partition("+")
     hash_text, _, key_text = rest.partition("+")
-    data = _base64(key_text, "the verifier key")
-    if data[:1] != ED25519 or len(data) != 1 + _HASH_BYTES:
-        raise LedgerError("the verifier key is not an Ed25519 key of type 0x01: expected `name+hash+base64`")
-    key = VerifierKey(name=_checked_name(name), public_key=data[1:])
+    data = decode_base64(key_text, "the verifier key")
+    if data[:1] != type or len(data) != 1 + _HASH_BYTES:
+        whose = "a log" if type == ED25519 else "a witness"
+        raise LedgerError(
+            f"the verifier key is not the key of {whose} (Ed25519 of type 0x{type.hex()}): "
+            "expected `name+hash+base64`"
+        )
+    key = VerifierKey(name=_checked_name(name), public_key=data[1:], type=type)
     if key.key_hash.hex() != hash_text:
         raise LedgerError(f"the verifier key of `{name}` has a wrong key hash: it was mistyped or cut")
     return key
@@ -227,7 +243,7 @@ def _parse_body(body: str) -> Checkpoint:
     origin, size_text, root_text = lines[:3]
     if _SIZE.fullmatch(size_text) is None:
         raise LedgerError(f"`{size_text[:40]}` is not a checkpoint's size")
-    root = _base64(root_text, "the root hash")
+    root = decode_base64(root_text, "the root hash")
     if len(root) != _HASH_BYTES:
         raise LedgerError(f"the root hash has {len(root)} bytes instead of 32")
     return Checkpoint(origin=origin, size=int(size_text), root=root, extensions=tuple(lines[3:]))
@@ -239,7 +255,7 @@ def _signature(line: str) -> NoteSignature:
         raise LedgerError(
             "a signature line must be an em dash, a key name and base64, separated by one space"
         )
-    data = _base64(parts[2], "a signature")
+    data = decode_base64(parts[2], "a signature")
     if len(data) <= _KEY_HASH_BYTES:
         raise LedgerError("a signature is too short")
     return NoteSignature(
@@ -253,7 +269,16 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _base64(text: str, what: str) -> bytes:
+def decode_base64(text: str, what: str) -> bytes:
+    """Read canonical base64.
+
+    Args:
+        text: the base64.
+        what: its name for messages.
+
+    Raises:
+        LedgerError: not base64, or not the one text that stands for these bytes.
+    """
     try:
         data = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:

@@ -111,6 +111,8 @@ class LogReport:
         erased: indices of records whose content was erased on the record.
         unfinished: indices of intents without an outcome.
         heads: where the records say that each agent's head is.
+        witnessed_size: size of the largest held checkpoint that enough witnesses cosigned; 0 where there is
+            none or none was asked for.
     """
 
     origin: str
@@ -122,6 +124,7 @@ class LogReport:
     erased: tuple[int, ...] = ()
     unfinished: tuple[int, ...] = ()
     heads: tuple[RecordedHead, ...] = ()
+    witnessed_size: int = 0
 
     @property
     def intact(self) -> bool:

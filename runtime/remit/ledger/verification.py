@@ -13,7 +13,8 @@ Rules
    A record whose believed leaf hash differs is named.
    Where stored hashes were changed as well, the smallest range that contains the damage is named instead.
 5. Salt and content must be what the leaf commits to; missing content needs a record that says it was erased.
-6. The `revision` records of an agent form one chain: each moves the head from where the one before left it.
+6. Where the verifier names witnesses, a held checkpoint must carry enough of their cosignatures.
+7. The `revision` records of an agent form one chain: each moves the head from where the one before left it.
 
 Limits: somebody with the signing key can write and sign another log.
 Only a checkpoint kept elsewhere (`held`) shows that, and a tail that was cut together with its checkpoints.
@@ -24,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remit.errors import LedgerError
-from remit.ledger.checkpoint import Checkpoint, VerifierKey, verify_checkpoint
+from remit.ledger.checkpoint import Checkpoint, VerifierKey, parse_checkpoint, verify_checkpoint
 from remit.ledger.damage import Damage, LogTree, locate_damage
 from remit.ledger.report import Finding, LogReport, RawRecord, StoredNote
 from remit.ledger.rows import Rows
@@ -32,6 +33,8 @@ from remit.ledger.tree import EMPTY_ROOT, Node, Peaks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from remit.ledger.cosignature import Quorum
 
 __all__ = ["Finding", "LogReport", "verify_log"]
 
@@ -44,6 +47,7 @@ def verify_log(
     origin: str,
     nodes: Iterable[Node] | None = None,
     held: Iterable[str] = (),
+    quorum: Quorum | None = None,
 ) -> LogReport:
     """Check every record of a log against its signed checkpoints and name everything that is wrong.
 
@@ -54,10 +58,13 @@ def verify_log(
         origin: the name the log goes by.
         nodes: all stored tree nodes in any order; None where there are none to check.
         held: notes of this log that were kept elsewhere.
+        quorum: witnesses of whom enough must have cosigned one of `held`.
     """
     findings: list[Finding] = []
+    held = tuple(held)
     signed = _signed(checkpoints, verifier_keys, origin, findings)
     kept = _kept(held, verifier_keys, origin, findings)
+    witnessed = 0 if quorum is None else _witnessed(held, kept, quorum, findings)
     rows = Rows()
     for row in records:
         rows.add(row)
@@ -88,6 +95,7 @@ def verify_log(
         erased=tuple(rows.erased()),
         unfinished=tuple(sorted(rows.intents.values())),
         heads=rows.heads.recorded(),
+        witnessed_size=witnessed,
     )
 
 
@@ -149,6 +157,28 @@ def _kept(
                 Finding(index=None, problem=f"held checkpoint {number} is not to be trusted: {error}")
             )
     return kept
+
+
+def _witnessed(
+    held: Sequence[str], kept: Sequence[Checkpoint], quorum: Quorum, findings: list[Finding]
+) -> int:
+    """Return the largest size that enough witnesses cosigned, and find fault where there is none."""
+    problems: list[str] = []
+    size = -1
+    for note in held:
+        try:
+            checkpoint = parse_checkpoint(note).checkpoint
+            if checkpoint in kept:
+                quorum.check(note)
+                size = max(size, checkpoint.size)
+        except LedgerError as error:
+            problems.append(str(error))
+    if size < 0:
+        why = "; ".join(dict.fromkeys(problems)) or "no checkpoint was brought that could carry cosignatures"
+        findings.append(
+            Finding(index=None, problem=f"no held checkpoint is cosigned by enough witnesses: {why}")
+        )
+    return max(size, 0)
 
 
 def _coverage(trusted: Checkpoint | None, rows: Rows) -> list[Finding]:
