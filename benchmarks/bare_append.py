@@ -19,7 +19,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from remit_adapters._sqlite_schema import STORE_SCHEMA, connect, prepare_schema
 
@@ -115,6 +115,10 @@ class StoreTables:
         execute("COMMIT")
         self._commits += 1
 
+    def settle(self, connection: sqlite3.Connection) -> None:
+        """Close the open intents, as outcomes do."""
+        connection.execute("DELETE FROM open_intents")
+
 
 Tables = type[OneTable] | type[StoreTables]
 
@@ -156,7 +160,7 @@ class Alone:
     def settle(self) -> None:
         """Close the open intents, as outcomes do."""
         if isinstance(self._tables, StoreTables):
-            self._idle[0].execute("DELETE FROM open_intents")
+            self._tables.settle(self._idle[0])
 
     def close(self) -> None:
         for connection in self._idle:
@@ -166,9 +170,9 @@ class Alone:
 class Grouped:
     """One thread commits what is queued together (at most `GROUP`); each caller waits for its commit."""
 
-    def __init__(self, file: Path, rows: Rows) -> None:
-        self._connection = connect(file)
-        self._tables = StoreTables(self._connection, rows)
+    def __init__(self, connection: Any, tables: Any) -> None:
+        self._connection = connection
+        self._tables = tables
         self._queue: queue.SimpleQueue[Future[None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -181,7 +185,7 @@ class Grouped:
 
     def settle(self) -> None:
         """Close the open intents, as outcomes do."""
-        self._connection.execute("DELETE FROM open_intents")
+        self._tables.settle(self._connection)
 
     def close(self) -> None:
         self._queue.put(None)
@@ -212,9 +216,14 @@ class Grouped:
 
 def appenders(folder: Path, rows: Rows) -> dict[str, Callable[[], Alone | Grouped]]:
     """Makers of every bare append, each on a file of its own in `folder`."""
+
+    def grouped() -> Grouped:
+        connection = connect(folder / "grouped.db")
+        return Grouped(connection, StoreTables(connection, rows))
+
     return {
         "one row": lambda: Alone(folder / "row.db", rows, OneTable),
         "one row, own": lambda: Alone(folder / "row-own.db", rows, OneTable, own=True),
         "alone": lambda: Alone(folder / "alone.db", rows, StoreTables),
-        "grouped": lambda: Grouped(folder / "grouped.db", rows),
+        "grouped": grouped,
     }

@@ -9,6 +9,9 @@ What is compared
 3. `compiled`: the same with the engine that a run gets (`remit.engine.checked`) and 50 rules.
 4. `cedar`: the same with the reference engine.
 
+With `--store postgresql://…` all of them run on that server, each in a schema of its own that is dropped at
+the end, and the bare appends are those of `bare_append_postgres.py`.
+
 Rounds are interleaved, so that a busy machine is busy for all; a ratio is the median of the rounds' own.
 """
 
@@ -16,7 +19,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import platform
+import secrets
 import sqlite3
 import statistics
 import sys
@@ -41,6 +46,8 @@ from remit.engine.image import PolicyImage, RuleInfo, image_digest
 from remit.engine.request import Decision
 from remit.gate.answers import Ask, Granted
 from remit.gate.gate import Gate
+from remit.host.location import location_of
+from remit.host.stores import opened_at
 from remit.permit import redeem
 from remit.ports import Invocation
 from remit_adapters.sqlite_store import open_store
@@ -137,8 +144,8 @@ def tool_call(number: int) -> Ask:
 class Gated:
     """One gate on one store."""
 
-    def __init__(self, folder: Path, engine: Any, image: PolicyImage) -> None:
-        self._store = open_store(folder)
+    def __init__(self, store: Any, engine: Any, image: PolicyImage) -> None:
+        self._store = store
         self._gate = Gate(engine, image, self._store, self._store.control, Clock(), agent=AGENT, run=RUN)
         self._ask = tool_call(1)
         self._granted: list[Any] = []
@@ -164,10 +171,50 @@ class Gated:
         self._store.close()
 
 
+class Places:
+    """Where the subjects of one measurement lie.
+
+    Args:
+        folder: for files.
+        server: address of a database, or empty for SQLite.
+    """
+
+    def __init__(self, folder: Path, server: str = "") -> None:
+        self.folder = folder
+        self._server = server
+        self._schemas: list[str] = []
+
+    def appenders(self, rows: Rows) -> dict[str, Any]:
+        if not self._server:
+            return appenders(self.folder, rows)
+        from bare_append_postgres import postgres_appenders
+
+        return postgres_appenders(self._address, rows)
+
+    def store(self, name: str) -> Any:
+        if not self._server:
+            return open_store(self.folder / name)
+        os.environ["REMIT_STATE"] = str(self.folder / "state")
+        return opened_at(location_of(self._address()))
+
+    def drop(self) -> None:
+        if self._schemas:
+            import psycopg
+
+            with psycopg.connect(self._server, autocommit=True) as connection:
+                for schema in self._schemas:
+                    connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+
+    def _address(self) -> str:
+        self._schemas.append(f"remit_bench_{secrets.token_hex(6)}")
+        joint = "&" if "?" in self._server else "?"
+        return f"{self._server}{joint}schema={self._schemas[-1]}"
+
+
 def recorded_rows(folder: Path) -> Rows:
     """Let the gate record one call, and take the rows of it."""
     image = policy_image()
-    gated = Gated(folder, StandInEngine(image), image)
+    gated = Gated(open_store(folder), StandInEngine(image), image)
     gated.call()
     gated.close()
     connection = sqlite3.connect(folder / "store.db")
@@ -242,19 +289,19 @@ def note(sample: Sample, began: float, cpu: float, spent: list[list[float]]) -> 
 
 
 def measure(
-    folder: Path, callers: int, run: Any, *, operations: int, rounds: int, only: Sequence[str] = ()
+    places: Places, callers: int, run: Any, *, operations: int, rounds: int, only: Sequence[str] = ()
 ) -> dict[str, Sample]:
     """Measure the subjects in turn, `rounds` times, each on a file of its own."""
     image = policy_image()
-    rows = recorded_rows(folder / "rows")
+    rows = recorded_rows(places.folder / "rows")
     engines = {
         "stand-in": StandInEngine(image),
         "compiled": CheckedEngine(image, sample=SAMPLE, on_divergence=diverged),
         "cedar": CedarEngine(image),
     }
-    subjects: dict[str, Any] = {name: make() for name, make in appenders(folder, rows).items()}
+    subjects: dict[str, Any] = {name: make() for name, make in places.appenders(rows).items()}
     subjects |= {
-        name: Gated(folder / name, engine, image)
+        name: Gated(places.store(name), engine, image)
         for name, engine in engines.items()
         if not only or name in only
     }
@@ -270,6 +317,7 @@ def measure(
     finally:
         for subject in subjects.values():
             subject.close()
+        places.drop()
     return samples
 
 
@@ -292,7 +340,7 @@ def lines(what: str, samples: dict[str, Sample]) -> list[str]:
     found = []
     for name, sample in samples.items():
         spread = f"({min(sample.wall_us):.0f}-{max(sample.wall_us):.0f})"
-        ratios = [ratio(sample, [samples[way] for way in ways]) for ways in BARE.values()]
+        ratios = [ratio(sample, [samples[way] for way in ways if way in samples]) for ways in BARE.values()]
         found.append(
             f"{what:<13} {name:<13} {walls[name]:>11.0f}  {spread:<13}"
             f" {statistics.median(sample.cpu_us):>10.0f}"
@@ -308,7 +356,7 @@ MODES = {"threads": run_threads, "tasks": run_tasks}
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("callers", CALLERS)
 def test_authorize_and_record(tmp_path: Path, callers: int, mode: str) -> None:
-    samples = measure(tmp_path, callers, MODES[mode], operations=512, rounds=3)
+    samples = measure(Places(tmp_path), callers, MODES[mode], operations=512, rounds=3)
     print("\n" + "\n".join([HEAD, *lines(f"{callers} {mode}", samples)]))
 
 
@@ -319,6 +367,7 @@ def main() -> None:
     parser.add_argument("--callers", type=int, nargs="*", default=list(CALLERS))
     parser.add_argument("--subjects", nargs="*", default=[], help="measure these only, beside the bare ones")
     parser.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES))
+    parser.add_argument("--store", default="", help="a PostgreSQL database; SQLite if not given")
     given = parser.parse_args()
     print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.machine()}")
     print(HEAD)
@@ -326,7 +375,7 @@ def main() -> None:
         for callers in given.callers:
             with tempfile.TemporaryDirectory() as folder:
                 samples = measure(
-                    Path(folder),
+                    Places(Path(folder), given.store),
                     callers,
                     run,
                     operations=given.operations,

@@ -8,6 +8,7 @@ the table is the cached one.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from psycopg import sql
@@ -24,7 +25,7 @@ from remit.ledger.checkpoint import (
 from remit.ledger.report import RawRecord, StoredNote
 from remit.ledger.tree import Node, Peaks, is_place, node_number, peak_places
 from remit_adapters.stores.base import CHUNK
-from remit_adapters.stores.log_rows import Cell, log_rows
+from remit_adapters.stores.log_rows import Cell, LogRows, log_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -145,15 +146,7 @@ class LogAppender:
             pairs = [pair for pair in zip(opened[::2], opened[1::2], strict=True) if pair[0] not in ended]
             opened = [cell for pair in pairs for cell in pair]
             settled = [digest for digest in settled if digest not in ended]
-        columns = [
-            *_columns(rows.records, 5),
-            *_columns(rows.contents, 3),
-            *_columns(opened, 2),
-            *_columns(rows.nodes, 4),
-            settled,
-        ]
-        if rows.records:
-            connection.execute(_APPEND, columns)
+        append_rows(connection, replace(rows, intents=opened, settled=settled))
         return grown, answers
 
     def require_open(self, connection: psycopg.Connection, intents: Sequence[str]) -> None:
@@ -179,6 +172,20 @@ class LogAppender:
             "INSERT INTO checkpoints (number, size, note) VALUES (%s, %s, %s)",
             (self._number, peaks.size, note),
         )
+
+
+def append_rows(connection: psycopg.Connection, rows: LogRows) -> None:
+    """Write rows by one statement; no intent is both opened and settled by it."""
+    if not rows.records:
+        return
+    columns = [
+        *_columns(rows.records, 5),
+        *_columns(rows.contents, 3),
+        *_columns(rows.intents, 2),
+        *_columns(rows.nodes, 4),
+        rows.settled,
+    ]
+    connection.execute(_APPEND, columns)
 
 
 def _columns(cells: Sequence[Cell], width: int) -> list[list[Cell]]:
