@@ -47,7 +47,8 @@ fuzz-engine: setup            ## compiled policies against Cedar on N random pai
 
 torture: setup                ## kill, starve and stop the runtime at random and check the ledger (KILLS=2000, STORE=…)
 	$(BIN)/python tests/torture/torture.py --kills $(or $(KILLS),2000) $(if $(STORE),--store $(STORE))
-	$(BIN)/python tests/torture/torture_kill.py --runs $(or $(RUNS),100)
+	$(BIN)/python tests/torture/torture_kill.py --runs $(or $(RUNS),100) $(if $(STORE),--store $(STORE))
+	$(if $(STORE),$(BIN)/python tests/torture/torture_heads.py --mutations $(or $(MUTATIONS),10000) --store $(STORE))
 	$(BIN)/python tests/torture/torture_disk.py --rounds $(or $(ROUNDS),20)
 	$(BIN)/python tests/torture/torture_tamper.py --attempts $(or $(ATTEMPTS),1000)
 

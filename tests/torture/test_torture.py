@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from postgres_server import server_url
+
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "fork") or not sys.platform.startswith("linux"),
@@ -41,6 +43,32 @@ def test_what_was_confirmed_outlives_any_kill_and_nothing_happens_twice_or_undec
     assert count("kills", told) == 24
     assert count("effects", told) > 0
     assert count("memory confirmed", told) > 0
+
+
+@pytest.fixture
+def server() -> str:
+    found = server_url()
+    if found is None:
+        pytest.skip("no PostgreSQL server is reachable; name one in REMIT_TEST_POSTGRESQL")
+    return found
+
+
+def test_what_was_confirmed_outlives_kills_and_cut_connections_on_postgresql(server: str) -> None:
+    told = tortured("torture.py", "--kills", "9", "--check-every", "9", "--seed", "5", "--store", server)
+    assert count("kills", told) == 9
+    assert count("connections cut", told) > 0
+    assert count("memory confirmed", told) > 0
+
+
+def test_a_kill_under_load_is_the_last_word_on_postgresql(server: str) -> None:
+    told = tortured("torture_kill.py", "--runs", "1", "--store", server)
+    assert "1 of 1 runs" in told
+
+
+def test_hosts_that_move_one_head_at_once_lose_nothing(server: str) -> None:
+    told = tortured("torture_heads.py", "--mutations", "60", "--threads", "2", "--store", server)
+    assert count("operations in the lineage", told) >= count("mutations confirmed", told) > 0
+    assert count("not confirmed, but done", told) == 0
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the failing file system needs a C compiler")

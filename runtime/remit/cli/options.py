@@ -59,7 +59,8 @@ def store_option(function: F) -> F:
         type=str,
         default=None,
         metavar="DIR",
-        help="Folder of the store. Default: $REMIT_STORE, else `.remit` in the project folder or here.",
+        help="Folder or postgresql:// address of the store. Default: $REMIT_STORE, else `.remit` in the "
+        "project folder or here.",
     )(function)
 
 
