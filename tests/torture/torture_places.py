@@ -40,7 +40,7 @@ class Places:
         with psycopg.connect(self.server, autocommit=True) as connection:
             rows = connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name LIKE 'remit % ' || %s AND datname = current_database()",
+                " WHERE application_name LIKE 'remit %% ' || %s AND datname = current_database()",
                 (place_of(place).schema,),
             )
             return len(rows.fetchall())
