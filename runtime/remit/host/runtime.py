@@ -389,6 +389,15 @@ class Runtime:
     ) -> Answer:
         """Replace governance or capabilities; judged by the rules in force, compiled before it is stored.
 
+        Where a rule asks for an approval, `Answer.kind` is `awaiting_approval` and `Answer.value` holds `run`
+        and `pending`; once another person has approved, `resume_run` carries exactly this amendment out.
+
+        Args:
+            by: who proposes it; can never approve it.
+            reason: why, in their own words; part of what is approved.
+            governance: the new field, whole.
+            capabilities: the new field, whole.
+
         Raises:
             DocumentError: a new field is not valid.
             PolicyError: the new governance does not compile.
