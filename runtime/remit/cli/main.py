@@ -44,6 +44,8 @@ VERBS = {
     "memory": "List, prove and erase what an agent remembers.",
     "ledger": "Show, verify, prove and export the record of decisions.",
     "evidence": "Hand over records with their proofs, and check what was handed over.",
+    "hold": "Place, lift and list legal holds.",
+    "retention": "Find and erase what is past the time for which it is kept.",
     "backends": "List, compare and check back-ends, and clean up at vendors.",
     "models": "Fetch and verify model weights.",
     "schema": "Print the schema of documents, rules, cases or policies.",
