@@ -44,7 +44,7 @@ def test_retention_is_planned_and_applied_with_a_decision_for_each_entry(remit: 
     assert (done.code, "warning" in done.stderr) == (0, True)
     assert remit("memory", "recall", "desk", "visits", *ANA, "--json").json["value"] == []
     erased = remit("ledger", "show", "--kind", "decision", "--action", "erase", *STORE, "--json")
-    assert [item["body"]["verdict"] for item in erased.json] == ["allow"]
+    assert [item["record"]["body"]["verdict"] for item in erased.json] == ["allow"]
     assert remit("ledger", "verify", *STORE).code == 0
     assert visited.is_dir()
 
@@ -86,3 +86,25 @@ def test_a_retention_file_beside_the_store_is_found_and_its_faults_have_a_place(
     (visited / "retention.yaml").write_text("classes:\n  a: {contents_days: 300}\ndefault: a\n")
     planned = remit("retention", "plan", "--now", "2999-01-01", *STORE, "--json").json
     assert {item["class"] for item in planned["contents"]} == {"a"}
+
+
+def test_a_ledger_is_pruned_on_the_record_and_its_archive_verifies_without_it(
+    remit: Any, visited: Path
+) -> None:
+    assert visited.is_dir()
+    otto = ("--as", "otto:records", "--reason", "the term is over")
+    young = remit("ledger", "prune", "--to", "4", *otto, *STORE)
+    assert (young.code, "keeps records 184 days" in young.stderr) == (2, True)
+    late = ("--now", "2999-01-01", "--unsafe-future")
+    done = remit("ledger", "prune", "--to", "4", *otto, *late, "--archive", "old.jsonl", *STORE, "--json")
+    assert (done.code, done.json["first"]) == (0, 0), done.stderr
+    before = done.json["before"]
+    report = remit("ledger", "verify", *STORE, "--json")
+    assert (report.code, report.json["complete_from"], report.json["findings"]) == (0, before, [])
+    assert f"complete from record {before}" in remit("ledger", "verify", *STORE).stdout
+    archive = remit("ledger", "verify-archive", "old.jsonl", "--key", "desk/.remit/log.pub", "--json")
+    assert (archive.code, archive.json["size"], archive.json["findings"]) == (0, before, [])
+    assert "archive intact" in remit("ledger", "verify-archive", "old.jsonl").stdout
+    assert remit("run", "desk", "hello", *ANA).code == 0
+    assert remit("ledger", "verify", *STORE).code == 0
+    assert remit("ledger", "verify-archive", "desk/agent.yaml").code == 2

@@ -11,6 +11,7 @@ from host_support import ANN, RISK, agent, call, notes_block, order_status, refu
 from remit import DocumentError, EvaluationError, Runtime
 from remit.errors import EnforcementError
 from remit.host.holds import HOLDS, HoldScope, lift_hold, place_hold, standing_holds
+from remit.host.location import location_of
 from remit.host.retention import RetentionResult, apply_retention, plan_retention
 from remit.host.retention_rules import FLOOR_DAYS, RetentionRules, find_retention, read_retention
 from remit.testing.clock import FixedClock
@@ -272,7 +273,7 @@ def test_a_retention_file_that_is_wrong_is_refused_with_the_place_of_the_fault(
 
 
 def test_without_a_file_nothing_expires_and_the_floor_holds(desk: Desk) -> None:
-    assert find_retention(desk.store.folder) is None
+    assert find_retention(location_of(desk.store.folder)) is None
     desk.runtime.run("hello", caller=ANN)
     desk.days(5000)
     assert desk.apply().contents == ()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from remit.cli.output import Session
     from remit.document.model import Document
     from remit.document.values import JsonObject
+    from remit.host.location import Location
     from remit.host.results import Answer
     from remit.host.stores import Store
 
@@ -73,7 +74,7 @@ def command(
     target = read_target(source)
     target.compile()
     named = read_target(agent) if agent and Path(agent).exists() else None
-    place = existing_store(store if named is None else named.store(store).as_posix())
+    place = existing_store(store if named is None else named.store(store).text)
     opened = open_auditable(place, read_only=False)
     try:
         head = _head(opened, agent, named)
@@ -135,13 +136,13 @@ def _changed(head: Document, new: Document, source: str) -> dict[str, JsonObject
 def _show_waiting(
     session: Session,
     answer: Answer,
-    place: Path,
+    place: Location,
     options: Sequence[str],
     changed: dict[str, JsonObject],
 ) -> None:
     value = cast("JsonObject", answer.value)
     run = str(value["run"])
-    store = ("--store", place.as_posix())
+    store = ("--store", place.shown)
     session.parts(("⏸ awaiting approval", "bold yellow"), (f"  amend {', '.join(sorted(changed))}", ""))
     if answer.because:
         session.say(f"  because   {answer.because}")

@@ -9,13 +9,13 @@ import click
 from remit.cli.agents import existing_store, find_agent
 from remit.cli.exits import ExitCode
 from remit.cli.instants import instant_from
-from remit.cli.ledger import KINDS
 from remit.cli.options import caller_from, common, example, person_options, store_option
 from remit.cli.output import Session, short
 from remit.cli.stores import open_auditable
 from remit.errors import EnforcementError
 from remit.host.clock import SystemClock
 from remit.host.holds import HoldScope, lift_hold, place_hold, standing_holds
+from remit.ledger.encoding import KINDS
 
 if TYPE_CHECKING:
     from remit.host.holds import Hold

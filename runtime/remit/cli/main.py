@@ -42,7 +42,7 @@ VERBS = {
     "suspend": "Suspend an agent.",
     "kill": "Stop effects at once.",
     "memory": "List, prove and erase what an agent remembers.",
-    "ledger": "Show, verify, prove and export the record of decisions.",
+    "ledger": "Show, verify, prove, export and prune the record of decisions.",
     "evidence": "Hand over records with their proofs, and check what was handed over.",
     "hold": "Place, lift and list legal holds.",
     "retention": "Find and erase what is past the time for which it is kept.",

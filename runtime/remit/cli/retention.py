@@ -19,6 +19,7 @@ from remit.host.retention_rules import RetentionRules, find_retention, read_rete
 from remit.host.runtime import Runtime
 
 if TYPE_CHECKING:
+    from remit.host.location import Location
     from remit.host.results import Answer
     from remit.host.retention import DueEntry, RetentionPlan
 
@@ -43,7 +44,7 @@ def config_option(function: click.decorators.FC) -> click.decorators.FC:
     )(function)
 
 
-def rules_from(config: str | None, store: Path) -> RetentionRules:
+def rules_from(config: str | None, store: Location) -> RetentionRules:
     """Return the retention rules that were named or found; the floor alone where there are none."""
     path = Path(config) if config is not None else find_retention(store)
     return RetentionRules() if path is None else read_retention(path)

@@ -216,7 +216,8 @@ class MemoryDesk:
     async def _held(self, block: str, entries: tuple[Entry, ...], subject: str) -> Hold | None:
         """Return a hold that keeps one of the entries, or what there is about a subject, or None."""
         agent = self._session.agent
-        holds = await asyncio.to_thread(standing_holds, agent.store)
+        # A rehearsal's own store knows of no hold.
+        holds = await asyncio.to_thread(standing_holds, agent.noted_in)
         for hold in holds:
             if any(hold.covers_entry(agent.id, entry) for entry in entries):
                 return hold

@@ -19,24 +19,25 @@ Rules
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
 from remit.document.carriers import format_of, read_value
 from remit.document.faults import NAME, FaultLog, Members, nearest
 from remit.document.json_text import printable
 from remit.document.values import pointer_to
 from remit.errors import DocumentError, Fault
-from remit.records import RecordKind
+from remit.ledger.encoding import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from remit.host.location import Location
+
 FLOOR_DAYS: Final = 184
 """Days in the longest six months."""
 
 FILE: Final = "retention.yaml"
-KINDS: Final[tuple[str, ...]] = get_args(RecordKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +75,10 @@ class RetentionRules:
         return self.kinds.get(kind, self.default)
 
 
-def find_retention(store: Path) -> Path | None:
-    """Return the retention file of a store: in its folder, else in the folder that it lies in; else None."""
-    for folder in (store, store.absolute().parent):
-        if (folder / FILE).is_file():
+def find_retention(place: Location) -> Path | None:
+    """Return the retention file of a store: in its folder, else in the folder beside it; else None."""
+    for folder in (place.folder, place.beside):
+        if folder is not None and (folder / FILE).is_file():
             return folder / FILE
     return None
 
