@@ -15,6 +15,7 @@ from remit.document.merkle import leaf_hash
 from remit.errors import LedgerError
 from remit.ledger.archive import read_archive, write_archive
 from remit.ledger.checkpoint import parse_checkpoint
+from remit.ledger.proofs import prove_consistency, prove_inclusion
 from remit.ledger.pruned import Start
 from remit.ledger.pruning import Cut
 from remit.ports import Batch
@@ -279,3 +280,20 @@ def test_a_chain_of_heads_goes_on_over_a_pruning_and_a_break_in_it_is_found(tmp_
             # The agent itself is not in this store; the chain is what is looked at.
             problems = [item.problem for item in store.verify().findings if "moves the head" in item.problem]
         assert len(problems) == (name == "broken"), problems
+
+
+def test_every_record_and_every_later_checkpoint_of_a_pruned_log_is_proved_from_stored_nodes(
+    log: Log,
+) -> None:
+    with open_store(log.folder, read_only=True) as store:
+        newest = store.checkpoint()
+        for record in store.records():
+            (row,) = store.raw(start=record.index, stop=record.index + 1)
+            leaf = leaf_hash(row.leaf)
+            proof = prove_inclusion(record.index, leaf, newest, store.tree_nodes)
+            assert proof.proves(leaf, parse_checkpoint(newest).checkpoint)
+        for old in range(21, COUNT + 1):
+            held = parse_checkpoint(log.checkpoints[old]).checkpoint
+            assert prove_consistency(held, newest, store.tree_nodes).hashes
+        with pytest.raises(LedgerError):
+            prove_inclusion(3, bytes(32), newest, store.tree_nodes)
