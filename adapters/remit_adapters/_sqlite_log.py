@@ -54,14 +54,7 @@ class LogAppender:
         size = int(self._connection.execute("SELECT coalesce(max(idx), -1) + 1 FROM records").fetchone()[0])
         if self.peaks is not None and self.peaks.size == size:
             return self.peaks
-        digests: list[bytes] = []
-        for level, index in peak_places(size):
-            row = self._connection.execute(
-                "SELECT digest FROM nodes WHERE number = ? AND level = ? AND idx = ?",
-                (node_number(level, index), level, index),
-            ).fetchone()
-            digests.append(row[0] if row else b"")
-        peaks = Peaks(size=size, digests=tuple(digests))
+        peaks = peaks_at(self._connection, size)
         row = self._connection.execute("SELECT note FROM checkpoints ORDER BY number DESC LIMIT 1").fetchone()
         checkpoint = verify_checkpoint(row[0], [self._key], origin=self._origin) if row else None
         if checkpoint is None or (checkpoint.size, checkpoint.root) != (peaks.size, peaks.root()):
@@ -136,6 +129,11 @@ def _insertions(place: str, width: int, rows: int) -> tuple[tuple[str, int], ...
         done += some
         found.append((f"INSERT INTO {place} VALUES {', '.join([row] * some)}", done * width))  # noqa: S608  # constants of this module
     return tuple(found)
+
+
+def peaks_at(connection: sqlite3.Connection, size: int) -> Peaks:
+    """Return the stored peaks of the tree of the first `size` records; a missing one is empty."""
+    return Peaks(size=size, digests=node_digests(connection, peak_places(size)))
 
 
 def raw_records(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from remit.errors import LedgerError
 from remit_adapters._sqlite_agents import advance_agent, create_agent
 from remit_adapters._sqlite_log import LogAppender
+from remit_adapters._sqlite_prune import drop_prefix
 from remit_adapters._sqlite_runs import save_run
 from remit_adapters._sqlite_schema import refusal
 from remit_adapters.stores.groups import Groups
@@ -101,6 +102,8 @@ class Writer(Groups):
             if not 0 <= index < peaks.size:
                 raise LedgerError(f"there is no record {index} whose content could be erased")
             self._connection.execute("DELETE FROM contents WHERE idx = ?", (index,))
+        if job.cut is not None:
+            drop_prefix(self._connection, job.cut, size=peaks.size)
         peaks, answers = self._log.append(peaks, [job.sealed])
         return peaks, answers[0]
 

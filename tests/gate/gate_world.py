@@ -206,6 +206,7 @@ class World:
             "role": "risk",
             "reason": "seen",
             "approved": True,
+            "meaning": "approval",
             "at": "2026-01-01T00:00:00.000Z",
         }
         return ApprovalGrant(**(given | changes))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from remit.ledger.encoding import Sealed
+    from remit.ledger.pruning import Cut
     from remit.ports import Batch
     from remit.records import Receipt
 
@@ -71,23 +72,28 @@ class Job:
         batch: everything else that it writes.
         future: who waits for it.
         erase: indices of records whose content goes.
+        cut: what is pruned.
     """
 
     sealed: tuple[Sealed, ...]
     batch: Batch
     future: Future[tuple[Receipt, ...]] | Ticket
     erase: tuple[int, ...] = ()
+    cut: Cut | None = None
 
     @property
     def appends_only(self) -> bool:
         """Whether it writes nothing but records: then only what breaks all can break it."""
         batch = self.batch
-        return not (self.erase or batch.advance or batch.run_state or batch.create or batch.settles)
+        return not (
+            self.erase or self.cut or batch.advance or batch.run_state or batch.create or batch.settles
+        )
 
     @property
     def erases(self) -> bool:
         """Whether bytes must leave the files."""
-        return bool(self.erase) or (self.batch.advance is not None and bool(self.batch.advance.erased))
+        advance = self.batch.advance
+        return bool(self.erase or self.cut) or (advance is not None and bool(advance.erased))
 
 
 Answer = tuple["Receipt", ...] | LedgerError

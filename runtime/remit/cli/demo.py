@@ -15,7 +15,7 @@ import click
 
 from remit.cli.agents import STORE_FOLDER
 from remit.cli.exits import ExitCode, bad_input
-from remit.cli.ledger import report_value, show_report
+from remit.cli.ledger_reports import report_value, show_report
 from remit.cli.options import common, example
 from remit.cli.output import Session, one_line
 from remit.cli.stores import open_auditable

@@ -10,6 +10,8 @@ from remit.cli.agents import existing_store, read_text
 from remit.cli.exits import ExitCode
 from remit.cli.ledger_export import export, record_value
 from remit.cli.ledger_prove import HELD_HINT, checkpoint, key_text, prove
+from remit.cli.ledger_prune import prune_records, verify_archive
+from remit.cli.ledger_reports import report_value, show_report
 from remit.cli.ledger_witness import witness, witness_options
 from remit.cli.options import common, example, store_option
 from remit.cli.output import Session, one_line, shortened
@@ -17,10 +19,7 @@ from remit.cli.stores import AuditableStore, open_auditable
 from remit.ledger.encoding import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from remit.document.values import JsonObject, JsonValue
-    from remit.ledger.report import LogReport
     from remit.records import Record
 
 
@@ -33,13 +32,15 @@ if TYPE_CHECKING:
     ),
 )
 def command() -> None:
-    """Show, verify, prove and export the append-only record."""
+    """Show, verify, prove, export and prune the append-only record."""
 
 
 command.add_command(export)
 command.add_command(prove)
 command.add_command(checkpoint)
 command.add_command(witness)
+command.add_command(prune_records)
+command.add_command(verify_archive)
 
 
 @command.command("verify", epilog=example("remit ledger verify --checkpoint held.note --key log.pub"))
@@ -76,52 +77,6 @@ def verify(
     else:
         show_report(session, report)
     return ExitCode.FINE if report.intact else ExitCode.FINDINGS
-
-
-def report_value(report: LogReport) -> JsonObject:
-    """Return a verification as a JSON object with stable keys."""
-    findings: list[JsonValue] = [
-        {"index": item.index, "last": item.last, "problem": item.problem, "hint": item.hint}
-        for item in report.findings
-    ]
-    return {
-        "intact": report.intact,
-        "origin": report.origin,
-        "size": report.size,
-        "signed_size": report.signed_size,
-        "root": f"sha256:{report.root.hex()}",
-        "checkpoints": report.checkpoints,
-        "witnessed_size": report.witnessed_size,
-        "findings": findings,
-        "erased": [*report.erased],
-        "unfinished": [*report.unfinished],
-    }
-
-
-def show_report(session: Session, report: LogReport) -> None:
-    """Write a verification for people."""
-    if report.intact:
-        session.parts(
-            ("✓ ledger intact", "bold green"),
-            (f": {report.size} records, {report.signed_size} signed, {report.checkpoints} checkpoints", ""),
-        )
-    else:
-        session.say(f"✗ ledger damaged: {len(report.findings)} findings", style="bold red")
-        for finding in report.findings:
-            session.say(f"  {finding}", style="red")
-    session.say(f"  origin {report.origin}")
-    session.say(f"  root   sha256:{report.root.hex()}")
-    if report.witnessed_size:
-        session.say(f"  witnessed up to size {report.witnessed_size}")
-    if report.erased:
-        session.say(f"  content erased on record: {_numbers(report.erased)}")
-    if report.unfinished:
-        session.say(f"  effects without a recorded outcome: {_numbers(report.unfinished)}", style="yellow")
-
-
-def _numbers(indices: Sequence[int]) -> str:
-    listed = ", ".join(str(index) for index in indices[:20])
-    return listed if len(indices) <= 20 else f"{listed} and {len(indices) - 20} more"  # noqa: PLR2004  # the same twenty as one line above
 
 
 @command.command(

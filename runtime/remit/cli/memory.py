@@ -26,15 +26,16 @@ from remit.document.entries import MemoryProof, prove, select, verify_proof
 from remit.document.json_text import parse_json
 from remit.document.memory_tree import Step, Way
 from remit.errors import DocumentError, Fault
+from remit.host.holds import names_subject
+from remit.host.retention import erase_contents, records_naming
 from remit.project.build import write_whole
 from remit.project.source import listing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from remit.cli.stores import AuditableStore
     from remit.document.memory import Entry, Memory
     from remit.document.values import JsonObject, JsonValue
+    from remit.host.holds import Hold
 
 _ROOT = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -199,8 +200,9 @@ def erase(
         answers = [runtime.erase(name, by=caller, entry=entry, subject=subject) for name in blocks]
         revision = runtime.document.identity.revision
         records: tuple[int, ...] = ()
+        keepers: tuple[Hold, ...] = ()
         if from_ledger and all(answer.allowed for answer in answers):
-            records = _erase_contents(opened, document.identity.agent, subject, by=caller.id)
+            records, keepers = _erase_contents(opened, document.identity.agent, subject, by=caller.id)
     erased: list[JsonValue] = [
         item
         for answer in answers
@@ -214,6 +216,7 @@ def erase(
                 "erased": erased,
                 "revision": revision,
                 "ledger_contents_erased": [*records],
+                "ledger_holds": [hold.id for hold in keepers],
             }
         )
     else:
@@ -226,34 +229,20 @@ def erase(
         session.say(f"{len(erased)} entries erased, revision {short(revision)}", style="bold")
         if from_ledger:
             session.say(f"contents of {len(records)} ledger records erased", style="bold")
-    return ExitCode.FINE if all(answer.allowed for answer in answers) else ExitCode.DENIED
+        for hold in keepers:
+            session.say(f"some are kept: {hold}", style="yellow")
+    done = all(answer.allowed for answer in answers) and not keepers
+    return ExitCode.FINE if done else ExitCode.DENIED
 
 
-def _erase_contents(opened: AuditableStore, agent: str, subject: str, *, by: str) -> tuple[int, ...]:
-    """Erase contents of an agent's records that name a person, as a whole word, and return their indexes."""
-    names = re.compile(rf"(?<!\w){re.escape(subject)}(?!\w)")
-    found = tuple(
-        record.index
-        for record in opened.records(agent=agent)
-        if record.content is not None and any(map(names.search, _texts(record.content)))
-    )
-    if found:
-        # INVARIANT: what is erased is not named again by the record of its erasure.
-        asker = "the data subject" if names.search(by) else by
-        opened.erase_content(*found, by=asker, reason="erasure of one person's data")
-    return found
-
-
-def _texts(value: JsonValue) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-    elif isinstance(value, dict):
-        for name, member in value.items():
-            yield name
-            yield from _texts(member)
+def _erase_contents(
+    opened: AuditableStore, agent: str, subject: str, *, by: str
+) -> tuple[tuple[int, ...], tuple[Hold, ...]]:
+    """Erase contents of an agent's records that name a person; return their indexes, and what kept others."""
+    # INVARIANT: what is erased is not named again by the record of its erasure.
+    asker = "the data subject" if names_subject(by, subject) else by
+    found = records_naming(opened, agent, subject)
+    return erase_contents(opened, found, by=asker, reason="erasure of one person's data")
 
 
 @command.command("prove", epilog=example("remit memory prove care-navigator 3f0c… -o proof.json"))

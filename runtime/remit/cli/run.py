@@ -65,6 +65,9 @@ MAX_INPUT_BYTES = 1 << 20
     metavar="CANDIDATE",
     help="Project folder or document that is evaluated beside, recorded and never enforced.",
 )
+@click.option(
+    "--trust", default=None, metavar="FILE", help="Trust policy: run only what is signed as it says."
+)
 @click.option("--env", "environment", multiple=True, metavar="KEY=VALUE", help="A value of the environment.")
 @telemetry_options
 @person_options
@@ -80,6 +83,7 @@ def command(
     backend: str | None,
     engine: EngineName,
     shadow: str | None,
+    trust: str | None,
     environment: tuple[str, ...],
     person: str | None,
     roles: tuple[str, ...],
@@ -105,6 +109,7 @@ def command(
         backend=backend,
         engine=engine,
         shadow=None if candidate is None else candidate.document,
+        trust=trust,
     ) as runtime:
         result = runtime.run(
             words,
@@ -126,7 +131,13 @@ def command(
 
 
 def _opened(
-    target: Target, store: Location, *, backend: str | None, engine: EngineName, shadow: Document | None
+    target: Target,
+    store: Location,
+    *,
+    backend: str | None,
+    engine: EngineName,
+    shadow: Document | None,
+    trust: str | None,
 ) -> Runtime:
     telemetry = chosen_telemetry()
     try:
@@ -139,6 +150,7 @@ def _opened(
             shadow=shadow,
             telemetry=telemetry.sinks,
             telemetry_content=telemetry.content,
+            trust=trust,
         )
     except PolicyError:
         # Says the same at the author's own lines.

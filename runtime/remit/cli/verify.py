@@ -13,21 +13,42 @@ from remit.cli.keys import key_name
 from remit.cli.options import common, example
 from remit.document.identity import field_digests
 from remit.document.signing import TrustPolicy, public_key_from_pem, verify_document_signatures
+from remit.document.trust import check_trust
 from remit.errors import FaultsError
 from remit.host.clock import SystemClock
+from remit.host.trust import read_trust_file
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from remit.cli.output import Session
     from remit.document.values import JsonObject
+
+_POLICY_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 @click.command(
     "verify",
-    epilog=example("remit verify desk.agent.json", "remit verify desk.agent.json --trust compliance.pub.pem"),
+    epilog=example(
+        "remit verify desk.agent.json",
+        "remit verify desk.agent.json --trust compliance.pub.pem",
+        "remit verify desk.agent.json --trust trust.yaml",
+    ),
 )
 @click.argument("document")
 @click.option(
-    "--trust", "trusted", multiple=True, metavar="[NAME=]KEY.pem", help="A public key to believe; repeatable."
+    "--trust",
+    "trusted",
+    multiple=True,
+    metavar="[NAME=]KEY.pem|FILE",
+    help="A public key to believe, repeatable; or a trust policy (YAML or JSON), which says who signs what.",
+)
+@click.option(
+    "--signed",
+    "others",
+    multiple=True,
+    metavar="DOC",
+    help="With a trust policy: another revision whose signatures count for fields that are the same.",
 )
 @click.option("--not-after", "ends", multiple=True, metavar="NAME=TIME", help="When a trusted key expires.")
 @click.option("--not-before", "starts", multiple=True, metavar="NAME=TIME", help="When a trusted key begins.")
@@ -41,6 +62,7 @@ def command(
     *,
     document: str,
     trusted: tuple[str, ...],
+    others: tuple[str, ...],
     ends: tuple[str, ...],
     starts: tuple[str, ...],
     threshold: int,
@@ -55,12 +77,26 @@ def command(
             f"`{'--require-signature' if require_signature else '--threshold'}` needs a key to believe",
             "name your own with `--trust KEY.pem`",
         )
-    trust = trust_from(trusted, starts=starts, ends=ends, threshold=threshold)
+    policies = [name for name in trusted if name.lower().endswith(_POLICY_SUFFIXES)]
+    if policies and (len(trusted) > 1 or starts or ends or threshold > 1):
+        raise bad_input(
+            f"`--trust {policies[0]}` is a trust policy, which says all of this itself",
+            "give it alone, or give keys",
+        )
+    if others and not policies:
+        raise bad_input("`--signed` needs a trust policy", "give one with `--trust FILE.yaml`")
+    rules = read_trust_file(Path(policies[0])) if policies else None
+    trust = None if policies else trust_from(trusted, starts=starts, ends=ends, threshold=threshold)
     target = read_target(document)
     held = target.document
     signers: tuple[str, ...] = ()
-    # Who names a key wants its signature: a document whose signatures were stripped is refused.
-    if trusted:
+    fields: Mapping[str, tuple[str, ...]] = {}
+    if rules is not None:
+        more = [read_target(name).document for name in others]
+        fields = check_trust(held, rules, now=SystemClock().now(), signed=more)
+        signers = tuple(sorted({name for names in fields.values() for name in names}))
+    elif trusted and trust is not None:
+        # Who names a key wants its signature: a document whose signatures were stripped is refused.
         signers = verify_document_signatures(held, trust, now=SystemClock().now())
     value: JsonObject = {
         "verified": True,
@@ -72,6 +108,8 @@ def command(
         "signatures": len(held.identity.signatures),
         "trusted_signers": [*signers],
     }
+    if rules is not None:
+        value["trusted_fields"] = {name: [*names] for name, names in fields.items()}
     if session.json:
         session.emit(value)
         return ExitCode.FINE
@@ -81,6 +119,8 @@ def command(
     for name, digest in field_digests(held).items():
         session.say(f"  {name:<16} {digest}", style="dim")
     session.say(f"  {_signed(len(held.identity.signatures), signers, checked=bool(trusted))}")
+    for name, names in fields.items():
+        session.say(f"  {name:<16} as the policy says: {', '.join(names)}")
     return ExitCode.FINE
 
 

@@ -8,17 +8,24 @@ Rules
 3. The approver must hold the role that the rule names (`role_of_rule`), and must not be the caller or the
    agent
    on whose request they decide (segregation of duties).
-4. Whatever is unknown does not count.
+4. Name, time, meaning and the digest of what was approved stand together in the grant, and in the decision
+   that consumes it. Who signed as the author has not approved.
+5. Whatever is unknown does not count.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
+
+Meaning = Literal["review", "approval", "responsibility", "authorship"]
+"""What a signature means (21 CFR 11.50(a)(3) names these four)."""
+
+MEANINGS: tuple[Meaning, ...] = get_args(Meaning)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +40,7 @@ class ApprovalGrant:
         role: role in which they acted, vouched for by whoever recorded the answer.
         reason: their words.
         approved: True for yes, False for no.
+        meaning: what the act means, one of `MEANINGS`.
         at: RFC 3339 UTC time with milliseconds.
     """
 
@@ -43,6 +51,7 @@ class ApprovalGrant:
     role: str
     reason: str
     approved: bool
+    meaning: Meaning
     at: str
 
     def to_json(self) -> JsonObject:
@@ -55,6 +64,7 @@ class ApprovalGrant:
             "role": self.role,
             "reason": self.reason,
             "approved": self.approved,
+            "meaning": self.meaning,
             "at": self.at,
         }
 
@@ -75,6 +85,9 @@ class ApprovalGrant:
         approved = value.get("approved")
         if not isinstance(approved, bool):
             raise ValueError("approval lacks the boolean `approved`")  # noqa: TRY004  # as above
+        meaning = meaning_of(value.get("meaning"))
+        if meaning is None:
+            raise ValueError("approval lacks a `meaning` that is known")
         return cls(
             id=text("id"),
             run=text("run"),
@@ -83,8 +96,17 @@ class ApprovalGrant:
             role=text("role"),
             reason=text("reason"),
             approved=approved,
+            meaning=meaning,
             at=text("at"),
         )
+
+
+def meaning_of(text: JsonValue) -> Meaning | None:
+    """Return the meaning that a text names, or None."""
+    for known in MEANINGS:
+        if known == text:
+            return known
+    return None
 
 
 def same_person(one: str, other: str) -> bool:
@@ -143,6 +165,10 @@ def judge(
         )
     if same_person(grant.by, caller) or same_person(grant.by, principal):
         return Judgement(standing="ineligible", reason=f"`{grant.by}` cannot approve a request of their own")
+    if grant.approved and grant.meaning == "authorship":
+        return Judgement(
+            standing="ineligible", reason=f"`{grant.by}` signed as the author, which approves nothing"
+        )
     if grant.approved is not True:
         return Judgement(standing="refused_by_person", reason=grant.reason or f"`{grant.by}` refused")
     return Judgement(standing="counts")

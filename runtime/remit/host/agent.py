@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from remit.host.shadow import Shadow
     from remit.host.stores import Store
     from remit.host.telemetry import Telemetry
+    from remit.host.trust import Trusted
     from remit.ports import Clock
     from remit.records import Draft, Receipt
 
@@ -73,6 +74,7 @@ class Surroundings:
         engine: what decides.
         on_divergence: told when compiled policies decide otherwise than the reference engine.
         telemetry: told what happens; None where nobody measures.
+        trust: whose signatures its heads need; None where the opener asked for none.
     """
 
     clock: Clock
@@ -86,6 +88,7 @@ class Surroundings:
     engine: EngineName = DEFAULT
     on_divergence: Callable[[EngineDiverged], None] | None = None
     telemetry: Telemetry | None = None
+    trust: Trusted | None = None
 
 
 class Agent:
@@ -182,9 +185,12 @@ class Agent:
         """Compile governance and choose what decides, without adopting it.
 
         Raises:
+            DocumentError: the opener's trust policy does not trust it.
             PolicyError: it does not compile.
             LedgerError: the control state cannot be read.
         """
+        if self.surroundings.trust is not None:
+            self.surroundings.trust.require(document)
         return prepare(
             document,
             engine=self.surroundings.engine,

@@ -10,25 +10,26 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from remit.errors import EvaluationError
-from remit.gate.approvals import ApprovalGrant, same_person
+from remit.gate.approvals import MEANINGS, ApprovalGrant, meaning_of, same_person
+from remit.host.events import ApprovalRequested
 from remit.host.memory_operations import record_refusal
 from remit.host.operations import operation_session
-from remit.host.results import Answer
+from remit.host.results import Answer, Pending
 from remit.host.thread import RunMemo
 from remit.records import Draft
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from remit.document.model import PendingApproval
     from remit.document.values import JsonObject
+    from remit.gate.answers import AwaitingApproval
     from remit.host.agent import Agent
     from remit.host.caller import Caller
     from remit.host.session import Session
-
-Meaning = Literal["review", "approval", "responsibility", "authorship"]
-MEANINGS: tuple[Meaning, ...] = ("review", "approval", "responsibility", "authorship")
 
 
 def grants_of(agent: Agent, run: str) -> tuple[ApprovalGrant, ...]:
@@ -40,6 +41,53 @@ def grants_of(agent: Agent, run: str) -> tuple[ApprovalGrant, ...]:
     return tuple(grants)
 
 
+def shown_pending(answer: AwaitingApproval, *, resource: str, arguments: JsonObject) -> tuple[Pending, ...]:
+    """Return what a run waits for, with what would be done."""
+    return tuple(
+        Pending(
+            id=item.id,
+            action=item.action,
+            resource=resource,
+            arguments=arguments,
+            by=item.by,
+            rules=item.rules,
+            because=item.because,
+        )
+        for item in answer.pending
+    )
+
+
+def requested(item: Pending) -> ApprovalRequested:
+    """Return the event that tells those who watch of what a run waits for."""
+    return ApprovalRequested(
+        approval=item.id,
+        action=item.action,
+        resource=item.resource,
+        arguments=item.arguments,
+        by=item.by,
+        rules=item.rules,
+        because=item.because,
+    )
+
+
+def still_open(pending: Sequence[Pending], grants: Sequence[ApprovalGrant]) -> tuple[Pending, ...]:
+    """Return what nobody has answered yet; nothing once one of `pending` is refused.
+
+    An earlier refusal in the same run answers nothing that waits now.
+    """
+    waiting = {item.id for item in pending}
+    if any(not grant.approved and grant.id in waiting for grant in grants):
+        return ()
+    answered = {grant.id for grant in grants}
+    return tuple(item for item in pending if item.id not in answered)
+
+
+def waits_for(pending: Sequence[Pending]) -> str:
+    """Say for people who must answer."""
+    roles = ", ".join(f"`{item.by}`" for item in pending)
+    return f"waits for approval by {roles}"
+
+
 async def settle(
     agent: Agent, approval: str, *, by: Caller, reason: str, meaning: str, approved: bool
 ) -> Answer:
@@ -48,7 +96,8 @@ async def settle(
     Raises:
         EvaluationError: no such approval waits, no reason is given, or `meaning` is not one of the four.
     """
-    if meaning not in MEANINGS:
+    meant = meaning_of(meaning)
+    if meant is None:
         raise EvaluationError(f"`{meaning}` is no meaning of an approval: use one of {', '.join(MEANINGS)}")
     if not reason.strip():
         raise EvaluationError("an approval needs a reason in the person's own words")
@@ -60,6 +109,8 @@ async def settle(
     session = operation_session(agent, by)
     verb = "approve" if approved else "refuse"
     fault = await asyncio.to_thread(_fault, agent, pending, by)
+    if not fault and approved and meant == "authorship":
+        fault = "who signs as the author approves nothing"
     if fault:
         record = await record_refusal(session, verb, approval, "ineligible", fault)
         return _answer(session, verb, pending, allowed=False, kind="ineligible", because=fault, record=record)
@@ -71,9 +122,10 @@ async def settle(
         role=pending.by,
         reason=reason,
         approved=approved,
+        meaning=meant,
         at=agent.clock.now(),
     )
-    body: JsonObject = {**grant.to_json(), "meaning": meaning, "rules": list(pending.rules)}
+    body: JsonObject = {**grant.to_json(), "rules": list(pending.rules)}
     draft = Draft(kind="approval", agent=agent.id, run=pending.run, at=grant.at, body=body)
     (receipt,) = await agent.submit(draft)
     if session.narrator is not None:

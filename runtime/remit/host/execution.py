@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from remit.document.revision import revise
 from remit.errors import HeadMovedError, LedgerError
+from remit.gate.usage import Usage
 from remit.host.session import MAX_MOVES, Session
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from remit.document.model import Document, ExecutionState, Lifecycle, PendingApproval
     from remit.document.values import JsonObject, JsonValue
-    from remit.gate.usage import Usage
     from remit.ports import RunState
     from remit.records import Draft
 
@@ -63,6 +63,49 @@ def resting(document: Document, pending: tuple[PendingApproval, ...]) -> Lifecyc
     if document.execution_state.lifecycle in ("suspended", "terminated", "draft"):
         return document.execution_state.lifecycle
     return "awaiting_approval" if pending else "ready"
+
+
+def pending_of_others(head: Document, run: str) -> tuple[PendingApproval, ...]:
+    """Return the approvals that other runs than `run` wait for."""
+    return tuple(item for item in head.execution_state.pending if item.run != run)
+
+
+def waiting_value(
+    head: Document, run: str, pending: tuple[PendingApproval, ...], *, unsettled: Usage
+) -> JsonObject:
+    """Return the field's value once `run` waits for `pending` (rule 3).
+
+    Args:
+        head: the document.
+        run: run id.
+        pending: what it waits for.
+        unsettled: what the run used and the document does not hold yet.
+    """
+    state = head.execution_state
+    lifecycle: Lifecycle = (
+        state.lifecycle if state.lifecycle in ("suspended", "terminated", "draft") else "awaiting_approval"
+    )
+    return state_value(
+        state,
+        lifecycle=lifecycle,
+        usage=Usage.from_json(dict(state.usage)).with_all(unsettled),
+        pending=(*pending_of_others(head, run), *pending),
+    )
+
+
+def answered_value(head: Document, run: str, *, active: bool) -> JsonObject:
+    """Return the field's value once people have answered what `run` waited for.
+
+    Args:
+        head: the document.
+        run: run id.
+        active: whether the run goes on as one that is active.
+    """
+    others = pending_of_others(head, run)
+    lifecycle = head.execution_state.lifecycle
+    if lifecycle == "awaiting_approval":
+        lifecycle = "active" if active else resting(head, others)
+    return state_value(head.execution_state, lifecycle=lifecycle, pending=others)
 
 
 async def move(

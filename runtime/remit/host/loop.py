@@ -31,25 +31,32 @@ from remit.gate.answers import Answer, AwaitingApproval, Denial, Granted
 from remit.gate.obligations import REDACTED, mask, mask_error
 from remit.gate.usage import Usage
 from remit.host import memory_tools
-from remit.host.approvals import grants_of
+from remit.host.amendment import resume_amendment
+from remit.host.approvals import grants_of, requested, shown_pending, still_open, waits_for
 from remit.host.builtin_offers import Waits
 from remit.host.dispatching import Dispatcher, Exhausted
 from remit.host.events import (
-    ApprovalRequested,
     CallProposed,
     RunEnded,
     RunStarted,
     ToolFinished,
     TurnFinished,
 )
-from remit.host.execution import move, resting, state_value
+from remit.host.execution import (
+    answered_value,
+    move,
+    pending_of_others,
+    resting,
+    state_value,
+    waiting_value,
+)
 from remit.host.memory_operations import Done, MemoryDesk, record_refusal
 from remit.host.observer import Observer, ObserverError
 from remit.host.opening import known_backend
 from remit.host.projection import project
-from remit.host.recovery import claim_here, report_unknown, running_here
+from remit.host.recovery import claim_here, first_to_go_on, report_unknown, running_here
 from remit.host.requests import agent_entity, caller_entity, declared, tool_entity
-from remit.host.results import Pending, RunResult, RunStatus
+from remit.host.results import RunResult, RunStatus
 from remit.host.session import Emit, Session, ignore, new_run_id, reasons
 from remit.host.surveillance import Stopped, TimeIsUp, watch
 from remit.host.texts import mended
@@ -61,7 +68,7 @@ from remit.ports import Invocation, RunState, ToolResult
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from remit.document.model import Document, Lifecycle, PendingApproval, Tool
+    from remit.document.model import Document, PendingApproval, Tool
     from remit.document.values import JsonObject, JsonValue
     from remit.gate.approvals import ApprovalGrant
     from remit.host.agent import Agent
@@ -177,6 +184,8 @@ async def resume_once(
         if backend is not None:
             memo.backend = known_backend(agent.document, backend) or ""
         observer = Observer(emit or ignore)
+        if memo.phase == "amend":
+            return await _surfaced(resume_amendment(agent, memo, run, observer))
         return await _surfaced(Run(agent, memo, run, observer, dry_tools=dry_tools).go_on(state.status))
     finally:
         running_here().discard(run)
@@ -231,13 +240,9 @@ class Run(Session):
         await asyncio.to_thread(self.agent.refresh)
         self._grants = await asyncio.to_thread(grants_of, self.agent, self.run)
         if status == "awaiting_approval":
-            answered = {grant.id for grant in self._grants}
-            waiting = {item.id for item in self.memo.pending}
-            # An earlier refusal in the same run answers nothing that waits now.
-            refused = any(not grant.approved and grant.id in waiting for grant in self._grants)
-            open_ones = [item for item in self.memo.pending if item.id not in answered]
-            if open_ones and not refused:
-                return self._result("awaiting_approval", _waits_for(open_ones))
+            open_ones = still_open(self.memo.pending, self._grants)
+            if open_ones:
+                return self._result("awaiting_approval", waits_for(open_ones))
         self.memo.pending = ()
         await self._take_over()
         return await self._guarded(resumed=True)
@@ -250,22 +255,7 @@ class Run(Session):
         """
         draft = self.draft("run", self._run_body("running", ""))
         (receipt,) = await self.agent.submit(draft, run_state=self._state("running"))
-        first = await asyncio.to_thread(self._first_claim)
-        if first != receipt.index:
-            raise EvaluationError(f"run `{self.run}` cannot go on: another process goes on with it")
-
-    def _first_claim(self) -> int:
-        """Return the index of the first record, since the run last stopped, that says that it runs."""
-        first = -1
-        for record in self.agent.store.records(run=self.run):
-            body = record.value.get("body")
-            if record.value.get("kind") != "run" or not isinstance(body, dict):
-                continue
-            if body.get("status") != "running":
-                first = -1
-            elif first < 0:
-                first = record.index
-        return first
+        await asyncio.to_thread(first_to_go_on, self.agent.store, self.run, receipt)
 
     def _announce(self, *, resumed: bool) -> None:
         self.emit(
@@ -377,7 +367,7 @@ class Run(Session):
         return Usage.from_json(dict(head.execution_state.usage)).with_all(self.unsettled())
 
     def _others_pending(self, document: Document) -> tuple[PendingApproval, ...]:
-        return tuple(item for item in document.execution_state.pending if item.run != self.run)
+        return pending_of_others(document, self.run)
 
     def _has_pending(self) -> bool:
         return any(item.run == self.run for item in self.document.execution_state.pending)
@@ -444,42 +434,17 @@ class Run(Session):
     async def _stop_for(self, waiting: _Waiting) -> RunResult:
         """Make a stop for approval durable: run, pending approvals and lifecycle in one transaction."""
         answer = waiting.answer
-        self.memo.pending = tuple(
-            Pending(
-                id=item.id,
-                action=item.action,
-                resource=waiting.resource,
-                arguments=waiting.arguments,
-                by=item.by,
-                rules=item.rules,
-                because=item.because,
-            )
-            for item in answer.pending
-        )
+        self.memo.pending = shown_pending(answer, resource=waiting.resource, arguments=waiting.arguments)
         self.tick()
         unsettled = self.unsettled()
         self.settled = self.usage
         state = self._state("awaiting_approval")
 
-        def value(head: Document) -> JsonObject:
-            lifecycle: Lifecycle = (
-                head.execution_state.lifecycle
-                if head.execution_state.lifecycle in ("suspended", "terminated", "draft")
-                else "awaiting_approval"
-            )
-            saved = Usage.from_json(dict(head.execution_state.usage))
-            return state_value(
-                head.execution_state,
-                lifecycle=lifecycle,
-                usage=saved.with_all(unsettled),
-                pending=(*self._others_pending(head), *answer.pending),
-            )
-
         await move(
             self,
             operation="await_approval",
             decision=answer.receipt.digest,
-            state=value,
+            state=lambda head: waiting_value(head, self.run, answer.pending, unsettled=unsettled),
             records=lambda child: (
                 self.draft(
                     "run", self._run_body("awaiting_approval", reasons(answer), child.identity.revision)
@@ -488,30 +453,18 @@ class Run(Session):
             run_state=state,
         )
         for item in self.memo.pending:
-            self.emit(
-                ApprovalRequested(
-                    approval=item.id,
-                    action=item.action,
-                    resource=item.resource,
-                    arguments=item.arguments,
-                    by=item.by,
-                    rules=item.rules,
-                    because=item.because,
-                )
-            )
-        return self._result("awaiting_approval", _waits_for(self.memo.pending))
+            self.emit(requested(item))
+        return self._result("awaiting_approval", waits_for(self.memo.pending))
 
     async def _no_longer_pending(self) -> None:
         """Take this run's approvals off the document: people have answered."""
-
-        def value(head: Document) -> JsonObject:
-            others = self._others_pending(head)
-            lifecycle = head.execution_state.lifecycle
-            if lifecycle == "awaiting_approval":
-                lifecycle = "active" if self.memo.phase != "activate" else resting(head, others)
-            return state_value(head.execution_state, lifecycle=lifecycle, pending=others)
-
-        await move(self, operation="resume", decision="", state=value)
+        active = self.memo.phase != "activate"
+        await move(
+            self,
+            operation="resume",
+            decision="",
+            state=lambda head: answered_value(head, self.run, active=active),
+        )
 
     # The loop.
 
@@ -852,11 +805,6 @@ class Run(Session):
 
     def _tool_finished(self, tool: Tool, outcome: str, value: JsonValue) -> None:
         self.emit(ToolFinished(turn=self.turn, tool=tool.name, outcome=outcome, value=value))
-
-
-def _waits_for(pending: tuple[Pending, ...] | list[Pending]) -> str:
-    roles = ", ".join(f"`{item.by}`" for item in pending)
-    return f"waits for approval by {roles}"
 
 
 def _status_of_order(order: str) -> RunStatus:

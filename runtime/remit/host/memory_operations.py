@@ -5,11 +5,13 @@ Rules
 2. In a block with a data subject an entry names its subject, and its key is minted here: 128 random bits.
 3. A write is decided, then moves the head by compare-and-swap; where somebody else moved it, it is decided
    again.
-4. A denied recall returns nothing, not even how many entries there are.
+4. What a legal hold covers is neither erased nor overwritten; the refusal names the hold.
+5. A denied recall returns nothing, not even how many entries there are.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +24,7 @@ from remit.errors import HeadMovedError, LedgerError
 from remit.gate.answers import AwaitingApproval, Denial, Granted
 from remit.gate.obligations import mask
 from remit.host.events import MemoryChanged
+from remit.host.holds import standing_holds
 from remit.host.requests import block_entity
 from remit.host.session import MAX_MOVES, Session, reasons
 from remit.messages import content_digest
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from remit.document.memory import Block, Entry, Memory
     from remit.document.values import JsonObject
     from remit.gate.approvals import ApprovalGrant
+    from remit.host.holds import Hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +55,12 @@ class Invalid:
     Args:
         message: why, lower case.
         record: digest of the record.
+        kind: why, as one word.
     """
 
     message: str
     record: str
+    kind: str = "invalid_arguments"
 
 
 Outcome = Done | Invalid | Denial | AwaitingApproval
@@ -130,6 +136,9 @@ class MemoryDesk:
         fault = _value_fault(found, payload, key=None)
         if fault:
             return await self._invalid("revise", block, fault)
+        held = await self._held(block, (known,), "")
+        if held is not None:
+            return await self._invalid("revise", block, str(held), kind="held")
         name, salt = known.key, secrets.token_hex(16)
 
         def change(memory: Memory) -> _Change:
@@ -161,6 +170,10 @@ class MemoryDesk:
         known = self._entry(found, entry) if entry else None
         if entry and known is None:
             return await self._invalid("erase", block, f"block `{block}` has no entry `{entry}`")
+        named = (known,) if known is not None else self._about(block, subject)
+        held = await self._held(block, named, subject)
+        if held is not None:
+            return await self._invalid("erase", block, str(held), kind="held")
         owner = subject or ("" if known is None or known.payload is None else known.payload.subject)
 
         def change(memory: Memory) -> _Change:
@@ -196,6 +209,21 @@ class MemoryDesk:
         return sorted(
             (item for item in found if item.payload is not None), key=lambda item: (item.at, item.id)
         )
+
+    def _about(self, block: str, subject: str) -> tuple[Entry, ...]:
+        return tuple(select(self._session.document.memory, block=block, subject=subject))
+
+    async def _held(self, block: str, entries: tuple[Entry, ...], subject: str) -> Hold | None:
+        """Return a hold that keeps one of the entries, or what there is about a subject, or None."""
+        agent = self._session.agent
+        # A rehearsal's own store knows of no hold.
+        holds = await asyncio.to_thread(standing_holds, agent.noted_in)
+        for hold in holds:
+            if any(hold.covers_entry(agent.id, entry) for entry in entries):
+                return hold
+            if subject and not entries and hold.covers_memory(agent.id, block, subject):
+                return hold
+        return None
 
     def _block(self, name: str) -> Block | None:
         return next((item for item in self._session.document.memory.blocks if item.name == name), None)
@@ -269,11 +297,11 @@ class MemoryDesk:
             return Done(answer=answer, value=changed.value)
         raise LedgerError(f"the agent's head moved {MAX_MOVES} times while `{action}` was recorded")
 
-    async def _invalid(self, action: str, block: str, message: str) -> Invalid:
-        record = await record_refusal(
-            self._session, action, f'Remit::Block::"{block[:64]}"', "invalid_arguments", message
-        )
-        return Invalid(message=message, record=record)
+    async def _invalid(
+        self, action: str, block: str, message: str, *, kind: str = "invalid_arguments"
+    ) -> Invalid:
+        record = await record_refusal(self._session, action, f'Remit::Block::"{block[:64]}"', kind, message)
+        return Invalid(message=message, record=record, kind=kind)
 
 
 async def record_refusal(

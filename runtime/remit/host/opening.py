@@ -16,11 +16,13 @@ from remit.host.shadow import Shadow
 from remit.host.stores import Store, cache_of, open_store
 from remit.host.telemetry import open_telemetry
 from remit.host.tool_sources import supplied_functions
+from remit.host.trust import trusted
 from remit.ports import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from remit.document.trust import TrustRules
     from remit.document.values import JsonValue
     from remit.host.engines import EngineName
     from remit.host.events import EngineDiverged
@@ -64,11 +66,13 @@ def open_agent(
     shadow: str | Path | Document | None = None,
     telemetry: Sequence[str | TelemetrySink] = (),
     telemetry_content: bool = False,
+    trust: str | Path | TrustRules | None = None,
 ) -> Agent:
     """Open an agent; see `Runtime.open`.
 
     Raises:
-        DocumentError: the document, a tool function or the back-end's name cannot be accepted.
+        DocumentError: the document, a tool function or the back-end's name cannot be accepted, or the
+            document is not signed as `trust` says.
         PolicyError: governance does not compile.
         EvaluationError: telemetry that was named is not installed.
         LedgerError: the store cannot be used or holds another content for this agent.
@@ -78,13 +82,15 @@ def open_agent(
     else:
         document = read_document(Path(source))
         folder = folder or Path(source).resolve().parent
+    clock_used = clock or SystemClock()
+    believed = None if trust is None else trusted(trust, document, clock_used)
     place = location_of(store) if isinstance(store, (str, Path, Location)) else None
     if place is not None and not place.begun:
         # A document that does not compile leaves no store behind.
         compiled_image(document)
     functions = supplied_functions(document, tools)
     surroundings = Surroundings(
-        clock=clock or SystemClock(),
+        clock=clock_used,
         backend=known_backend(document, backend),
         environment=environment,
         functions=functions,
@@ -93,6 +99,7 @@ def open_agent(
         engine=engine,
         on_divergence=on_divergence,
         telemetry=open_telemetry(telemetry, private=telemetry_content),
+        trust=believed,
     )
     candidate = None if shadow is None else _candidate(shadow)
     if place is not None:

@@ -31,7 +31,7 @@ def answer_of(
             allowed=False,
             action=action,
             resource=resource,
-            kind="invalid_arguments",
+            kind=outcome.kind,
             rules=(),
             because=outcome.message,
             record=outcome.record,

@@ -13,7 +13,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from remit.errors import SettledError
+from remit.errors import EvaluationError, SettledError
 from remit.host.events import UnknownReported
 from remit.host.thread import is_alive
 from remit.records import Draft
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from remit.host.session import Session
     from remit.host.stores import Store
     from remit.ports import RunState
-    from remit.records import Record
+    from remit.records import Receipt, Record
 
 _RUNNING: set[str] = set()
 _ENDING: set[str] = set()
@@ -46,6 +46,25 @@ def claim_here(run: str) -> bool:
             return False
         _RUNNING.add(run)
         return True
+
+
+def first_to_go_on(store: Store, run: str, receipt: Receipt) -> None:
+    """Hold the record `receipt`, which says that a stopped run goes on, against those of other processes.
+
+    Raises:
+        EvaluationError: since the run last stopped, another process was the first to say so.
+    """
+    first = -1
+    for record in store.records(run=run):
+        body = record.value.get("body")
+        if record.value.get("kind") != "run" or not isinstance(body, dict):
+            continue
+        if body.get("status") != "running":
+            first = -1
+        elif first < 0:
+            first = record.index
+    if first != receipt.index:
+        raise EvaluationError(f"run `{run}` cannot go on: another process goes on with it")
 
 
 def find_unknown(agent: Agent) -> tuple[UnknownReported, ...]:
@@ -114,7 +133,9 @@ async def report_unknown(session: Session) -> tuple[UnknownReported, ...]:
                 ),
                 # What was said lies in the ledger and can be erased there; a run that is over needs it not.
                 run_state=replace(
-                    state, status="failed", value={**state.value, "text": "", "messages": [], "queue": []}
+                    state,
+                    status="failed",
+                    value={**state.value, "text": "", "messages": [], "queue": [], "proposal": {}},
                 ),
             )
     for event in events:

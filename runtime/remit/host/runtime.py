@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 
     from remit.document.model import Document
+    from remit.document.trust import TrustRules
     from remit.document.values import JsonObject, JsonValue
     from remit.host.agent import Agent
     from remit.host.caller import Caller
@@ -87,6 +88,7 @@ class Runtime:
         shadow: str | Path | Document | None = None,
         telemetry: Sequence[str | TelemetrySink] = (),
         telemetry_content: bool = False,
+        trust: str | Path | TrustRules | None = None,
     ) -> Runtime:
         """Load, verify and compile an agent, and make sure that the store has it.
 
@@ -111,9 +113,11 @@ class Runtime:
                 close. None of them can hold up or fail a run.
             telemetry_content: whether they are told what may be personal, too: callers, arguments, results
                 and reasons.
+            trust: whose signatures each field needs, or the path of such a policy (`.yaml`, `.json`). A
+                document that is not signed so is refused, and so is every later head.
 
         Raises:
-            DocumentError: the document cannot be accepted.
+            DocumentError: the document cannot be accepted, or `trust` does not trust it.
             PolicyError: its governance does not compile.
             EvaluationError: telemetry that was named is not installed.
             LedgerError: the store cannot be opened or holds another content for this agent.
@@ -135,6 +139,7 @@ class Runtime:
             shadow=shadow,
             telemetry=telemetry,
             telemetry_content=telemetry_content,
+            trust=trust,
         )
         return cls(agent)
 
@@ -388,6 +393,15 @@ class Runtime:
         capabilities: JsonObject | None = None,
     ) -> Answer:
         """Replace governance or capabilities; judged by the rules in force, compiled before it is stored.
+
+        Where a rule asks for an approval, `Answer.kind` is `awaiting_approval` and `Answer.value` holds `run`
+        and `pending`; once another person has approved, `resume_run` carries exactly this amendment out.
+
+        Args:
+            by: who proposes it; can never approve it.
+            reason: why, in their own words; part of what is approved.
+            governance: the new field, whole.
+            capabilities: the new field, whole.
 
         Raises:
             DocumentError: a new field is not valid.

@@ -30,7 +30,7 @@ class RunMemo:
         caller: on whose behalf.
         environment: values given for this run.
         backend: name of the only back-end entry to use; empty for any.
-        phase: what is asked next: activate, turn or calls.
+        phase: what is asked next: activate, turn or calls; amend for an amendment that waits.
         messages: the thread.
         queue: proposed calls that were not processed yet; the first is the one that waits.
         usage: the run's counters.
@@ -46,6 +46,7 @@ class RunMemo:
         builtins: what `dispatch` said about each built-in in this run: allow or deny, by the digest of the
             declarations of back-end and built-in.
         answer: the model's last text.
+        proposal: in phase `amend`: exactly what is proposed, see `remit.host.amendment`.
     """
 
     text: str
@@ -67,6 +68,7 @@ class RunMemo:
     answered_by: str = ""
     answer: str = ""
     builtins: dict[str, str] = field(default_factory=dict[str, str])
+    proposal: dict[str, JsonValue] = field(default_factory=dict["str", "JsonValue"])
 
     def to_json(self) -> JsonObject:
         """Return the memo as JSON."""
@@ -98,6 +100,7 @@ class RunMemo:
             "answered_by": self.answered_by,
             "answer": self.answer,
             "builtins": {**self.builtins},
+            "proposal": self.proposal,
             "process": process_identity(),
         }
 
@@ -144,6 +147,8 @@ def _read(value: JsonObject) -> RunMemo:
         answered_by=_text(value["answered_by"]),
         answer=_text(value["answer"]),
         builtins={name: _text(verdict) for name, verdict in _object(value["builtins"]).items()},
+        # Runs that were saved before amendments could wait have none.
+        proposal=_object(value.get("proposal", {})),
     )
 
 

@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from remit.document.merkle import node_hash
-from remit.ledger.tree import Node, fold, peak_places
+from remit.ledger.tree import Node, Peaks, fold, peak_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,12 +39,23 @@ class LogTree:
     Args:
         leaves: leaf hash of every row by position; None where the row is missing.
         stored: stored nodes in any order; None where there are none.
+        pruned: the tree before the first row, where rows before it were pruned on the record.
     """
 
-    def __init__(self, *, leaves: Sequence[bytes | None], stored: Iterable[Node] | None) -> None:
+    def __init__(
+        self,
+        *,
+        leaves: Sequence[bytes | None],
+        stored: Iterable[Node] | None,
+        pruned: Peaks | None = None,
+    ) -> None:
         self.leaves = leaves
-        self._gaps = [index for index, leaf in enumerate(leaves) if leaf is None]
+        peaks = pruned or Peaks()
+        self._first = peaks.size
+        self._peaks = dict(zip(peak_places(peaks.size), peaks.digests, strict=True))
+        self._gaps = [index for index, leaf in enumerate(leaves) if leaf is None and index >= self._first]
         self._levels: list[list[bytes | None]] = [list(leaves)]
+        self._put_peaks()
         while len(self._levels[-1]) > 1:
             below = self._levels[-1]
             self._levels.append(
@@ -53,18 +64,34 @@ class LogTree:
                     for left, right in zip(below[::2], below[1::2], strict=False)
                 ]
             )
+            self._put_peaks()
         self._other: dict[tuple[int, int], bytes] = {}
         self.differing: list[tuple[int, int]] = []
         self.outside: list[tuple[int, int]] = []
         if stored is not None:
             self._compare(stored)
 
+    def _put_peaks(self) -> None:
+        """Put those peaks of the pruned tree that lie at the topmost level into it."""
+        level = len(self._levels) - 1
+        for (height, index), digest in self._peaks.items():
+            if height == level and index < len(self._levels[level]):
+                self._levels[level][index] = digest
+
+    def _is_pruned(self, level: int, index: int) -> bool:
+        """Whether a node lies in the pruned part and is none of its peaks: then it is stored nowhere."""
+        return (index + 1) << level <= self._first and (level, index) not in self._peaks
+
     def _compare(self, stored: Iterable[Node]) -> None:
         counts = [0] * len(self._levels)
         seen: list[bytearray] = [bytearray(len(level)) for level in self._levels]
         for node in stored:
             key = (node.level, node.index)
-            inside = 0 <= node.level < len(seen) and 0 <= node.index < len(seen[node.level])
+            inside = (
+                0 <= node.level < len(seen)
+                and 0 <= node.index < len(seen[node.level])
+                and not self._is_pruned(node.level, node.index)
+            )
             if inside:
                 seen[node.level][node.index] = 1
                 counts[node.level] += 1
@@ -74,7 +101,11 @@ class LogTree:
             (self.differing if inside else self.outside).append(key)
         for level, marks in enumerate(seen):
             if counts[level] < len(marks):
-                self.differing.extend((level, index) for index, mark in enumerate(marks) if not mark)
+                self.differing.extend(
+                    (level, index)
+                    for index, mark in enumerate(marks)
+                    if not mark and not self._is_pruned(level, index)
+                )
         self.differing.sort(key=lambda key: (key[1] << key[0], key[0]))
 
     def has_gap(self, first: int, last: int) -> bool:

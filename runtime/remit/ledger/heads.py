@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 from remit.ledger.report import Finding, RecordedHead
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from remit.document.values import JsonObject
 
 
@@ -19,6 +21,7 @@ class Heads:
         self._moved: dict[str, tuple[str, int]] = {}
         self._decided: dict[str, tuple[str, int]] = {}
         self._earlier: dict[str, dict[str, int]] = {}
+        self._first: dict[str, tuple[str, int]] = {}
 
     def add(self, index: int, value: JsonObject) -> None:
         """Take the record at `index`, a decoded leaf."""
@@ -34,6 +37,7 @@ class Heads:
 
     def _move(self, agent: str, parent: str, child: str, index: int) -> None:
         before = self._moved.get(agent)
+        self._first.setdefault(agent, (parent, index))
         if before is not None and before[0] != parent:
             self.findings.append(
                 Finding(
@@ -45,6 +49,23 @@ class Heads:
             )
         self._earlier.setdefault(agent, {})[parent] = index if before is None else before[1]
         self._moved[agent] = (child, index)
+
+    def begin_with(self, heads: Iterable[RecordedHead]) -> None:
+        """Let the chains go on from where pruned records left them; after all records were taken."""
+        for head in heads:
+            first = self._first.get(head.agent)
+            if first is not None and head.moved and first[0] != head.revision:
+                self.findings.append(
+                    Finding(
+                        index=first[1],
+                        problem=f"moves the head of `{head.agent}` from `{first[0]}`, "
+                        f"but record {head.index}, which was pruned, had moved it to `{head.revision}`",
+                        hint="the head was moved in between without a record",
+                    )
+                )
+            known = self._moved if head.moved else self._decided
+            if head.moved or head.agent not in self._moved:
+                known.setdefault(head.agent, (head.revision, head.index))
 
     def recorded(self) -> tuple[RecordedHead, ...]:
         """Return where the records say that each agent's head is."""

@@ -113,6 +113,7 @@ class LogReport:
         heads: where the records say that each agent's head is.
         witnessed_size: size of the largest held checkpoint that enough witnesses cosigned; 0 where there is
             none or none was asked for.
+        complete_from: index of the first record that is there; what lies before was pruned on the record.
     """
 
     origin: str
@@ -125,6 +126,7 @@ class LogReport:
     unfinished: tuple[int, ...] = ()
     heads: tuple[RecordedHead, ...] = ()
     witnessed_size: int = 0
+    complete_from: int = 0
 
     @property
     def intact(self) -> bool:

@@ -8,6 +8,7 @@ from remit.document.merkle import leaf_hash
 from remit.errors import LedgerError
 from remit.ledger.encoding import content_problem, decode_leaf, leaf_digest
 from remit.ledger.heads import Heads
+from remit.ledger.pruned import PRUNE, Start
 from remit.ledger.report import ERASE_CONTENT, Finding, RawRecord
 
 if TYPE_CHECKING:
@@ -18,9 +19,18 @@ _MAX_GAP: Final = 1 << 24
 
 
 class Rows:
-    """What one pass over the rows leaves behind: leaf hashes, findings, missing content, open intents."""
+    """What one pass over the rows leaves behind: leaf hashes, findings, missing content, open intents.
 
-    def __init__(self) -> None:
+    Args:
+        limit: how many records were signed: a first row beyond is an intruder.
+        segment: what the rows begin with where they are a segment of a log; None for a log.
+    """
+
+    def __init__(self, *, limit: int = 0, segment: Start | None = None) -> None:
+        self._limit = limit
+        self._segment = segment
+        self._prunings: list[Start] = []
+        self._first = 0
         self.leaves: list[bytes | None] = []
         self.count = 0
         self.findings: list[Finding] = []
@@ -33,6 +43,9 @@ class Rows:
     def add(self, row: RawRecord) -> None:
         """Take the next row."""
         self.count += 1
+        if self.count == 1 and 0 < row.index < self._limit:
+            self._first = row.index
+            self.leaves = [None] * row.index
         expected = len(self.leaves)
         if row.index < expected:
             self.findings.append(
@@ -89,14 +102,55 @@ class Rows:
             self.intents[leaf_digest(row.leaf)] = row.index
         elif value["kind"] == "outcome":
             self.intents.pop(str(body.get("intent")), None)
-        elif value["kind"] == "control" and body.get("operation") == ERASE_CONTENT:
+        elif value["kind"] == "control":
+            self._read_control(row.index, body)
+
+    def _read_control(self, index: int, body: JsonObject) -> None:
+        if body.get("operation") == ERASE_CONTENT:
             indexes = body.get("indexes")
             if isinstance(indexes, list):
-                self._erasures.update({i: row.index for i in indexes if type(i) is int and i < row.index})
+                self._erasures.update({i: index for i in indexes if type(i) is int and i < index})
+        elif body.get("operation") == PRUNE:
+            start = Start.from_json(body)
+            if start is None or start.index > index:
+                self.findings.append(
+                    Finding(index=index, problem="says that the log was pruned, and not how")
+                )
+            else:
+                self._prunings.append(start)
+
+    def start(self) -> Start:
+        """Return what explains the rows that are missing before the first; after all rows were taken."""
+        if self._segment is not None:
+            return self._segment if self._segment.index == self._first else Start()
+        said = max(self._prunings, key=lambda start: start.index, default=Start())
+        return said if said.index == self._first else Start()
+
+    def prefix_findings(self) -> list[Finding]:
+        """Name rows missing at the beginning that nothing explains, and such that should be."""
+        if self._segment is not None:
+            said = self._segment.index
+        else:
+            said = max((start.index for start in self._prunings), default=0)
+        if self._first > said:
+            return [Finding(index=said, last=self._first - 1, problem="missing: the row was deleted")]
+        if self._first < said and self.count:
+            return [
+                Finding(
+                    index=self._first,
+                    last=said - 1,
+                    problem="lies here although a record says that it was pruned",
+                    hint="rows were put back",
+                )
+            ]
+        return []
 
     def erased(self) -> list[int]:
-        """Return the records whose content was erased on the record."""
-        return [index for index in self._bare if index in self._erasures]
+        """Return the records whose content was erased on the record.
+
+        In a segment, which does not hold what was recorded later: all whose content is not there.
+        """
+        return [index for index in self._bare if self._segment is not None or index in self._erasures]
 
     def content_findings(self) -> list[Finding]:
         """Name salts and contents that are wrong or gone."""
@@ -108,6 +162,6 @@ class Rows:
                 hint="the leaf still verifies; what it commits to can no longer be shown",
             )
             for index in self._bare
-            if index not in self._erasures
+            if self._segment is None and index not in self._erasures
         )
         return found

@@ -14,7 +14,9 @@ Rules
    Where stored hashes were changed as well, the smallest range that contains the damage is named instead.
 5. Salt and content must be what the leaf commits to; missing content needs a record that says it was erased.
 6. Where the verifier names witnesses, a held checkpoint must carry enough of their cosignatures.
-7. The `revision` records of an agent form one chain: each moves the head from where the one before left it.
+7. Where the log's beginning was pruned on the record, what that record holds stands for it (`pruned`).
+   A checkpoint kept elsewhere that is smaller than what was pruned cannot be held against it, and is named.
+8. The `revision` records of an agent form one chain: each moves the head from where the one before left it.
 
 Limits: somebody with the signing key can write and sign another log.
 Only a checkpoint kept elsewhere (`held`) shows that, and a tail that was cut together with its checkpoints.
@@ -29,12 +31,13 @@ from remit.ledger.checkpoint import Checkpoint, VerifierKey, parse_checkpoint, v
 from remit.ledger.damage import Damage, LogTree, locate_damage
 from remit.ledger.report import Finding, LogReport, RawRecord, StoredNote
 from remit.ledger.rows import Rows
-from remit.ledger.tree import EMPTY_ROOT, Node, Peaks
+from remit.ledger.tree import EMPTY_ROOT, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from remit.ledger.cosignature import Quorum
+    from remit.ledger.pruned import Start
 
 __all__ = ["Finding", "LogReport", "verify_log"]
 
@@ -48,6 +51,7 @@ def verify_log(
     nodes: Iterable[Node] | None = None,
     held: Iterable[str] = (),
     quorum: Quorum | None = None,
+    segment: Start | None = None,
 ) -> LogReport:
     """Check every record of a log against its signed checkpoints and name everything that is wrong.
 
@@ -59,22 +63,32 @@ def verify_log(
         nodes: all stored tree nodes in any order; None where there are none to check.
         held: notes of this log that were kept elsewhere.
         quorum: witnesses of whom enough must have cosigned one of `held`.
+        segment: what the rows begin with, where they are a segment of the log, such as an archive; the
+            largest checkpoint then covers the segment. None for a log.
     """
     findings: list[Finding] = []
     held = tuple(held)
-    signed = _signed(checkpoints, verifier_keys, origin, findings)
+    numbers: list[int] = []
+    signed = _signed(checkpoints, verifier_keys, origin, findings, numbers)
     kept = _kept(held, verifier_keys, origin, findings)
     witnessed = 0 if quorum is None else _witnessed(held, kept, quorum, findings)
-    rows = Rows()
+    trusted = max(signed, key=lambda checkpoint: checkpoint.size, default=None)
+    rows = Rows(limit=trusted.size if trusted else 0, segment=segment)
     for row in records:
         rows.add(row)
+    start = rows.start()
     findings.extend(rows.findings)
-    tree = LogTree(leaves=rows.leaves, stored=nodes)
-    trusted = max(signed, key=lambda checkpoint: checkpoint.size, default=None)
+    findings.extend(rows.prefix_findings())
+    findings.extend(_first_note(numbers, signed, start, segment))
+    findings.extend(_pruned_away(signed, kept, start))
+    signed = [checkpoint for checkpoint in signed if checkpoint.size >= start.index]
+    kept = [checkpoint for checkpoint in kept if checkpoint.size >= start.index]
+    rows.heads.begin_with(start.heads)
+    tree = LogTree(leaves=rows.leaves, stored=nodes, pruned=start.peaks)
     findings.extend(_coverage(trusted, rows))
     damages = _damages(tree, trusted, [*signed, *kept], rows)
     findings.extend(_explain(damages, rows))
-    findings.extend(_forks(tree, signed, kept, damages, rows))
+    findings.extend(_forks(tree, signed, kept, damages, rows=rows, start=start.index))
     findings.extend(_node_findings(tree, damages, rows, trusted.size if trusted else 0))
     findings.extend(rows.content_findings())
     if trusted is not None and not findings and tree.root(trusted.size) != trusted.root:
@@ -82,8 +96,8 @@ def verify_log(
     if not findings:
         # Records that are damaged are no witnesses of where a head was.
         findings.extend(rows.heads.findings)
-    peaks = Peaks()
-    for leaf in rows.leaves:
+    peaks = start.peaks
+    for leaf in rows.leaves[start.index :]:
         peaks, _ = peaks.append(leaf or EMPTY_ROOT)
     return LogReport(
         origin=origin,
@@ -96,16 +110,63 @@ def verify_log(
         unfinished=tuple(sorted(rows.intents.values())),
         heads=rows.heads.recorded(),
         witnessed_size=witnessed,
+        complete_from=start.index,
     )
 
 
+def _first_note(
+    numbers: list[int], signed: list[Checkpoint], start: Start, segment: Start | None
+) -> list[Finding]:
+    """Name checkpoints that are missing at the beginning, but for those pruned with their records."""
+    first = numbers[0] if numbers else 0
+    if segment is not None:
+        # A segment brings the checkpoint that it begins with: that of the empty log, or of the cut before.
+        whole = bool(signed) and signed[0].size == segment.index
+        return [] if whole else [Finding(index=None, problem="its first checkpoint is missing")]
+    if not first or (start.index and signed and signed[0].size == start.index):
+        return []
+    gap = "0" if first == 1 else f"0 to {first - 1}"
+    return [Finding(index=None, problem=f"checkpoint {gap} is missing: it was deleted")]
+
+
+def _pruned_away(signed: list[Checkpoint], kept: list[Checkpoint], start: Start) -> list[Finding]:
+    """Name checkpoints about sizes whose tree was pruned: nothing here can be held against them."""
+    found = [
+        Finding(
+            index=None,
+            problem=f"the checkpoint of size {checkpoint.size} lies here although what it signs was pruned",
+        )
+        for checkpoint in signed
+        if checkpoint.size < start.index
+    ]
+    found.extend(
+        Finding(
+            index=None,
+            problem=f"the held checkpoint of size {checkpoint.size} signs what was pruned before record "
+            f"{start.index}, so it cannot be checked here",
+            hint="hold it against the archive of what was pruned: `remit ledger verify-archive`",
+        )
+        for checkpoint in kept
+        if checkpoint.size < start.index
+    )
+    return found
+
+
 def _signed(
-    notes: Iterable[StoredNote], keys: Sequence[VerifierKey], origin: str, findings: list[Finding]
+    notes: Iterable[StoredNote],
+    keys: Sequence[VerifierKey],
+    origin: str,
+    findings: list[Finding],
+    numbers: list[int],
 ) -> list[Checkpoint]:
     signed: list[Checkpoint] = []
     following = 0
     size = -1
     for stored in notes:
+        if not numbers:
+            # What is missing before the first is judged once it is known what was pruned.
+            following = stored.number
+        numbers.append(stored.number)
         if stored.number != following:
             gap = f"{following}" if stored.number == following + 1 else f"{following} to {stored.number - 1}"
             findings.append(Finding(index=None, problem=f"checkpoint {gap} is missing: it was deleted"))
@@ -283,11 +344,17 @@ def _explain(damages: list[Damage], rows: Rows) -> list[Finding]:
 
 
 def _forks(
-    tree: LogTree, signed: list[Checkpoint], kept: list[Checkpoint], damages: list[Damage], rows: Rows
+    tree: LogTree,
+    signed: list[Checkpoint],
+    kept: list[Checkpoint],
+    damages: list[Damage],
+    *,
+    rows: Rows,
+    start: int,
 ) -> list[Finding]:
     """Name checkpoints that fail although no damage that is already named explains it."""
     first_damage = min((damage.first for damage in damages), default=None)
-    gap = next((index for index, leaf in enumerate(rows.leaves) if leaf is None), None)
+    gap = next((index for index, leaf in enumerate(rows.leaves) if leaf is None and index >= start), None)
     known = min((index for index in (first_damage, gap) if index is not None), default=None)
     found: list[Finding] = []
     for where, checkpoint in [*(("", c) for c in signed), *(("held ", c) for c in kept)]:

@@ -12,6 +12,8 @@ What it promises about a store that passes
 4. An agent is read back as the same revision, whatever was put and erased.
 5. An intent without an outcome is listed as unfinished, and only that.
 6. A control order stands until it is lifted; a kill outranks a suspend, and somebody else must lift it.
+7. A store that can be pruned (`remit.ledger.pruning`) drops a prefix that a checkpoint signs, on the record
+   and in one transaction, or nothing; what went verifies on its own, and what stays goes on.
 
 An exemption is named and says why; it shows as a skipped test.
 """
@@ -25,8 +27,12 @@ from unittest import SkipTest
 
 from remit.document.entries import erase, remember
 from remit.document.memory import Payload
+from remit.document.merkle import leaf_hash
 from remit.document.revision import genesis, revise
 from remit.errors import EnforcementError, HeadMovedError, LedgerError, SettledError
+from remit.ledger.pruned import Start
+from remit.ledger.pruning import Cut, PrunableLedger
+from remit.ledger.tree import Peaks
 from remit.ports import Advance, Batch, PromptLedger, RunState, Stop
 from remit.records import Draft
 
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
     from remit.document.model import Document
     from remit.document.values import JsonObject, JsonValue
     from remit.host.stores import Store
+    from remit.ledger.archive import Segment
     from remit.records import Receipt
 
 AT = "2026-01-01T00:00:00.000Z"
@@ -97,6 +104,17 @@ def contract_note(document: Document, key: str, text: str, *, operation: str = "
         document, operation=operation, actor='Remit::Agent::"a"', at=AT, decision="", memory=memory
     )
     return Advance(expected=document.identity.revision, document=child, put=(entry,))
+
+
+def _prunable(store: Store) -> PrunableLedger:
+    if not isinstance(store, PrunableLedger):
+        raise SkipTest("the store cannot be pruned")
+    return store
+
+
+def _cut(segment: Segment, *, size: int) -> Cut:
+    peaks, _ = segment.start.peaks.extend(leaf_hash(row.leaf) for row in segment.records)
+    return Cut(start=Start(peaks=peaks), size=size, by="ann", reason="the term is over")
 
 
 def contract_erasure(document: Document, *entries: Entry) -> Advance:
@@ -376,6 +394,61 @@ class StoreContract:
             assert [state.run for state in store.runs(agent="a0")] == ["r2", "r0"]
             assert [state.run for state in store.runs(status="ended")] == ["r1"]
             assert list(store.runs(agent="a1", status="running")) == []
+        finally:
+            store.close()
+
+    # --- PrunableLedger
+
+    def test_a_pruned_prefix_verifies_on_its_own_and_the_log_goes_on(
+        self, make_store: Callable[[], Store]
+    ) -> None:
+        """Promise 7."""
+        store = make_store()
+        try:
+            ledger = _prunable(store)
+            for number in range(7):
+                store.submit(Batch(records=(contract_draft(n=number),))).result(_WAIT_S)
+            before = ledger.cut_before(5)
+            segment = ledger.segment(before)
+            assert (before, [row.index for row in segment.records]) == (5, [0, 1, 2, 3, 4])
+            assert segment.verify().intact
+            receipt = ledger.prune(_cut(segment, size=7))
+            assert (receipt.index, ledger.size()) == (7, 8)
+            assert [record.index for record in store.records()] == [5, 6, 7]
+            (after,) = store.submit(Batch(records=(contract_draft(n=8),))).result(_WAIT_S)
+            assert after.index == 8  # noqa: PLR2004  # as many as were recorded
+            again = ledger.segment(ledger.cut_before(8))
+            assert (again.start.index, again.verify().intact) == (5, True)
+        finally:
+            store.close()
+
+    def test_a_pruning_that_is_not_as_it_was_judged_drops_nothing(
+        self, make_store: Callable[[], Store]
+    ) -> None:
+        """Promise 7."""
+        store = make_store()
+        try:
+            ledger = _prunable(store)
+            for number in range(3):
+                store.submit(Batch(records=(contract_draft(n=number),))).result(_WAIT_S)
+            (intent,) = store.submit(Batch(records=(contract_draft("intent"),))).result(_WAIT_S)
+            store.submit(Batch(records=(contract_draft(n=9),))).result(_WAIT_S)
+            judged = _cut(ledger.segment(2), size=5)
+            wrong = Peaks(size=2, digests=(bytes(32),))
+            for cut in (
+                replace(judged, size=4),
+                replace(judged, start=replace(judged.start, peaks=wrong)),
+                _cut(ledger.segment(4), size=5),
+            ):
+                try:
+                    ledger.prune(cut)
+                except LedgerError:
+                    continue
+                raise AssertionError("something was pruned that was not as it was judged")
+            assert [record.index for record in store.records()] == [0, 1, 2, 3, 4]
+            store.submit(Batch(records=(contract_draft("outcome", intent=intent.digest),))).result(_WAIT_S)
+            ledger.prune(_cut(ledger.segment(4), size=6))
+            assert [record.index for record in store.records()] == [4, 5, 6]
         finally:
             store.close()
 

@@ -1,0 +1,156 @@
+"""`remit amend`: change the governance or the capabilities of an agent in a store, under its own rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from remit.cli.agents import Target, command_line, existing_store, find_agent, read_target
+from remit.cli.exits import ExitCode, bad_input
+from remit.cli.heads import show_answer
+from remit.cli.options import (
+    attribute_options,
+    caller_from,
+    caller_hint,
+    common,
+    example,
+    person_options,
+    store_option,
+)
+from remit.cli.output import short
+from remit.cli.settle import tools_folder
+from remit.cli.stores import open_auditable
+from remit.host.runtime import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from remit.cli.output import Session
+    from remit.document.model import Document
+    from remit.document.values import JsonObject
+    from remit.host.location import Location
+    from remit.host.results import Answer
+    from remit.host.stores import Store
+
+
+@click.command(
+    "amend",
+    epilog=example(
+        """remit amend 4f1c --from refund-desk --as ana:author --reason "smaller refunds" --store .remit""",
+        "remit amend refund-desk --from new.agent.json --as ana:author --reason ...",
+    ),
+)
+@click.argument("agent", default="")
+@click.option(
+    "--from", "source", required=True, metavar="NEW", help="Project folder or document to take the fields of."
+)
+@click.option("--reason", required=True, help="Why, in your own words; approvers approve it too.")
+@click.option(
+    "--folder", default=None, metavar="DIR", help="Where Python tools are found. Default: beside the store."
+)
+@person_options
+@store_option
+@common
+def command(
+    session: Session,
+    *,
+    agent: str,
+    source: str,
+    reason: str,
+    folder: str | None,
+    person: str | None,
+    roles: tuple[str, ...],
+    attributes: tuple[str, ...],
+    store: str | None,
+) -> int:
+    """Give AGENT the governance and the capabilities of NEW, or let that wait for approval.
+
+    AGENT is an agent in the store: the beginning of its id, or a document or project folder of it.
+    """
+    if not reason.strip():
+        raise bad_input("the reason is empty", "say why with `--reason`")
+    target = read_target(source)
+    target.compile()
+    named = read_target(agent) if agent and Path(agent).exists() else None
+    place = existing_store(store if named is None else named.store(store).text)
+    opened = open_auditable(place, read_only=False)
+    try:
+        head = _head(opened, agent, named)
+        changed = _changed(head, target.document, source)
+        schema = head.governance.caller_schema
+        caller = caller_from(person, roles, attributes, schema=schema)
+        with Runtime.open(head, store=opened, folder=tools_folder(folder, place)) as runtime:
+            answer = runtime.amend(
+                by=caller,
+                reason=reason,
+                governance=changed.get("governance"),
+                capabilities=changed.get("capabilities"),
+            )
+    finally:
+        opened.close()
+    if answer.kind != "awaiting_approval":
+        return show_answer(session, answer, hint=caller_hint(caller, answer.because, schema=schema))
+    if session.json:
+        session.emit(answer.to_json())
+    else:
+        where = ("--folder", folder) if folder is not None else ()
+        _show_waiting(session, answer, place, (*where, *attribute_options(caller, schema=schema)), changed)
+    return ExitCode.AWAITING_APPROVAL
+
+
+def _head(store: Store, name: str, named: Target | None) -> Document:
+    """Return the head that is meant; a folder that was edited since still means its store's only agent."""
+    agents = dict(store.agents())
+    if named is None:
+        return find_agent(store, name)
+    known = named.document.identity.agent
+    if known not in agents and not named.project:
+        raise bad_input(
+            f"the store holds no agent of `{named.label}`", "run it first, or name the agent by its id"
+        )
+    return find_agent(store, known if known in agents else "")
+
+
+def _changed(head: Document, new: Document, source: str) -> dict[str, JsonObject]:
+    before, after = head.identity.fields, new.identity.fields
+    if head.memory.value.get("blocks") != new.memory.value.get("blocks"):
+        raise bad_input(
+            f"`{source}` declares other memory blocks than the agent has",
+            "an amendment changes governance and capabilities alone; leave the blocks as they are",
+        )
+    fields = {
+        name: value
+        for name, value in (("governance", new.governance.value), ("capabilities", new.capabilities.value))
+        if before[name] != after[name]
+    }
+    if not fields:
+        raise bad_input(
+            f"`{source}` has the governance and the capabilities that the agent has already",
+            "there is nothing to amend",
+        )
+    return fields
+
+
+def _show_waiting(
+    session: Session,
+    answer: Answer,
+    place: Location,
+    options: Sequence[str],
+    changed: dict[str, JsonObject],
+) -> None:
+    value = cast("JsonObject", answer.value)
+    run = str(value["run"])
+    store = ("--store", place.shown)
+    session.parts(("⏸ awaiting approval", "bold yellow"), (f"  amend {', '.join(sorted(changed))}", ""))
+    if answer.because:
+        session.say(f"  because   {answer.because}")
+    session.say(f"  run       {run}")
+    session.say(f"  revision  {short(answer.revision)}  {answer.revision}")
+    session.say(f"  review    {command_line('remit', 'ledger', 'show', '--run', run, *store, '--json')}")
+    for item in cast("list[JsonObject]", value["pending"]):
+        line = command_line(
+            "remit", "approve", str(item["id"]), "--as", f"NAME:{item['by']}", "--reason", "…", "--continue"
+        )
+        session.say(f"  approve   {line} {command_line(*store, *options)}")

@@ -1,0 +1,64 @@
+"""A verification of a log, or of a part of one, for people and for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from remit.cli.output import Session
+    from remit.document.values import JsonObject, JsonValue
+    from remit.ledger.report import LogReport
+
+
+def report_value(report: LogReport) -> JsonObject:
+    """Return a verification as a JSON object with stable keys."""
+    findings: list[JsonValue] = [
+        {"index": item.index, "last": item.last, "problem": item.problem, "hint": item.hint}
+        for item in report.findings
+    ]
+    return {
+        "intact": report.intact,
+        "origin": report.origin,
+        "size": report.size,
+        "signed_size": report.signed_size,
+        "root": f"sha256:{report.root.hex()}",
+        "checkpoints": report.checkpoints,
+        "findings": findings,
+        "witnessed_size": report.witnessed_size,
+        "complete_from": report.complete_from,
+        "erased": [*report.erased],
+        "unfinished": [*report.unfinished],
+    }
+
+
+def show_report(session: Session, report: LogReport, *, what: str = "ledger") -> None:
+    """Write a verification for people; `what` was verified."""
+    if report.intact:
+        session.parts(
+            (f"✓ {what} intact", "bold green"),
+            (f": {report.size} records, {report.signed_size} signed, {report.checkpoints} checkpoints", ""),
+        )
+    else:
+        session.say(f"✗ {what} damaged: {len(report.findings)} findings", style="bold red")
+        for finding in report.findings:
+            session.say(f"  {finding}", style="red")
+    session.say(f"  origin {report.origin}")
+    session.say(f"  root   sha256:{report.root.hex()}")
+    if report.witnessed_size:
+        session.say(f"  witnessed up to size {report.witnessed_size}")
+    if report.complete_from:
+        session.say(
+            f"  complete from record {report.complete_from}: what lies before was pruned on the record, "
+            "and its signed subtree hashes stand for it"
+        )
+    if report.erased:
+        session.say(f"  content erased on record: {_numbers(report.erased)}")
+    if report.unfinished:
+        session.say(f"  effects without a recorded outcome: {_numbers(report.unfinished)}", style="yellow")
+
+
+def _numbers(indices: Sequence[int]) -> str:
+    listed = ", ".join(str(index) for index in indices[:20])
+    return listed if len(indices) <= 20 else f"{listed} and {len(indices) - 20} more"  # noqa: PLR2004  # the same twenty as one line above

@@ -1,0 +1,88 @@
+"""The verifier's trust policy while an agent is open.
+
+Rules
+1. The document that is opened must be signed as the policy says, before anything of it is stored.
+2. A head that moved on from it keeps to the policy in what only an amendment changes: `governance` and
+   `capabilities` must be signed as the policy says, by signatures of the opened document where they are the
+   same. Memory, execution state and lineage move with every operation and are the ledger's to witness.
+3. Where the policy has a rule on `memory`, the blocks that are declared are those of the opened document.
+4. A head that does not is refused before it is compiled: nothing of it is run, and no amendment to it made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from remit.document.carriers import format_of
+from remit.document.trust import TrustRules, check_trust, read_trust
+from remit.errors import DocumentError, Fault
+
+if TYPE_CHECKING:
+    from remit.document.model import Document
+    from remit.ports import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trusted:
+    """A trust policy and the signed document that an agent was opened with.
+
+    Args:
+        rules: the policy.
+        source: the document as it was given, with its signatures.
+        clock: time, for the keys' validity.
+    """
+
+    rules: TrustRules
+    source: Document
+    clock: Clock
+
+    def require(self, document: Document) -> None:
+        """Refuse a head that the policy does not trust.
+
+        Raises:
+            DocumentError: a field lacks signatures; names each.
+        """
+        check_trust(
+            document,
+            self.rules,
+            now=self.clock.now(),
+            signed=(self.source,),
+            rules=self.rules.settled(),
+        )
+        about_memory = any(rule.field == "memory" for rule in self.rules.rules)
+        if about_memory and document.memory.value.get("blocks") != self.source.memory.value.get("blocks"):
+            raise DocumentError(
+                Fault(message="the memory blocks are not those that were signed", pointer="/memory/blocks")
+            )
+
+
+def trusted(trust: str | Path | TrustRules, source: Document, clock: Clock) -> Trusted:
+    """Check a document against a trust policy, and keep both for the heads to come.
+
+    Raises:
+        DocumentError: the policy cannot be read, or does not trust the document.
+    """
+    rules = trust if isinstance(trust, TrustRules) else read_trust_file(Path(trust))
+    check_trust(source, rules, now=clock.now())
+    return Trusted(rules=rules, source=source, clock=clock)
+
+
+def read_trust_file(path: Path) -> TrustRules:
+    """Read a trust policy; key files are found from the policy's own folder.
+
+    Raises:
+        DocumentError: it cannot be read or is none.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        raise DocumentError(Fault(message=f"cannot read the trust policy `{path}`: {cause}")) from error
+    return read_trust(
+        data,
+        format=format_of(path.name),
+        file=str(path),
+        read_key=lambda name: (path.parent / name).read_bytes(),
+    )

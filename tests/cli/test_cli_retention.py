@@ -1,0 +1,110 @@
+"""`remit hold` and `remit retention`, as one types them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ANA = ("--as", "ana", "--attr", "jurisdiction=EU")
+PIA = ("--as", "pia:privacy", "--attr", "jurisdiction=EU")
+LENA = ("--as", "lena:legal", "--reason", "case 4711")
+OTTO = ("--as", "otto:legal", "--reason", "case closed")
+STORE = ("--store", "desk/.remit")
+
+
+@pytest.fixture
+def visited(remit: Any, project: Callable[..., Path]) -> Path:
+    folder = project()
+    text = (folder / "agent.yaml").read_text()
+    assert "classification: personal, subject: true}" in text
+    (folder / "agent.yaml").write_text(
+        text.replace(
+            "classification: personal, subject: true}",
+            "classification: personal, subject: true, retention_days: 30}",
+        )
+    )
+    assert remit("run", "desk", "hello", *ANA).code == 0
+    said = remit("memory", "remember", "desk", "visits", "came by", "--subject", "p-17", *ANA)
+    assert said.code == 0, said.stderr
+    return folder
+
+
+def test_retention_is_planned_and_applied_with_a_decision_for_each_entry(remit: Any, visited: Path) -> None:
+    assert remit("retention", "plan", *STORE, "--json").json["entries"] == []
+    planned = remit("retention", "plan", "--now", "2999-01-01", *STORE, "--json").json
+    assert [item["block"] for item in planned["entries"]] == ["visits"]
+    early = remit("retention", "apply", "--now", "2999-01-01", *PIA, *STORE)
+    assert (early.code, "--unsafe-future" in early.stderr) == (2, True)
+    done = remit("retention", "apply", "--now", "2999-01-01", "--unsafe-future", *PIA, *STORE)
+    assert (done.code, "warning" in done.stderr) == (0, True)
+    assert remit("memory", "recall", "desk", "visits", *ANA, "--json").json["value"] == []
+    erased = remit("ledger", "show", "--kind", "decision", "--action", "erase", *STORE, "--json")
+    assert [item["record"]["body"]["verdict"] for item in erased.json] == ["allow"]
+    assert remit("ledger", "verify", *STORE).code == 0
+    assert visited.is_dir()
+
+
+def test_what_is_held_is_not_erased_until_another_person_lifts_the_hold(remit: Any, visited: Path) -> None:
+    assert visited.is_dir()
+    placed = remit("hold", "place", *LENA, "--subject", "p-17", *STORE, "--json")
+    hold = placed.json["id"]
+    erase = ("memory", "erase", "desk", "--subject", "p-17", "--ledger", *ANA)
+    held = remit(*erase)
+    assert (held.code, f"hold `{hold}` of `lena` stands: case 4711" in held.stdout) == (3, True)
+    kept = remit("retention", "apply", "--now", "2999-01-01", "--unsafe-future", *PIA, *STORE, "--json")
+    assert (kept.json["held"], kept.json["answers"]) == (1, [])
+    own = remit("hold", "lift", hold, "--as", "lena", "--reason", "mine", *STORE)
+    assert (own.code, "another person must lift it" in own.stdout) == (3, True)
+    assert [item["id"] for item in remit("hold", "list", *STORE, "--json").json["holds"]] == [hold]
+    assert remit("hold", "lift", hold, *OTTO, *STORE).code == 0
+    assert remit("hold", "list", *STORE, "--json").json == {"holds": []}
+    assert remit(*erase).code == 0
+
+
+def test_a_hold_on_records_keeps_what_they_say_about_a_person(remit: Any, visited: Path) -> None:
+    assert visited.is_dir()
+    hold = remit("hold", "place", *LENA, "--kind", "decision", *STORE, "--json").json["id"]
+    done = remit("memory", "erase", "desk", "--subject", "p-17", "--ledger", *ANA, "--json")
+    assert (done.code, done.json["ledger_holds"]) == (3, [hold])
+    assert done.json["erased"]
+
+
+def test_a_retention_file_beside_the_store_is_found_and_its_faults_have_a_place(
+    remit: Any, visited: Path
+) -> None:
+    (visited / "retention.yaml").write_text("classes:\n  a: {contents_days: 30}\ndefault: a\n")
+    wrong = remit("retention", "plan", *STORE)
+    assert (wrong.code, "retention.yaml:2:22: `contents_days` is 30, below the floor" in wrong.stderr) == (
+        2,
+        True,
+    )
+    (visited / "retention.yaml").write_text("classes:\n  a: {contents_days: 300}\ndefault: a\n")
+    planned = remit("retention", "plan", "--now", "2999-01-01", *STORE, "--json").json
+    assert {item["class"] for item in planned["contents"]} == {"a"}
+
+
+def test_a_ledger_is_pruned_on_the_record_and_its_archive_verifies_without_it(
+    remit: Any, visited: Path
+) -> None:
+    assert visited.is_dir()
+    otto = ("--as", "otto:records", "--reason", "the term is over")
+    young = remit("ledger", "prune", "--to", "4", *otto, *STORE)
+    assert (young.code, "keeps records 184 days" in young.stderr) == (2, True)
+    late = ("--now", "2999-01-01", "--unsafe-future")
+    done = remit("ledger", "prune", "--to", "4", *otto, *late, "--archive", "old.jsonl", *STORE, "--json")
+    assert (done.code, done.json["first"]) == (0, 0), done.stderr
+    before = done.json["before"]
+    report = remit("ledger", "verify", *STORE, "--json")
+    assert (report.code, report.json["complete_from"], report.json["findings"]) == (0, before, [])
+    assert f"complete from record {before}" in remit("ledger", "verify", *STORE).stdout
+    archive = remit("ledger", "verify-archive", "old.jsonl", "--key", "desk/.remit/log.pub", "--json")
+    assert (archive.code, archive.json["size"], archive.json["findings"]) == (0, before, [])
+    assert "archive intact" in remit("ledger", "verify-archive", "old.jsonl").stdout
+    assert remit("run", "desk", "hello", *ANA).code == 0
+    assert remit("ledger", "verify", *STORE).code == 0
+    assert remit("ledger", "verify-archive", "desk/agent.yaml").code == 2
