@@ -235,7 +235,13 @@ def test_a_kill_from_another_process_ends_the_run_while_its_tool_hangs(tmp_path:
     while not (tmp_path / "effects").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     rt = runtime(document, tmp_path)
-    assert rt.kill(by=OPERATOR, reason="it misbehaves").allowed
+    assert rt.kill("tool:order_status", by=OPERATOR, reason="another tool").value == []
+    kill = rt.kill(by=OPERATOR, reason="it misbehaves")
+    assert kill.allowed
+    (under_way,) = kill.value
+    assert (under_way["agent"], under_way["effect"]) == (document.identity.agent, "call_tool")
+    assert under_way["target"] == "refund"
+    assert under_way["intent"] in {record.digest for record in rt.store.records(run=under_way["run"])}
     out = finished(other)
     assert out.startswith("terminated | ")
     assert "it misbehaves" in out

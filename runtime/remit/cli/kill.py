@@ -77,7 +77,24 @@ def command(
             break
     if answer is None:
         raise bad_input("the store holds no agent whose rules could judge this", "run one first")
-    return show_answer(session, answer)
+    code = show_answer(session, answer)
+    if answer.allowed and not lifted and not session.json:
+        _show_in_flight(session, answer)
+    return code
+
+
+def _show_in_flight(session: Session, answer: Answer) -> None:
+    """Say what had begun before the order and has no outcome yet."""
+    under_way = answer.value if isinstance(answer.value, list) else []
+    if not under_way:
+        session.say("  in flight nothing")
+        return
+    session.say(f"  in flight {len(under_way)}, whose outcome is not known yet", style="yellow")
+    for effect in under_way:
+        if isinstance(effect, dict):
+            session.say(
+                f"    {effect['effect']} {effect['target']}  since {effect['since']}  run {effect['run']}"
+            )
 
 
 def _judges(agent: str, *, store: str | None) -> tuple[str, ...]:

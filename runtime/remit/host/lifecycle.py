@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from remit.gate.gate import Gate
 from remit.host.execution import move, state_value
+from remit.host.in_flight import in_flight
 from remit.host.operations import answer_of, operation_session
 from remit.host.requests import agent_entity
 from remit.host.session import Session
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from remit.document.model import Document, Lifecycle
-    from remit.document.values import JsonObject
+    from remit.document.values import JsonObject, JsonValue
     from remit.host.agent import Agent
     from remit.host.caller import Caller
     from remit.host.engines import Prepared
@@ -164,7 +165,8 @@ async def kill(agent: Agent, scope: str | None, *, by: Caller, reason: str) -> A
     if not answer.allowed:
         return answer
     await _order(session, chosen, "kill", by, reason)
-    return answer
+    under_way = await asyncio.to_thread(in_flight, agent.store, chosen)
+    return replace(answer, value=cast("JsonValue", under_way))
 
 
 def _at(answer: Answer, revision: str) -> Answer:

@@ -152,7 +152,8 @@ class Answer:
         because: reason for people.
         record: digest of the ledger record.
         revision: the agent's head afterwards.
-        value: what was asked for (recall, export, remember's entry id), else None.
+        value: what was asked for (recall, export, remember's entry id, what was in flight at a kill), else
+            None.
     """
 
     allowed: bool

@@ -338,6 +338,10 @@ class Runtime:
                 running compiled, so that the reference decides.
             by: who stops; judged by the rules on `terminate`.
             reason: why.
+
+        Returns:
+            The answer; its `value` lists the effects that had begun and have no outcome yet
+            (`remit.host.in_flight`).
         """
         from remit.host.lifecycle import kill
 
