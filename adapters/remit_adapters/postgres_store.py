@@ -25,6 +25,7 @@ Needs PostgreSQL 13 or newer, and the extra `postgresql`.
 
 from __future__ import annotations
 
+import select
 import socket
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -213,7 +214,7 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
                 **keepalive(place.conninfo),
             },
             configure=self._configured,
-            check=ConnectionPool.check_connection,
+            check=_checked_if_told,
             name="remit-readers",
             open=True,
         )
@@ -363,8 +364,23 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
             self._known[agent] = found
         return found
 
+    def _head(self, connection: psycopg.Connection, agent: str) -> str | None:
+        row = connection.execute("SELECT revision FROM agents WHERE agent = %s", (agent,)).fetchone()
+        return None if row is None else str(row[0])
+
     def _heads(self, connection: psycopg.Connection) -> tuple[tuple[str, str], ...]:
         return agents.list_agents(connection)
+
+
+def _checked_if_told(connection: psycopg.Connection) -> None:
+    """Look whether an idle connection still works, if the server has sent something: a question costs a trip.
+
+    Raises:
+        psycopg.OperationalError: it does not; the pool takes another one.
+    """
+    readable, _, _ = select.select([connection.fileno()], [], [], 0)
+    if readable:
+        ConnectionPool.check_connection(connection)
 
 
 def _beside_the_log(connection: psycopg.Connection, report: LogReport) -> list[Finding]:

@@ -386,6 +386,10 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
     def _head_of(self, connection: sqlite3.Connection, agent: str) -> Document | None:
         return load_agent(connection, agent)
 
+    def _head(self, connection: sqlite3.Connection, agent: str) -> str | None:
+        row = connection.execute("SELECT revision FROM agents WHERE agent = ?", (agent,)).fetchone()
+        return None if row is None else str(row[0])
+
     def _heads(self, connection: sqlite3.Connection) -> tuple[tuple[str, str], ...]:
         return _stored_heads(connection)
 

@@ -182,6 +182,19 @@ class AgentStore(Protocol):
 
 
 @runtime_checkable
+class HeadIndex(Protocol):
+    """What a store may have besides: one agent's head without a list of all agents."""
+
+    def head(self, agent: str) -> str | None:
+        """The head revision of an agent id, or None.
+
+        Raises:
+            LedgerError: the store cannot be read.
+        """
+        ...
+
+
+@runtime_checkable
 class HeadTurns(Protocol):
     """What a store of many hosts may have besides: turns at moving an agent's head.
 

@@ -144,6 +144,10 @@ class StoreBase(ABC, Generic[_C, _K]):
         """Read agent id and head revision of every agent, in the order of creation."""
 
     @abstractmethod
+    def _head(self, connection: _C, agent: str) -> str | None:
+        """Read an agent's head revision."""
+
+    @abstractmethod
     def _release(self) -> None:
         """Release what was used to read."""
 
@@ -303,6 +307,11 @@ class StoreBase(ABC, Generic[_C, _K]):
         """`(agent id, head revision)` of every agent, in the order of creation."""
         with self._reading("list agents") as connection:
             return self._heads(connection)
+
+    def head(self, agent: str) -> str | None:
+        """Return the head revision of an agent id, or None."""
+        with self._reading("look up a head") as connection:
+            return self._head(connection, agent)
 
     # --- life
 

@@ -243,7 +243,7 @@ class Members:
             return []
         value = self.value[name]
         if not isinstance(value, list):
-            self.wrong(name, f"must be an array, not {kind_of(value)}")
+            self.wrong(name, f"must be an array, not {kind_of(value)}", "write it as a list")
             return []
         return value
 

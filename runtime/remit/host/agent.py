@@ -23,7 +23,7 @@ from remit.host.scopes import lineage_scopes, tenant_scopes
 from remit.host.stores import cache_of
 from remit.host.watched_ledger import watched
 from remit.observations import Observation
-from remit.ports import Advance, Batch, HeadTurns, RunState
+from remit.ports import Advance, Batch, HeadIndex, HeadTurns, RunState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -163,8 +163,9 @@ class Agent:
         Raises:
             LedgerError: the store cannot be read or lost the agent.
         """
-        heads = dict(self.store.agents())
-        if heads.get(self.id) != self.document.identity.revision:
+        store = self.store
+        head = store.head(self.id) if isinstance(store, HeadIndex) else dict(store.agents()).get(self.id)
+        if head != self.document.identity.revision:
             return self.reload()
         self._heed_orders()
         return self.document
