@@ -102,6 +102,8 @@ def refusals_named(file: Path, doing: str) -> Generator[None]:
         yield
     except sqlite3.Error as error:
         raise LedgerError(f"cannot {doing}: `{file}`: {refusal(error)}") from error
+    except UnicodeError as error:
+        raise LedgerError(f"cannot {doing}: `{file}`: a text in it is no Unicode") from error
     except OSError as error:
         raise LedgerError(f"cannot {doing}: `{file}`: {(error.strerror or str(error)).lower()}") from error
 

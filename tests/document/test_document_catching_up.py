@@ -57,13 +57,22 @@ def test_catching_up_gives_the_revision_that_reading_it_whole_gives(path: list[s
         revisions.append(grown(revisions[-1], act, number))
     known, head = revisions[min(start, len(path))], revisions[-1]
     found = since(known, head)
-    if known.governance != head.governance:
+    since_then = head.lineage.operations[len(known.lineage.operations) :]
+    if known.governance != head.governance or any("erased" in one.value for one in since_then):
         assert found is None
     else:
         assert found is not None
         assert document_value(found) == document_value(head)
         assert found == head
         assert found.governance is known.governance
+
+
+def test_an_erasure_that_was_missed_is_not_caught_up_with() -> None:
+    """The revision does not say whether a payload is still there."""
+    known = contract_note(contract_document(), "k", "personal").document
+    head = grown(known, "erase", 0)
+    assert since(known, head, entries=[]) is None
+    assert since(known, head) is None
 
 
 @given(acts, st.data())

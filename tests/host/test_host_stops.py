@@ -223,6 +223,13 @@ def test_an_effect_in_flight_in_a_living_process_is_not_called_unknown(tmp_path:
     rt.store.close()
 
 
+def test_an_order_does_not_fail_over_the_words_of_its_reason(tmp_path: Path) -> None:
+    rt = runtime(agent(say("hello")), tmp_path)
+    assert rt.kill(by=OPERATOR, reason="gef\udce4hrlich").allowed
+    assert rt.run("x", caller=ANN).status == "terminated"
+    rt.store.close()
+
+
 def test_a_kill_from_another_process_ends_the_run_while_its_tool_hangs(tmp_path: Path) -> None:
     document = agent(call("refund", order=1, amount=2), say("done"))
     other = python(

@@ -332,6 +332,11 @@ def test_a_server_that_is_not_there_is_one_clear_message() -> None:
         ("postgresql://h/d?schema=pg_x", "cannot be the schema"),
         ("postgresql://h/d?nonsense=1", "cannot be read"),
         ("postgresql://ana:geheim@[h/d", "cannot be read"),
+        ("postgresql://ana:x/geheim@h/d", "cannot be read"),
+        ("postgresql://ana:x?geheim@h/d", "cannot be read"),
+        ("postgresql://ana:x#geheim@h/d", "cannot be read"),
+        ("postgresql://ana:x@geheim%zz@h/d", "cannot be read"),
+        ("postgresql://ana:@h:geheim/d", "cannot be read"),
     ],
 )
 def test_an_address_that_is_none_is_refused_before_anything_is_asked(url: str, said: str) -> None:

@@ -55,5 +55,7 @@ def refusals_named(shown: str, doing: str) -> Generator[None]:
         yield
     except psycopg.Error as error:
         raise LedgerError(f"cannot {doing}: `{shown}`: {refusal(error)}") from error
+    except UnicodeError as error:
+        raise LedgerError(f"cannot {doing}: `{shown}`: a text in it is no Unicode") from error
     except OSError as error:
         raise LedgerError(f"cannot {doing}: {(error.strerror or str(error)).lower()}") from error

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCHEMA: Final = "remit"
+_UNREADABLE: Final = "the store's address cannot be read"
+_SHAPE: Final = "write `postgresql://user@host:port/database?schema=remit`"
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 
 
@@ -71,11 +73,16 @@ def place_of(url: str, environment: Mapping[str, str] | None = None) -> Place:
     Raises:
         LedgerError: it is no such address; the message never holds a password.
     """
+    authority, _, rest = url.partition("://")[2].partition("/")
+    if "@" in rest.partition("?")[0] or "?" in authority or "#" in url:
+        # What follows may be a password, so nothing of it is repeated.
+        raise LedgerError(f"{_UNREADABLE}: write `/`, `?`, `#` and `@` in a name or password as `%2F`, …")
     try:
         parts = urlsplit(url)
         options = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError as error:
-        raise LedgerError(f"the store's address cannot be read: {error}") from None
+        _ = parts.port
+    except ValueError:
+        raise LedgerError(f"{_UNREADABLE}: {_SHAPE}") from None
     schemas = [value for name, value in options if name == "schema"]
     schema = schemas[-1] if schemas else SCHEMA
     if _NAME.fullmatch(schema) is None or schema.startswith("pg_"):
@@ -87,12 +94,11 @@ def place_of(url: str, environment: Mapping[str, str] | None = None) -> Place:
     conninfo = url.partition("?")[0] + (f"?{kept}" if kept else "")
     try:
         given = conninfo_to_dict(conninfo)
-    except ProgrammingError as error:
-        told = str(error).strip().lower()
-        raise LedgerError(
-            f"the store's address cannot be read: {_without(told, parts.password)}; "
-            "write `postgresql://user@host/database?schema=remit`"
-        ) from None
+    except ProgrammingError:
+        # libpq repeats what it cannot read, passwords too.
+        known = ", ".join(f"`{name}`" for name, _ in options)
+        told = f"{_SHAPE}; of its options {known} one may be unknown to libpq" if known else _SHAPE
+        raise LedgerError(f"{_UNREADABLE}: {told}") from None
     host = str(given.get("host") or os.environ.get("PGHOST") or "local socket")
     database = str(given.get("dbname") or given.get("user") or "")
     shown = f"postgresql://{host}:{given.get('port') or os.environ.get('PGPORT') or 5432}/{database}"
@@ -104,10 +110,6 @@ def place_of(url: str, environment: Mapping[str, str] | None = None) -> Place:
         shown=shown,
         state=_state_folder(os.environ if environment is None else environment) / f"postgresql-{name}",
     )
-
-
-def _without(text: str, password: str | None) -> str:
-    return text.replace(password.lower(), "…") if password else text
 
 
 def _state_folder(environment: Mapping[str, str]) -> Path:

@@ -200,6 +200,11 @@ def has_surrogate(text: str) -> bool:
     return not text.isascii() and _SURROGATE.search(text) is not None
 
 
+def well_formed(text: str) -> str:
+    """Return `text` with every lone surrogate replaced by U+FFFD, for words that must not be refused."""
+    return _SURROGATE.sub("\ufffd", text) if has_surrogate(text) else text
+
+
 def admit_value(value: object) -> tuple[JsonValue, tuple[tuple[str, str], ...]]:
     """Copy a Python value into the domain of rule R1.
 

@@ -7,6 +7,7 @@ Rules
 3. `resume` and `terminate` are judged although the agent's own suspension stands; any other order still
    denies them.
 4. A kill is judged by the rules on `terminate`. It is final: nothing here lifts it.
+5. No order fails over the words of its reason: what is no Unicode in it is replaced.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from remit.document.values import well_formed
 from remit.gate.gate import Gate
 from remit.host.execution import move, state_value
 from remit.host.in_flight import in_flight
@@ -115,6 +117,7 @@ async def _enter(session: Session, operation: str, lifecycle: Lifecycle, decisio
 
 async def suspend(agent: Agent, *, by: Caller, reason: str) -> Answer:
     """Suspend the agent; see `Runtime.suspend`."""
+    reason = well_formed(reason)
     session, answer = await _authorized(agent, "suspend", by=by, content={"reason": reason}, aside=False)
     if not answer.allowed:
         return answer
@@ -125,6 +128,7 @@ async def suspend(agent: Agent, *, by: Caller, reason: str) -> Answer:
 
 async def resume(agent: Agent, *, by: Caller, reason: str) -> Answer:
     """Lift the agent's suspension; see `Runtime.resume`."""
+    reason = well_formed(reason)
     session, answer = await _authorized(agent, "resume", by=by, content={"reason": reason}, aside=True)
     if not answer.allowed:
         return answer
@@ -147,6 +151,7 @@ async def resume(agent: Agent, *, by: Caller, reason: str) -> Answer:
 
 async def terminate(agent: Agent, *, by: Caller, reason: str) -> Answer:
     """End the agent for good; see `Runtime.terminate`."""
+    reason = well_formed(reason)
     session, answer = await _authorized(agent, "terminate", by=by, content={"reason": reason}, aside=True)
     if not answer.allowed:
         return answer
@@ -158,6 +163,7 @@ async def terminate(agent: Agent, *, by: Caller, reason: str) -> Answer:
 
 async def kill(agent: Agent, scope: str | None, *, by: Caller, reason: str) -> Answer:
     """Stop effects at once; see `Runtime.kill`."""
+    reason = well_formed(reason)
     chosen = scope or scope_of(agent)
     session, answer = await _authorized(
         agent, "terminate", by=by, content={"reason": reason, "scope": chosen}, aside=True

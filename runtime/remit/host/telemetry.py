@@ -143,7 +143,7 @@ class Telemetry:
             for sink in self._sinks:
                 try:
                     context.run(sink.observe, observation)
-                except Exception as error:  # noqa: BLE001  # rule 2: a sink may raise anything
+                except BaseException as error:  # noqa: BLE001  # rule 2: a sink may raise anything, also what ends a thread
                     self._note(sink, error)
             self._told += 1
         self._close_sinks()
@@ -152,10 +152,10 @@ class Telemetry:
         for sink in self._owned:
             try:
                 sink.close()
-            except Exception as error:  # noqa: BLE001  # rule 2
+            except BaseException as error:  # noqa: BLE001  # rule 2
                 self._note(sink, error)
 
-    def _note(self, sink: TelemetrySink, error: Exception) -> None:
+    def _note(self, sink: TelemetrySink, error: BaseException) -> None:
         self._failed += 1
         if id(sink) not in self._logged:
             self._logged.add(id(sink))
