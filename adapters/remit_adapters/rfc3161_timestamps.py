@@ -91,11 +91,13 @@ class Rfc3161Timestamping:
 
         trusted = [one for given in authorities for one in _certificates(given)]
         if len(response) > MAX_RESPONSE_BYTES:
-            raise AdapterError("a response of a time-stamping authority larger than 1 MiB is refused")
+            raise AdapterError("a response larger than 1 MiB is refused")
         try:
             parsed = decode_timestamp_response(response)
         except ValueError as error:
-            raise AdapterError(f"this is no response of a time-stamping authority: {error}") from error
+            raise AdapterError(
+                "the response is none of a time-stamping authority (DER, `TimeStampResp`)"
+            ) from error
         try:
             return _checked(parsed, data, trusted)
         except Exception as error:  # noqa: BLE001  # parsers of foreign bytes: whatever they raise, nothing is shown
@@ -108,7 +110,7 @@ def _certificates(given: bytes) -> list[x509.Certificate]:
             return x509.load_pem_x509_certificates(given)
         return [x509.load_der_x509_certificate(given)]
     except ValueError as error:
-        raise AdapterError(f"this is no certificate of an authority, PEM or DER: {error}") from error
+        raise AdapterError("the authority's certificate is none, PEM or DER") from error
 
 
 def _checked(

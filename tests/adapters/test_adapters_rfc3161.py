@@ -137,3 +137,12 @@ def test_a_forged_certificate_beside_the_signers_lends_it_neither_usage_nor_name
     assert verified(authority, server, forged) == NoTimestamp(
         message="it holds 2 certificates of its signer instead of one"
     )
+
+
+def test_what_was_granted_with_modifications_shows_nothing(authority: OpensslAuthority) -> None:
+    adapter = open_timestamping()
+    response = authority.answer(adapter.request(NOTE, algorithm="sha256"))
+    granted, modified = b"\x30\x03\x02\x01\x00", b"\x30\x03\x02\x01\x01"
+    assert response[4:9] == granted
+    found = adapter.verify(response.replace(granted, modified, 1), NOTE, authorities=[authority.certificate])
+    assert found == NoTimestamp(message="the authority did not grant it: granted with modifications")

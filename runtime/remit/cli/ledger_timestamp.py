@@ -149,9 +149,8 @@ def verify(session: Session, *, checkpoint: str, response: str, authorities: tup
     try:
         found = asked.verify(answer, note, authorities=trusted)
     except AdapterError as error:
-        raise bad_input(
-            one_line(str(error)), f"`{response}`, and certificates in {', '.join(authorities)}"
-        ) from error
+        given = ", ".join(f"`{name}`" for name in authorities)
+        raise bad_input(f"`{response}` cannot be checked with {given}: {error}") from error
     value: JsonObject = {"holds": False, "origin": signed.origin, "size": signed.size}
     if isinstance(found, NoTimestamp):
         if session.json:
