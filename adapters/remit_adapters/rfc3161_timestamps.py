@@ -91,13 +91,12 @@ class Rfc3161Timestamping:
 
         trusted = [one for given in authorities for one in _certificates(given)]
         if len(response) > MAX_RESPONSE_BYTES:
-            raise AdapterError("a response larger than 1 MiB is refused")
+            return NoTimestamp(message="a response larger than 1 MiB is refused", readable=False)
         try:
             parsed = decode_timestamp_response(response)
-        except ValueError as error:
-            raise AdapterError(
-                "the response is none of a time-stamping authority (DER, `TimeStampResp`)"
-            ) from error
+        except ValueError:
+            said = "it is no response of a time-stamping authority (DER, `TimeStampResp`)"
+            return NoTimestamp(message=said, readable=False)
         try:
             return _checked(parsed, data, trusted)
         except Exception as error:  # noqa: BLE001  # parsers of foreign bytes: whatever they raise, nothing is shown

@@ -553,9 +553,11 @@ class NoTimestamp:
 
     Args:
         message: why, lower case, no full stop.
+        readable: whether it is a response of an authority at all.
     """
 
     message: str
+    readable: bool = True
 
 
 @runtime_checkable
@@ -585,6 +587,6 @@ class Timestamping(Protocol):
             authorities: files of certificates that the verifier trusts, PEM or DER; at least one.
 
         Raises:
-            AdapterError: the response or a certificate cannot be read.
+            AdapterError: a certificate cannot be read.
         """
         ...

@@ -147,3 +147,46 @@ def test_without_the_package_the_verb_says_what_to_install(
     assert done.code == 2
     assert "install `remit[timestamp]`" in done.stderr
     assert not Path("more.tsq").exists()
+
+
+EVIDENCE = ("evidence", "export", *STORE, "--checkpoint", "held.note")
+
+
+def test_a_bundle_carries_timestamps_and_the_verifier_brings_the_authority(
+    remit: Any, authority: OpensslAuthority, tmp_path: Path
+) -> None:
+    assert remit("run", "desk", "please pay", *ANA).code == 0
+    assert remit(*EVIDENCE, "--timestamp", "held.tsr", "-o", "desk.zip").code == 0
+    check = ("evidence", "verify", "desk.zip", "--key", "desk/.remit/log.pub")
+    unasked = remit(*check, "--json")
+    assert (unasked.code, unasked.json["timestamps"]) == (0, [])
+    assert any("1 timestamps were not checked" in remark for remark in unasked.json["remarks"])
+    done = remit(*check, "--authority", "root.pem", "--json")
+    assert done.code == 0
+    [time] = done.json["timestamps"]
+    held = remit(*VERIFY, "held.note", "held.tsr", "--authority", "root.pem", "--json").json
+    assert time == {
+        "checkpoint": f"checkpoints/{held['size']}.note",
+        "at": held["at"],
+        "authority": held["authority"],
+    }
+    assert f"existed at {held['at']}" in remit(*check, "--authority", "root.pem").stdout
+    Path("other.pem").write_bytes(open_authority(tmp_path / "elsewhere").certificate)
+    other = remit(*check, "--authority", "other.pem")
+    assert other.code == 1
+    assert "shows no time: no given authority vouches" in other.stdout
+    assert remit(*check, "--authority", "held.note").code == 2
+
+
+def test_a_bundle_takes_no_timestamp_of_another_checkpoint_and_lacks_none_that_is_asked_for(
+    remit: Any, authority: OpensslAuthority
+) -> None:
+    assert remit("run", "desk", "please pay", *ANA).code == 0
+    refused = remit("evidence", "export", *STORE, "--timestamp", "held.tsr", "-o", "desk.zip")
+    assert refused.code == 2
+    assert "about none of the checkpoints here" in refused.stderr
+    assert not Path("desk.zip").exists()
+    assert remit(*EVIDENCE, "-o", "desk.zip").code == 0
+    done = remit("evidence", "verify", "desk.zip", "--authority", "root.pem")
+    assert done.code == 1
+    assert "no timestamp is in the bundle" in done.stdout

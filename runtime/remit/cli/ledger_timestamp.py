@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
@@ -14,19 +14,40 @@ from remit.cli.ledger_prove import HELD_HINT
 from remit.cli.options import common, example, store_option
 from remit.cli.output import one_line
 from remit.cli.stores import open_auditable
-from remit.errors import AdapterError
 from remit.host.timestamps import open_timestamping
 from remit.ledger.checkpoint import parse_checkpoint, parse_verifier_key, verify_checkpoint
 from remit.ports import NoTimestamp
 from remit.project.build import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from remit.cli.output import Session
     from remit.document.values import JsonObject
     from remit.ledger.checkpoint import Checkpoint
 
+    F = TypeVar("F", bound=Callable[..., object])
+
 ALGORITHMS: Final = ("sha256", "sha512")
 NOTE_SUFFIX: Final = ".note"
+RESPONSE_HINT: Final = "send the file of `remit ledger timestamp request` to an authority"
+
+
+def authority_option(*, required: bool) -> Callable[[F], F]:
+    """Return the option `--authority`."""
+    return click.option(
+        "--authority",
+        "authorities",
+        multiple=True,
+        required=required,
+        metavar="FILE",
+        help="Certificate of a time-stamping authority that you trust, PEM or DER; repeatable.",
+    )
+
+
+def read_authorities(names: Sequence[str]) -> tuple[bytes, ...]:
+    """Read the files of `--authority`."""
+    return tuple(read_file(name, hint="name the certificate of the authority's root") for name in names)
 
 
 @click.group(
@@ -127,14 +148,7 @@ def _checkpoint(note: bytes, name: str) -> Checkpoint:
 )
 @click.argument("checkpoint")
 @click.argument("response")
-@click.option(
-    "--authority",
-    "authorities",
-    multiple=True,
-    required=True,
-    metavar="FILE",
-    help="Certificate of an authority that you trust, PEM or DER; repeatable.",
-)
+@authority_option(required=True)
 @common
 def verify(session: Session, *, checkpoint: str, response: str, authorities: tuple[str, ...]) -> int:
     """Check RESPONSE offline: that an authority signed when CHECKPOINT existed.
@@ -144,13 +158,10 @@ def verify(session: Session, *, checkpoint: str, response: str, authorities: tup
     asked = open_timestamping()
     note = read_file(checkpoint, hint=HELD_HINT)
     signed = _checkpoint(note, checkpoint)
-    answer = read_file(response, hint="send the file of `remit ledger timestamp request` to an authority")
-    trusted = [read_file(name, hint="name the certificate of the authority's root") for name in authorities]
-    try:
-        found = asked.verify(answer, note, authorities=trusted)
-    except AdapterError as error:
-        given = ", ".join(f"`{name}`" for name in authorities)
-        raise bad_input(f"`{response}` cannot be checked with {given}: {error}") from error
+    answer = read_file(response, hint=RESPONSE_HINT)
+    found = asked.verify(answer, note, authorities=read_authorities(authorities))
+    if isinstance(found, NoTimestamp) and not found.readable:
+        raise bad_input(f"`{response}`: {found.message}")
     value: JsonObject = {"holds": False, "origin": signed.origin, "size": signed.size}
     if isinstance(found, NoTimestamp):
         if session.json:
