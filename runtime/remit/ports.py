@@ -2,7 +2,8 @@
 
 Every adapter of a port passes its published contract.
 
-Contract suites: `remit.testing.backend_contract`, `store_contract`, `telemetry_contract`, `tool_contract`.
+Contract suites: `remit.testing.backend_contract`, `store_contract`, `telemetry_contract`,
+`timestamp_contract`, `tool_contract`.
 """
 
 from __future__ import annotations
@@ -523,4 +524,69 @@ class TelemetrySink(Protocol):
 
     def close(self) -> None:
         """Hand over what is held back; idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timestamp:
+    """What a time-stamping authority signed about some bytes: they existed at this time.
+
+    Args:
+        at: RFC 3339 UTC time with milliseconds, as the authority's clock had it.
+        accuracy_us: by how many microseconds the clock may be wrong, as the authority says; None where it
+            does not say.
+        authority: subject of the certificate that signed, as RFC 4514 writes names.
+        policy: object identifier of the authority's policy, dotted.
+        serial: the authority's number of this timestamp.
+    """
+
+    at: str
+    accuracy_us: int | None
+    authority: str
+    policy: str
+    serial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoTimestamp:
+    """A response that shows no time of these bytes.
+
+    Args:
+        message: why, lower case, no full stop.
+        readable: whether it is a response of an authority at all.
+    """
+
+    message: str
+    readable: bool = True
+
+
+@runtime_checkable
+class Timestamping(Protocol):
+    """Asks a time-stamping authority and checks its response, both offline: what lies between is a file."""
+
+    def request(self, data: bytes, *, algorithm: str) -> bytes:
+        """Return a request to time-stamp `data`; it holds a digest of them and a new nonce.
+
+        Args:
+            data: the bytes, not empty.
+            algorithm: `sha256` or `sha512`.
+
+        Raises:
+            AdapterError: no such algorithm.
+        """
+        ...
+
+    def verify(
+        self, response: bytes, data: bytes, *, authorities: Sequence[bytes]
+    ) -> Timestamp | NoTimestamp:
+        """Check a response, at the time that it shows.
+
+        Args:
+            response: as the authority sent it.
+            data: the bytes that it must be about.
+            authorities: files of certificates that the verifier trusts, PEM or DER; at least one.
+
+        Raises:
+            AdapterError: a certificate cannot be read.
+        """
         ...

@@ -11,15 +11,18 @@ import click
 from remit.cli.agents import existing_store, find_agent, read_file, read_text
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.ledger_prove import HELD_HINT, key_text
+from remit.cli.ledger_timestamp import RESPONSE_HINT, authority_option, read_authorities
 from remit.cli.ledger_witness import witness_options
 from remit.cli.options import common, example, store_option
-from remit.cli.output import short
+from remit.cli.output import one_line, short
 from remit.cli.progress import stages
 from remit.cli.stores import open_auditable
 from remit.document.carriers import format_of
 from remit.document.parse import parse_document
+from remit.host.timestamps import open_timestamping
 from remit.workbench.evidence.check import check_evidence
 from remit.workbench.evidence.collect import Wanted, export_evidence
+from remit.workbench.evidence.timestamps import Authorities
 
 if TYPE_CHECKING:
     from remit.cli.output import Session
@@ -57,6 +60,13 @@ def command() -> None:
     help="A checkpoint kept elsewhere, cosigned or not: a proof from it goes along; repeatable.",
 )
 @click.option(
+    "--timestamp",
+    "timestamps",
+    multiple=True,
+    metavar="FILE",
+    help="An authority's response about a `--checkpoint` (`remit ledger timestamp`); repeatable.",
+)
+@click.option(
     "--disclose-others",
     "disclose",
     is_flag=True,
@@ -73,6 +83,7 @@ def export(
     output: str,
     documents: tuple[str, ...],
     held: tuple[str, ...],
+    timestamps: tuple[str, ...],
     disclose: bool,
     store: str | None,
 ) -> int:
@@ -95,6 +106,7 @@ def export(
             disclose=disclose,
             documents=tuple(_document(name) for name in documents),
             held=tuple(read_text(name, hint=HELD_HINT) for name in held),
+            timestamps=tuple(read_file(name, hint=RESPONSE_HINT) for name in timestamps),
         )
         with stages() as stage:
             manifest = export_evidence(opened, wanted, path, stage=stage)
@@ -154,6 +166,7 @@ def _show_export(session: Session, manifest: Manifest, path: Path) -> None:
     "--checkpoint", "held", multiple=True, metavar="FILE", help="A checkpoint kept elsewhere; repeatable."
 )
 @witness_options
+@authority_option(required=False)
 @common
 def verify(
     session: Session,
@@ -163,11 +176,15 @@ def verify(
     held: tuple[str, ...],
     witnesses: tuple[str, ...],
     quorum: int | None,
+    authorities: tuple[str, ...],
 ) -> int:
     """Check BUNDLE, an archive or the folder it was unpacked into, and decide its decisions again.
 
     Without `--key`, the bundle can only be shown to agree with itself.
     """
+    believed: Authorities | None = None
+    if authorities:
+        believed = Authorities(timestamping=open_timestamping(), certificates=read_authorities(authorities))
     with stages() as stage:
         report = check_evidence(
             Path(bundle),
@@ -175,6 +192,7 @@ def verify(
             held=[read_text(name, hint=HELD_HINT) for name in held],
             witnesses=[key_text(name) for name in witnesses],
             quorum=quorum,
+            authorities=believed,
             stage=stage,
         )
     if session.json:
@@ -196,6 +214,8 @@ def _show(session: Session, report: EvidenceReport) -> None:
     session.say(
         f"  decisions decided again as recorded: {report.decided} of {report.counts.get('decision', 0)}"
     )
+    for time in report.times:
+        session.say(f"  {time.checkpoint} existed at {time.at}, says {one_line(time.authority)}")
     if report.complete:
         session.say("  complete: these are all records of the agent in this time")
     for remark in report.remarks:

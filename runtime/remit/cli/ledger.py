@@ -12,6 +12,7 @@ from remit.cli.ledger_export import export, record_value
 from remit.cli.ledger_prove import HELD_HINT, checkpoint, key_text, prove
 from remit.cli.ledger_prune import prune_records, verify_archive
 from remit.cli.ledger_reports import report_value, show_report
+from remit.cli.ledger_timestamp import timestamp
 from remit.cli.ledger_witness import witness, witness_options
 from remit.cli.options import common, example, store_option
 from remit.cli.output import Session, one_line, shortened
@@ -39,6 +40,7 @@ command.add_command(export)
 command.add_command(prove)
 command.add_command(checkpoint)
 command.add_command(witness)
+command.add_command(timestamp)
 command.add_command(prune_records)
 command.add_command(verify_archive)
 

@@ -11,7 +11,8 @@ Rules
 5. Every decision is asked again: of Cedar as the bundle's files have it, and of the reference engine. The
    files must be what the record and its content give.
 6. A document has the identity that its content gives; an image the digest that decisions cite.
-7. Completeness is counted where the leaves of all records between are disclosed, and nowhere else.
+7. A timestamp counts by an authority that the verifier brings; who brings one wants to see a timestamp.
+8. Completeness is counted where the leaves of all records between are disclosed, and nowhere else.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from remit.workbench.evidence.model import (
 )
 from remit.workbench.evidence.questions import Asker
 from remit.workbench.evidence.report import EvidenceReport, Problem
+from remit.workbench.evidence.timestamps import check_timestamps
 from remit.workbench.evidence.walk import RecordWalk
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 
     from remit.document.values import JsonObject, JsonValue
     from remit.ledger.checkpoint import Checkpoint, VerifierKey
+    from remit.workbench.evidence.timestamps import Authorities
 
     Stage = Callable[[str], Callable[[int, int], None] | None]
 
@@ -68,6 +71,7 @@ def check_evidence(
     held: Sequence[str] = (),
     witnesses: Sequence[str] = (),
     quorum: int | None = None,
+    authorities: Authorities | None = None,
     stage: Stage = lambda _: None,
 ) -> EvidenceReport:
     """Check the bundle at `path`, an archive or the folder that it was unpacked into.
@@ -78,15 +82,17 @@ def check_evidence(
         held: checkpoints that were kept elsewhere.
         witnesses: verifier key texts of witnesses.
         quorum: how many of them must have cosigned; all where it is left out.
+        authorities: whom to believe about time; timestamps are not checked where they are left out.
         stage: begins a stage of progress.
 
     Raises:
         LedgerError: this is no bundle, or a key is none; what is wrong *in* a bundle is in the report.
+        AdapterError: an authority's certificate is none.
     """
     brought = [parse_verifier_key(text) for text in keys]
     needed = Quorum.of(witnesses, quorum)
     with BundleReader(path) as reader:
-        return _Checking(reader, stage).run(brought, held, needed)
+        return _Checking(reader, stage).run(brought, held, needed, authorities)
 
 
 @dataclass(slots=True)
@@ -105,7 +111,11 @@ class _Checking:
             self.findings.append(Problem(place=place, problem=problem))
 
     def run(
-        self, brought: Sequence[VerifierKey], held: Sequence[str], quorum: Quorum | None
+        self,
+        brought: Sequence[VerifierKey],
+        held: Sequence[str],
+        quorum: Quorum | None,
+        authorities: Authorities | None,
     ) -> EvidenceReport:
         """Apply all rules."""
         manifest = self._manifest()
@@ -125,6 +135,11 @@ class _Checking:
         if not held:
             self.remarks.append(
                 "no checkpoint from elsewhere was given: a log that was rewritten is not seen"
+            )
+        times, unchecked = check_timestamps(self.reader, authorities, self.find)
+        if unchecked:
+            self.remarks.append(
+                f"{unchecked} timestamps were not checked: bring the authority with `--authority`"
             )
         walk = self._records(manifest, newest)
         self._documents(str(manifest.get("agent", "")))
@@ -151,6 +166,7 @@ class _Checking:
             complete=complete,
             held=tuple(sorted(related)),
             witnessed_size=witnessed,
+            times=times,
             findings=tuple(self.findings),
             remarks=tuple(self.remarks),
         )

@@ -46,6 +46,7 @@ from remit.workbench.evidence.model import (
 )
 from remit.workbench.evidence.questions import Asker, not_asked
 from remit.workbench.evidence.readme import DecisionRow, readme
+from remit.workbench.evidence.timestamps import placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,6 +75,7 @@ class Wanted:
         disclose: also the leaves, never the contents, of all other records in the window.
         documents: revisions of the agent beside the head.
         held: checkpoints that were kept elsewhere; a proof from each goes along.
+        timestamps: responses of time-stamping authorities about these, or about the newest.
     """
 
     agent: str
@@ -82,6 +84,7 @@ class Wanted:
     disclose: bool = False
     documents: tuple[Document, ...] = ()
     held: tuple[str, ...] = ()
+    timestamps: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True)
@@ -101,8 +104,8 @@ def export_evidence(source: EvidenceSource, wanted: Wanted, path: Path, *, stage
     """Write the bundle of `wanted` to `path`, whole or not at all.
 
     Raises:
-        LedgerError: a record cannot be proved, a held checkpoint is of another history, or the file cannot be
-            written.
+        LedgerError: a record cannot be proved, a held checkpoint is of another history, a timestamp is about
+            none of the checkpoints, or the file cannot be written.
         DocumentError: a given document is of another agent.
     """
     note = source.checkpoint()
@@ -275,11 +278,15 @@ def _candidates(found: _Found, documents: Sequence[Document], head: Document | N
 
 def _write_checkpoints(bundle: BundleWriter, source: EvidenceSource, wanted: Wanted, note: str) -> None:
     bundle.add(NEWEST, note.encode())
+    notes = {NEWEST: note.encode()}
     for held in wanted.held:
         old = parse_checkpoint(held).checkpoint
         proof = prove_consistency(old, note, source.tree_nodes)
+        notes[f"checkpoints/{old.size}.note"] = held.encode()
         bundle.add(f"checkpoints/{old.size}.note", held.encode())
         bundle.add(f"checkpoints/{old.size}.consistency", str(proof).encode())
+    for name, response in placed(wanted.timestamps, notes):
+        bundle.add(name, response)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,6 +6,7 @@ manifest.json                  digests of all files; says nothing that is not re
 log.pub                        the log's verifier key as the operator gave it: bring your own
 checkpoints/newest.note        the checkpoint that every proof leads to
 checkpoints/<size>.note        a checkpoint that was kept elsewhere, with <size>.consistency from it
+checkpoints/<note>.<n>.tsr     an outside authority's timestamp on that note (RFC 3161)
 records.jsonl                  one record a line: index, leaf, proof, salt and content where they are
 images/<digest>/               policies.cedar, schema.cedarschema, schema.json, image.json
 decisions/<index>/             request.json, entities.json, expected.json

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
+    from remit.workbench.evidence.timestamps import CheckpointTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class EvidenceReport:
         held: sizes of held checkpoints that lead to this one.
         witnessed_size: size of the largest of them that enough witnesses cosigned; 0 where none was
             asked for.
+        times: what outside authorities signed about the checkpoints.
         findings: everything that is wrong.
         remarks: what a reader must know, one sentence each.
     """
@@ -63,6 +65,7 @@ class EvidenceReport:
     complete: bool
     held: tuple[int, ...]
     witnessed_size: int
+    times: tuple[CheckpointTime, ...]
     findings: tuple[Problem, ...]
     remarks: tuple[str, ...]
 
@@ -90,6 +93,7 @@ class EvidenceReport:
             "complete": self.complete,
             "held": [*self.held],
             "witnessed_size": self.witnessed_size,
+            "timestamps": [one.to_json() for one in self.times],
             "findings": found,
             "remarks": [*self.remarks],
         }
