@@ -27,7 +27,7 @@ SKIP_REASONS = (
     "a fragment that shows a shape",
 )
 RUN = ("python", "console", "cedar", "yaml", "json")
-SHOWN = ("text", "mermaid", "")
+SHOWN = ("text", "sql", "mermaid", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,9 +37,13 @@ def refusal(error: psycopg.Error) -> str:
     for beginning, meaning in _MEANINGS:
         if code.startswith(beginning):
             return meaning
-    first = (str(error).strip() or type(error).__name__).splitlines()[0].lower()
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
     if not code and isinstance(error, psycopg.OperationalError):
-        return f"the server cannot be reached: {first}"
+        # A server that refuses says so before there is a code.
+        told = first.rpartition("FATAL:")[2].strip() if "FATAL:" in first else ""
+        if told:
+            return f"the server refuses: {told}; check database, user and `sslmode` in the address"
+        return f"the server cannot be reached: {first}; check host and port, and whether it runs"
     return f"{first} ({code})" if code else first
 
 

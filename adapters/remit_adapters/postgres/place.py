@@ -74,7 +74,7 @@ def place_of(url: str, environment: Mapping[str, str] | None = None) -> Place:
         LedgerError: it is no such address; the message never holds a password.
     """
     authority, _, rest = url.partition("://")[2].partition("/")
-    if "@" in rest.partition("?")[0] or "?" in authority or "#" in url:
+    if "@" in rest.partition("?")[0] or authority.count("@") > 1 or "?" in authority or "#" in url:
         # What follows may be a password, so nothing of it is repeated.
         raise LedgerError(f"{_UNREADABLE}: write `/`, `?`, `#` and `@` in a name or password as `%2F`, …")
     try:

@@ -12,7 +12,7 @@ from remit.cli.exits import bad_input
 from remit.cli.output import short
 from remit.document.carriers import format_of
 from remit.document.parse import parse_document
-from remit.errors import DocumentError, Fault
+from remit.errors import DocumentError, Fault, FaultsError
 from remit.host.location import Location, location_of
 from remit.policy.compile import compile_governance
 from remit.policy.origins import Origin
@@ -140,7 +140,12 @@ def existing_store(option: str | None) -> Location:
     place = store_place(option)
     if place.begun:
         return place
-    raise bad_input(
+    raise no_store(place)
+
+
+def no_store(place: Location) -> FaultsError:
+    """Say that there is no store at a place, and how to name one."""
+    return bad_input(
         f"there is no store in `{place.shown}`",
         "name it with `--store DIR`; a project's store is `FOLDER/.remit`",
     )

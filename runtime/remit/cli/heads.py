@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from remit.cli.agents import existing_store, find_agent, read_target, store_place
+from remit.cli.agents import existing_store, find_agent, no_store, read_target, store_place
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import caller_from, caller_hint
 from remit.cli.output import Session, short, shortened
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_head(
-    name: str, *, store: str | None, folder: str | None = None
+    name: str, *, store: str | None, folder: str | None = None, adopt: bool = False
 ) -> Generator[tuple[Runtime, AuditableStore]]:
     """Open the head of an agent.
 
@@ -33,11 +33,17 @@ def open_head(
         name: a project folder, a document file, the beginning of an agent id, or empty for the only agent.
         store: `--store`.
         folder: where Python tools are found; beside the store, or the project folder, where None.
+        adopt: put an agent into the store that is not there yet, and make the store if there is none.
+
+    Raises:
+        FaultsError: there is no such store or agent, and none is to be made.
     """
     document: Document | None = None
     if name and Path(name).exists():
         target = read_target(name)
         place, document = target.store(store), target.document
+        if not adopt and not place.begun:
+            raise no_store(place)
         if place.folder is not None:
             place.folder.parent.mkdir(parents=True, exist_ok=True)
         tools = Path(folder) if folder is not None else target.folder
@@ -46,6 +52,12 @@ def open_head(
         tools = tools_folder(folder, place)
     opened = open_auditable(place, read_only=False)
     try:
+        if document is not None and not adopt and opened.load(document.identity.agent) is None:
+            held = ", ".join(f"`{short(agent)}`" for agent, _ in opened.agents()[:8]) or "none"
+            raise bad_input(
+                f"the store holds no agent of `{name}`",
+                f"it holds {held}: name one of these, or another store with `--store`",
+            )
         telemetry = chosen_telemetry()
         with Runtime.open(
             document or find_agent(opened, name),

@@ -13,6 +13,7 @@ from remit.cli.options import caller_from, common, example, person_options, stor
 from remit.cli.rearm import lift
 from remit.cli.stores import open_auditable
 from remit.ports import SCOPE_KINDS
+from remit.project.source import nearest
 
 if TYPE_CHECKING:
     from remit.cli.output import Session
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _OF_AGENTS = ("agent", "lineage")
+_OF_CAPABILITIES = ("tool", "backend")
 
 
 @click.command(
@@ -78,9 +80,33 @@ def command(
     if answer is None:
         raise bad_input("the store holds no agent whose rules could judge this", "run one first")
     code = show_answer(session, answer)
-    if answer.allowed and not lifted and not session.json:
-        _show_in_flight(session, answer)
+    if answer.allowed and not session.json:
+        session.say(f"  {'lifted' if lifted else 'stopped'}   {scope}")
+        if not lifted:
+            _warn_of_unknown(session, kind, name, store=store)
+            _show_in_flight(session, answer)
     return code
+
+
+def _warn_of_unknown(session: Session, kind: str, name: str, *, store: str | None) -> None:
+    """Say where no agent here has what the order names: it stands, and may be meant for something else."""
+    if kind not in _OF_CAPABILITIES:
+        return
+    opened = open_auditable(existing_store(store))
+    try:
+        heads = [head for agent, _ in opened.agents() if (head := opened.load(agent)) is not None]
+    finally:
+        opened.close()
+    known = {
+        entry.name
+        for head in heads
+        for entry in (head.capabilities.tools if kind == "tool" else head.capabilities.backends)
+    }
+    if name not in known:
+        near = nearest(name, sorted(known))
+        session.note(
+            f"no agent in this store has a {kind} `{name}`; {near}".rstrip("; "), indent=2, style="yellow"
+        )
 
 
 def _show_in_flight(session: Session, answer: Answer) -> None:

@@ -114,7 +114,7 @@ def remember(
     store: str | None,
 ) -> int:
     """Write VALUE into BLOCK, if the rules allow it: JSON, or text where it reads as none."""
-    with open_head(agent, store=store) as (runtime, _):
+    with open_head(agent, store=store, adopt=True) as (runtime, _):
         schema = runtime.document.governance.caller_schema
         caller = caller_from(person, roles, attributes, schema=schema)
         answer = runtime.remember(block, value_from(value), by=caller, key=key, subject=subject)

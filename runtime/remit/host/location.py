@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from remit.errors import LedgerError
+
 FOLDER_KIND: Final = "sqlite"
 """What keeps a store in a folder."""
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_SLASHLESS: Final = re.compile(r"(?i)postgres(ql)?:(?!//)")
 _ALIASES: Final = {"postgres": "postgresql"}
 
 
@@ -67,5 +70,13 @@ class Location:
 
 
 def location_of(place: str | Path | Location) -> Location:
-    """Return where a store lies, from a path, an address, or itself."""
+    """Return where a store lies, from a path, an address, or itself.
+
+    Raises:
+        LedgerError: an address that lacks a slash, which would be a folder of that name.
+    """
+    if isinstance(place, str) and _SLASHLESS.match(place):
+        raise LedgerError(
+            f"`{place.partition(':')[0]}:` begins no address of a store: write `postgresql://…`"
+        )
     return place if isinstance(place, Location) else Location(str(place))
