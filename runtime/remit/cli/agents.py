@@ -131,6 +131,11 @@ def store_place(option: str | None, *, default: Path | None = None) -> Location:
     return location_of(chosen or default or STORE_FOLDER)
 
 
+def is_store_named(option: str | None) -> bool:
+    """Whether the user named a store, by option or environment."""
+    return bool(option or os.environ.get(STORE_VARIABLE, ""))
+
+
 def existing_store(option: str | None) -> Location:
     """Return where a store lies that is there already; of an address, its server will say.
 

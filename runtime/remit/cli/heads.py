@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from remit.cli.agents import existing_store, find_agent, no_store, read_target, store_place
+from remit.cli.agents import existing_store, find_agent, is_store_named, no_store, read_target, store_place
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import caller_from, caller_hint
 from remit.cli.output import Session, short, shortened
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_head(
-    name: str, *, store: str | None, folder: str | None = None, adopt: bool = False
+    name: str, *, store: str | None, folder: str | None = None, adopt: bool = True
 ) -> Generator[tuple[Runtime, AuditableStore]]:
     """Open the head of an agent.
 
@@ -33,7 +33,8 @@ def open_head(
         name: a project folder, a document file, the beginning of an agent id, or empty for the only agent.
         store: `--store`.
         folder: where Python tools are found; beside the store, or the project folder, where None.
-        adopt: put an agent into the store that is not there yet, and make the store if there is none.
+        adopt: put an agent into the store that is not there yet, and make the store if there is none; a
+            project's own store, where none was named, may always be new.
 
     Raises:
         FaultsError: there is no such store or agent, and none is to be made.
@@ -41,6 +42,7 @@ def open_head(
     document: Document | None = None
     if name and Path(name).exists():
         target = read_target(name)
+        adopt = adopt or not is_store_named(store)
         place, document = target.store(store), target.document
         if not adopt and not place.begun:
             raise no_store(place)
@@ -100,7 +102,7 @@ def act(
     """
     if not reason.strip():
         raise bad_input("the reason is empty", "say why with `--reason`")
-    with open_head(name, store=store) as (runtime, _):
+    with open_head(name, store=store, adopt=False) as (runtime, _):
         schema = runtime.document.governance.caller_schema
         caller = caller_from(person, roles, attributes, schema=schema)
         answer = deed(runtime, caller)

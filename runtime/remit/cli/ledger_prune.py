@@ -66,7 +66,7 @@ def prune_records(
         raise bad_input("the reason is empty", "say why with `--reason`")
     now = judged_now(session, instant, changes=True, unsafe_future=unsafe_future)
     place = existing_store(store)
-    rules = rules_from(config, place)
+    rules = rules_from(session, config, place)
     by = caller_from(person, roles, attributes).id
     opened = open_auditable(place, read_only=False)
     try:

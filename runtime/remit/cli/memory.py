@@ -114,7 +114,7 @@ def remember(
     store: str | None,
 ) -> int:
     """Write VALUE into BLOCK, if the rules allow it: JSON, or text where it reads as none."""
-    with open_head(agent, store=store, adopt=True) as (runtime, _):
+    with open_head(agent, store=store) as (runtime, _):
         schema = runtime.document.governance.caller_schema
         caller = caller_from(person, roles, attributes, schema=schema)
         answer = runtime.remember(block, value_from(value), by=caller, key=key, subject=subject)
@@ -190,7 +190,7 @@ def erase(
         raise bad_input("`--entry` needs its block", "give `--block` too")
     if from_ledger and not subject:
         raise bad_input("`--ledger` needs a data subject", "give `--subject`")
-    with open_head(agent, store=store) as (runtime, opened):
+    with open_head(agent, store=store, adopt=False) as (runtime, opened):
         document = runtime.document
         caller = caller_from(person, roles, attributes, schema=document.governance.caller_schema)
         named = [item.name for item in document.memory.blocks if item.subject]

@@ -40,14 +40,19 @@ def config_option(function: click.decorators.FC) -> click.decorators.FC:
         "--config",
         default=None,
         metavar="FILE",
-        help="Retention classes. Default: `retention.yaml` in the store's folder or in the one around it.",
+        help="Retention classes. Default: `retention.yaml` in the store's folder or in the one around it; "
+        "a database has none.",
     )(function)
 
 
-def rules_from(config: str | None, store: Location) -> RetentionRules:
-    """Return the retention rules that were named or found; the floor alone where there are none."""
+def rules_from(session: Session, config: str | None, store: Location) -> RetentionRules:
+    """Return the retention rules that were named or found, and say which; the floor alone without any."""
     path = Path(config) if config is not None else find_retention(store)
-    return RetentionRules() if path is None else read_retention(path)
+    if path is None:
+        session.note("no retention classes are named or found: contents of records do not expire", indent=0)
+        return RetentionRules()
+    session.note(f"classes of {path.as_posix()}", indent=0)
+    return read_retention(path)
 
 
 @command.command("plan", epilog=example("remit retention plan --now 2027-01-01 --json"))
@@ -61,7 +66,7 @@ def plan(
     """Show which memory entries and which contents of records are past their time; change nothing."""
     now = judged_now(session, instant, changes=False, unsafe_future=unsafe_future)
     place = existing_store(store)
-    rules = rules_from(config, place)
+    rules = rules_from(session, config, place)
     opened = open_auditable(place)
     try:
         found = plan_retention(opened, rules, now=now)
@@ -98,7 +103,7 @@ def apply(
     """Erase what is past its time and under no hold, as the agents' own rules allow it."""
     now = judged_now(session, instant, changes=True, unsafe_future=unsafe_future)
     place = existing_store(store)
-    rules = rules_from(config, place)
+    rules = rules_from(session, config, place)
     opened = open_auditable(place, read_only=False)
     runtimes: dict[str, Runtime] = {}
 

@@ -76,9 +76,12 @@ class RetentionRules:
 
 
 def find_retention(place: Location) -> Path | None:
-    """Return the retention file of a store: in its folder, else in the folder beside it; else None."""
-    for folder in (place.folder, place.beside):
-        if folder is not None and (folder / FILE).is_file():
+    """Return the retention file of a store: in its folder, else in the folder beside it; else None.
+
+    A database has no folder: what is erased from it must not depend on where a program runs.
+    """
+    for folder in () if place.folder is None else (place.folder, place.beside):
+        if (folder / FILE).is_file():
             return folder / FILE
     return None
 
