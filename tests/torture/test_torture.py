@@ -39,8 +39,8 @@ def count(what: str, told: str) -> int:
 
 
 def test_what_was_confirmed_outlives_any_kill_and_nothing_happens_twice_or_undecided() -> None:
-    told = tortured("torture.py", "--kills", "24", "--check-every", "24", "--seed", "11")
-    assert count("kills", told) == 24
+    told = tortured("torture.py", "--kills", "16", "--check-every", "16", "--seed", "11", "--longest", "2")
+    assert count("kills", told) == 16
     assert count("effects", told) > 0
     assert count("memory confirmed", told) > 0
 
@@ -54,7 +54,10 @@ def server() -> str:
 
 
 def test_what_was_confirmed_outlives_kills_and_cut_connections_on_postgresql(server: str) -> None:
-    told = tortured("torture.py", "--kills", "9", "--check-every", "9", "--seed", "5", "--store", server)
+    told = tortured(
+        *("torture.py", "--kills", "9", "--check-every", "9", "--seed", "5"),
+        *("--longest", "3", "--store", server),
+    )
     assert count("kills", told) == 9
     assert count("connections cut", told) > 0
     assert count("memory confirmed", told) > 0

@@ -79,7 +79,13 @@ def checked(store: str, folder: Path, epoch: int) -> tuple[Counter[str], list[st
 
 
 def torture(
-    kills: int, *, check_every: int, chance: random.Random, places: Places, keep: Path | None
+    kills: int,
+    *,
+    check_every: int,
+    chance: random.Random,
+    places: Places,
+    keep: Path | None,
+    longest_s: float,
 ) -> tuple[Counter[str], list[str]]:
     """Kill `kills` workers.
 
@@ -89,6 +95,7 @@ def torture(
         chance: when to kill.
         places: where stores lie.
         keep: folder to work in, kept; a temporary one where None.
+        longest_s: a worker lives no longer.
 
     Returns:
         Counts, and the faults of the first check that found any.
@@ -102,7 +109,7 @@ def torture(
         store = places.new(folder)
         for number in range(min(check_every, kills - done)):
             child = forked(lambda: work(store, folder, epoch, seconds=60))  # noqa: B023  # used at once
-            lives_s = chance.random() ** 0.5 * (LONGEST_ON_A_SERVER_S if places.server else LONGEST_S)
+            lives_s = chance.random() ** 0.5 * longest_s
             if places.server and number % 3 == 0:
                 time.sleep(lives_s / 2)
                 total["connections cut"] += places.cut(store)
@@ -145,6 +152,7 @@ def main() -> int:
     parser.add_argument("--store", default="", help="a database to work in; a SQLite folder if not given")
     parser.add_argument("--seed", type=int, default=None, help="repeats the moments of the kills")
     parser.add_argument("--keep", type=Path, default=None, help="work in this folder")
+    parser.add_argument("--longest", type=float, default=None, help="seconds that a worker lives at most")
     given = parser.parse_args()
     seed = random.randrange(1 << 32) if given.seed is None else given.seed
     print(f"seed {seed}")
@@ -155,6 +163,7 @@ def main() -> int:
         chance=random.Random(seed),
         places=Places(given.store),
         keep=given.keep,
+        longest_s=given.longest or (LONGEST_ON_A_SERVER_S if given.store else LONGEST_S),
     )
     return report(total, faults)
 
