@@ -32,8 +32,14 @@ _DIGEST: Final = re.compile(r"(?:sha256:)?[0-9a-f]{8,64}", re.ASCII)
 
 
 def key_text(name: str) -> str:
-    """Return a verifier key text that was given as such or as a file."""
-    return read_text(name, hint="").strip() if Path(name).is_file() else name
+    """Return a verifier key text that was given as such or as a file.
+
+    Raises:
+        DocumentError: it can only be meant as a file, and that cannot be read.
+    """
+    if "+" in name and not Path(name).exists():
+        return name
+    return read_text(name, hint="give the file `log.pub` of the log, or the text in it").strip()
 
 
 @click.command(
