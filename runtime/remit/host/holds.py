@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from remit.document.faults import TIME
+from remit.document.persons import same_person
 from remit.errors import EnforcementError, EvaluationError
-from remit.gate.approvals import same_person
 from remit.ports import Batch, Judged
 from remit.records import Draft
 
