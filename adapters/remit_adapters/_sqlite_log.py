@@ -15,14 +15,14 @@ from remit.ledger.checkpoint import Checkpoint, sign_checkpoint, verifier_key, v
 from remit.ledger.report import RawRecord, StoredNote
 from remit.ledger.tree import Node, Peaks, is_place, node_number, peak_places
 from remit_adapters._sqlite_schema import NUMBERED_NODES
-from remit_adapters.stores.log_rows import Cell, as_bytes, log_rows
+from remit_adapters.stores.log_rows import Cell, as_bytes, log_rows, outdated
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
     from remit.ledger.encoding import Sealed
-    from remit.ports import Signer
+    from remit.ports import Judged, Signer
     from remit.records import Receipt
 
 _ROWS_A_STATEMENT: Final = (64, 16, 8, 7, 6, 5, 4, 3, 2, 1)
@@ -96,6 +96,19 @@ class LogAppender:
             found = self._connection.execute("SELECT 1 FROM open_intents WHERE digest = ?", (intent,))
             if found.fetchone() is None:
                 raise SettledError(f"the intent `{intent}` is not open: it has an outcome already")
+
+    def require_newest(self, judged: Judged) -> None:
+        """Refuse to go on where later records lie in the log than something was judged by.
+
+        Raises:
+            HeadMovedError: there are some.
+        """
+        found = self._connection.execute(
+            "SELECT 1 FROM records WHERE run = ? AND run <> '' AND idx >= ? LIMIT 1",
+            (judged.run, judged.size),
+        )
+        if found.fetchone() is not None:
+            raise outdated(judged)
 
     def _insert(self, place: str, width: int, cells: Sequence[Cell]) -> None:
         """Insert rows that lie one after the other in `cells`; `place` is a constant of this module."""

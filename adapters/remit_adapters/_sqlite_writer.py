@@ -92,6 +92,8 @@ class Writer(Groups):
         """Write all of one batch."""
         batch = job.batch
         self._log.require_open(batch.settles)
+        if batch.judged is not None:
+            self._log.require_newest(batch.judged)
         if batch.create is not None:
             create_agent(self._connection, batch.create)
         if batch.advance is not None:

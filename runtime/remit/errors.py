@@ -8,7 +8,7 @@
     │   └── PermitError    a permit is missing, used, expired or bound to other content
     ├── AdapterError       the world outside failed: a back-end, a tool source, a model fetch
     └── LedgerError        the record cannot be written, read or trusted
-        ├── HeadMovedError compare-and-swap lost: the agent's head is no longer the expected revision
+        ├── HeadMovedError compare-and-swap lost: the head, or what was judged by, is not the newest any more
         └── SettledError   an intent that was to be settled has an outcome already
 
 A deny is a value (`remit.engine.Decision`, `remit.gate.Denial`), never one of these.
@@ -110,7 +110,7 @@ class NoStoreError(LedgerError):
 
 
 class HeadMovedError(LedgerError):
-    """Compare-and-swap lost: the head is no longer the expected revision."""
+    """What was decided by is no longer the newest: the head, or records that something was judged by."""
 
 
 class SettledError(LedgerError):

@@ -60,6 +60,19 @@ class RunState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """How far records were read before something was judged by them.
+
+    Args:
+        run: run name of those records.
+        size: index after the newest of them; 0 where there was none.
+    """
+
+    run: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """What becomes durable together or not at all.
 
@@ -70,6 +83,8 @@ class Batch:
         create: a new agent's document; raises `LedgerError` if the agent exists with other content.
         settles: digests of intents that must still be without an outcome; where one has any, nothing is
             written and `SettledError` is raised. For those who settle what another process left.
+        judged: what it was judged by; where later records of that run name lie in the log, nothing is
+            written and `HeadMovedError` is raised.
     """
 
     records: tuple[Draft, ...]
@@ -77,6 +92,7 @@ class Batch:
     run_state: RunState | None = None
     create: Document | None = None
     settles: tuple[str, ...] = ()
+    judged: Judged | None = None
 
 
 @runtime_checkable
@@ -119,7 +135,8 @@ class Ledger(Protocol):
         """Queue a batch; the future resolves after COMMIT.
 
         Raises (through the future):
-            HeadMovedError: the batch's compare-and-swap lost; nothing was written.
+            HeadMovedError: the batch's compare-and-swap lost, or what it was judged by has grown; nothing
+                was written.
             SettledError: an intent that it settles has an outcome; nothing was written.
             LedgerError: the record cannot be written; nothing was written.
         """
@@ -142,7 +159,8 @@ class PromptLedger(Protocol):
             timeout_s: seconds to wait for others; a commit that has begun is waited for.
 
         Raises:
-            HeadMovedError: the batch's compare-and-swap lost; nothing was written.
+            HeadMovedError: the batch's compare-and-swap lost, or what it was judged by has grown; nothing
+                was written.
             LedgerError: the record cannot be written, or it is not known in time whether it was.
         """
         ...

@@ -416,7 +416,7 @@ def test_witnesses_count_for_a_bundle(desk: Path) -> None:
     key = invoke("ledger", "witness", "--key", "tower.key.pem").stdout.strip()
     witness = ("--log", "store/log.pub", "--key", "tower.key.pem", "--memory", "tower.json")
     assert verified("--witness", key).code == 1
-    assert invoke("ledger", "witness", "held.note", *witness, "-o", "cosigned.note").code == 0
+    assert invoke("ledger", "witness", "held.note", *witness, "--first", "-o", "cosigned.note").code == 0
     done = verified("--witness", key, "--checkpoint", "cosigned.note")
     assert done.code == 0
     assert done.json["witnessed_size"] == done.json["held"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ def tower(remit: Any, project: Callable[..., Path]) -> str:
     assert remit("run", "desk", "please pay", *ANA).code == 0
     assert remit("keys", "new", "tower").code == 0
     assert remit("ledger", "checkpoint", *STORE, "-o", "first.note").code == 0
-    assert remit("ledger", "witness", "first.note", *WITNESS, "-o", "cosigned.note").code == 0
+    assert remit("ledger", "witness", "first.note", *WITNESS, "--first", "-o", "cosigned.note").code == 0
     key = remit("ledger", "witness", "--key", "tower.key.pem")
     assert key.code == 0
     return key.stdout.strip()
@@ -97,3 +98,29 @@ def test_a_witness_without_a_memory_is_refused(remit: Any, tower: str) -> None:
     done = remit("ledger", "witness", "first.note", "--key", "tower.key.pem")
     assert done.code == 2
     assert "a witness needs `--log` and `--memory`" in done.stderr
+
+
+@pytest.mark.parametrize("left", [None, "{}", '{"another.log": {"size": 0, "root": "%s"}}' % ("0" * 64)])
+def test_a_witness_whose_memory_is_lost_cosigns_nothing_unless_it_is_told_that_it_is_the_first_time(
+    left: str | None, remit: Any, tower: str
+) -> None:
+    memory = Path("tower.json")
+    kept = memory.read_text()
+    memory.unlink()
+    if left is not None:
+        memory.write_text(left)
+    done = remit("ledger", "witness", "first.note", *WITNESS, "-o", "again.note")
+    assert done.code == 2
+    assert "restore it from a copy" in done.stderr
+    assert not Path("again.note").exists()
+    assert (memory.read_text() if memory.exists() else None) == left
+    assert remit("ledger", "witness", "first.note", *WITNESS, "--first").code == 0
+    assert set(json.loads(memory.read_text())) == {*json.loads(left or "{}"), *json.loads(kept)}
+
+
+def test_what_a_witness_remembers_is_not_begun_anew(remit: Any, tower: str) -> None:
+    before = Path("tower.json").read_text()
+    done = remit("ledger", "witness", "first.note", *WITNESS, "--first")
+    assert done.code == 2
+    assert "it is not the first time" in done.stderr
+    assert Path("tower.json").read_text() == before

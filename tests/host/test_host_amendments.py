@@ -215,6 +215,18 @@ def test_an_amendment_of_an_agent_that_was_suspended_meanwhile_is_denied(tmp_pat
     rt.store.close()
 
 
+@pytest.mark.parametrize("name", ["otto\ufe0f", "o\u034ftto", "otto\u3164", "ot\u2800to", "otto\U000e0101"])
+def test_a_name_with_characters_that_nobody_sees_approves_no_amendment_of_ones_own(
+    name: str, tmp_path: Path
+) -> None:
+    rt = desk(tmp_path)
+    answer = proposed(rt)
+    refused = rt.approve(approval_of(answer), by=replace(BOTH, id=name), reason="read it")
+    assert (refused.allowed, refused.kind) == (False, "ineligible")
+    assert rt.resume_run(answer.value["run"]).status == "awaiting_approval"
+    rt.store.close()
+
+
 def test_a_proposal_that_is_no_document_never_waits(tmp_path: Path) -> None:
     from remit import DocumentError
 

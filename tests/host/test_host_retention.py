@@ -200,16 +200,72 @@ def test_contents_of_records_under_a_hold_stay(desk: Desk) -> None:
     assert {item.hold.id for item in done.plan.contents if item.hold} == {hold.id}
 
 
+def held_meanwhile(desk: Desk, monkeypatch: pytest.MonkeyPatch, method: str, **scope: str) -> list[Any]:
+    """Let another process place a hold once an erasure is judged, just before it is written."""
+    placed: list[Any] = []
+    write = getattr(desk.store, method)
+
+    def late(*given: Any, **named: Any) -> Any:
+        judged = named.get("judged") or getattr(given[0], "judged", None)
+        if judged is not None and not placed:
+            with open_store(desk.store.folder) as other:
+                order = HoldScope(**scope)
+                placed.append(place_hold(other, order, by="lena", reason="case", at=desk.clock.now()))
+        return write(*given, **named)
+
+    monkeypatch.setattr(desk.store, method, late)
+    return placed
+
+
+@pytest.mark.parametrize("act", ["erase an entry", "erase a person", "revise"])
+def test_a_hold_that_is_placed_while_an_erasure_is_under_way_keeps_the_entry(
+    act: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rt = desk.runtime
+    entry = rt.remember("notes", "evidence", by=ANN, subject="p-1").value
+    placed = held_meanwhile(desk, monkeypatch, "submit", subject="p-1")
+    acts = {
+        "erase an entry": lambda: rt.erase("notes", by=ANN, entry=entry),
+        "erase a person": lambda: rt.erase("notes", by=ANN, subject="p-1"),
+        "revise": lambda: rt.revise("notes", entry, "nothing of it", by=ANN),
+    }
+    answer = acts[act]()
+    (hold,) = placed
+    assert (answer.allowed, answer.kind, hold.id in answer.because) == (False, "held", True)
+    assert desk.notes() == ["evidence"]
+
+
+def test_a_hold_on_something_else_that_is_placed_meanwhile_stops_no_erasure(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.runtime.remember("notes", "free", by=ANN, subject="p-1")
+    placed = held_meanwhile(desk, monkeypatch, "submit", subject="p-2")
+    assert desk.runtime.erase("notes", by=ANN, subject="p-1").allowed
+    assert (len(placed), desk.notes()) == (1, [])
+
+
+def test_a_hold_that_is_placed_while_contents_are_erased_keeps_them(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.runtime.run("hello", caller=ANN)
+    kept = desk.contents("outcome")
+    desk.days(401)
+    held_meanwhile(desk, monkeypatch, "erase_content", kind="outcome")
+    done = desk.apply(desk.rules())
+    assert done.contents
+    assert (desk.contents("outcome"), desk.contents("decision")) == (kept, [])
+
+
 def test_a_hold_is_lifted_by_another_person_alone_and_the_attempt_is_on_record(desk: Desk) -> None:
     hold = desk.hold(by="lena")
-    for same in ("lena", " LENA "):
+    for same in ("lena", " LENA ", "lena\ufe0f", "l\u034fena", "lena\u3164"):
         with pytest.raises(EnforcementError, match="another person must lift it"):
             lift_hold(desk.store, hold.id, by=same, reason="mine", at=desk.clock.now())
     assert [item.id for item in standing_holds(desk.store)] == [hold.id]
     lift_hold(desk.store, hold.id[:9], by="otto", reason="closed", at=desk.clock.now())
     assert standing_holds(desk.store) == ()
     verdicts = [record.value["body"].get("verdict") for record in desk.store.records(run=HOLDS)]
-    assert verdicts == [None, "deny", "deny", "allow"]
+    assert verdicts == [None, *["deny"] * 5, "allow"]
     with pytest.raises(EvaluationError, match="no hold"):
         lift_hold(desk.store, hold.id, by="otto", reason="again", at=desk.clock.now())
 

@@ -9,6 +9,8 @@ from host_support import ANN, OPERATOR, agent, order_status, refund, say
 
 from remit import DocumentError, Runtime
 from remit.document.signing import Ed25519Signer, public_key_pem, sign_document
+from remit.document.trust import check_trust
+from remit.host.trust import read_trust_file
 from remit_adapters.sqlite_store import open_store
 
 if TYPE_CHECKING:
@@ -136,3 +138,33 @@ def test_a_policy_without_fields_is_refused(tmp_path: Path, policy: Path) -> Non
     policy.write_text(POLICY.partition("fields:")[0] + "fields: {}\n")
     with pytest.raises(DocumentError, match="names no field"):
         Runtime.open(signed(COMPLIANCE, SECOND), store=tmp_path / "store", trust=policy, tools=TOOLS)
+
+
+@pytest.mark.parametrize("field", ["identity", "memory", "lineage", "execution_state"])
+def test_a_policy_on_any_field_guards_a_stored_head_against_an_unsigned_amendment(
+    field: str, tmp_path: Path, policy: Path
+) -> None:
+    policy.write_text(POLICY.partition("fields:")[0] + f"fields:\n  {field}: {{keys: [compliance]}}\n")
+    document = signed(COMPLIANCE)
+    with open_store(tmp_path / "store") as store:
+        watched = Runtime.open(document, store=store, trust=policy, tools=TOOLS)
+        # What moves with every run needs no new signature.
+        assert [watched.run("hello", caller=ANN).status for _ in range(2)] == ["completed"] * 2
+        unwatched = Runtime.open(document, store=store, tools=TOOLS)
+        rules = [{**AMENDERS, "id": "anybody-amends", "when": "true"}, AMENDERS]
+        governance = {**unwatched.document.governance.value, "rules": rules}
+        with pytest.raises(DocumentError, match="`governance` as it stands"):
+            watched.amend(by=OPERATOR, reason="x", governance=governance)
+        assert unwatched.amend(by=OPERATOR, reason="x", governance=governance).allowed
+        with pytest.raises(DocumentError, match="`governance` as it stands"):
+            watched.run("hello", caller=ANN)
+        with pytest.raises(DocumentError, match="`governance` as it stands"):
+            Runtime.open(document, store=store, trust=policy, tools=TOOLS)
+        renewed = sign_document(unwatched.document, COMPLIANCE)
+        trusted = Runtime.open(renewed, store=store, trust=policy, tools=TOOLS)
+        assert trusted.run("hello", caller=ANN).status == "completed"
+
+
+def test_a_document_is_never_checked_against_no_rule(policy: Path) -> None:
+    with pytest.raises(ValueError, match="at least one rule"):
+        check_trust(signed(COMPLIANCE), read_trust_file(policy), now="2026-01-01T00:00:00.000Z", rules=())

@@ -25,7 +25,7 @@ from remit.ledger.checkpoint import (
 from remit.ledger.report import RawRecord, StoredNote
 from remit.ledger.tree import Node, Peaks, is_place, node_number, peak_places
 from remit_adapters.stores.base import CHUNK
-from remit_adapters.stores.log_rows import Cell, LogRows, log_rows
+from remit_adapters.stores.log_rows import Cell, LogRows, log_rows, outdated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from remit.ledger.encoding import Sealed
-    from remit.ports import Signer
+    from remit.ports import Judged, Signer
     from remit.records import Receipt
     from remit_adapters.stores.base import Row
 
@@ -162,6 +162,19 @@ class LogAppender:
         for intent in intents:
             if intent not in still:
                 raise SettledError(f"the intent `{intent}` is not open: it has an outcome already")
+
+    def require_newest(self, connection: psycopg.Connection, judged: Judged) -> None:
+        """Refuse to go on where later records lie in the log than something was judged by.
+
+        Raises:
+            HeadMovedError: there are some.
+        """
+        found = connection.execute(
+            "SELECT 1 FROM records WHERE run = %s AND run <> '' AND idx >= %s LIMIT 1",
+            (judged.run, judged.size),
+        )
+        if found.fetchone() is not None:
+            raise outdated(judged)
 
     def sign(self, connection: psycopg.Connection, peaks: Peaks) -> None:
         """Write the signed checkpoint of `peaks`."""

@@ -99,6 +99,8 @@ class Writer(Groups):
         """Write all of one batch."""
         batch, connection = job.batch, self._connection
         self._log.require_open(connection, batch.settles)
+        if batch.judged is not None:
+            self._log.require_newest(connection, batch.judged)
         if batch.create is not None:
             create_agent(connection, batch.create)
         if batch.advance is not None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from remit.document.model import Document
     from remit.ledger.report import RawRecord
-    from remit.ports import Clock, ControlState
+    from remit.ports import Clock, ControlState, Judged
     from remit_adapters._sealed_files import SealedFiles
     from remit_adapters.stores.turns import Turns
 
@@ -240,15 +240,17 @@ class StoreBase(ABC, Generic[_C, _K]):
             rows = self._open_intents(connection)
         return tuple(decode_record(leaf, salt=salt, content=content) for _, leaf, salt, content in rows)
 
-    def erase_content(self, *indexes: int, by: str, reason: str) -> Receipt:
+    def erase_content(self, *indexes: int, by: str, reason: str, judged: Judged | None = None) -> Receipt:
         """Destroy salt and content of records and record that, without what they said.
 
         Args:
             indexes: records whose content is to go; content that is already gone stays gone.
             by: who asked for it; must not name the data subject.
             reason: why; must not name the data subject.
+            judged: see `Batch`.
 
         Raises:
+            HeadMovedError: what it was judged by has grown; nothing was erased.
             LedgerError: no such record, or it cannot be done; nothing was erased.
         """
         if not indexes or not by.strip():
@@ -262,7 +264,8 @@ class StoreBase(ABC, Generic[_C, _K]):
             body={"operation": ERASE_CONTENT, "indexes": list(targets), "by": by, "reason": reason},
         )
         future: Future[tuple[Receipt, ...]] = Future()
-        job = Job(sealed=seal_drafts((draft,)), batch=Batch(records=(draft,)), future=future, erase=targets)
+        batch = Batch(records=(draft,), judged=judged)
+        job = Job(sealed=seal_drafts((draft,)), batch=batch, future=future, erase=targets)
         self._writable().put(job)
         return future.result()[0]
 

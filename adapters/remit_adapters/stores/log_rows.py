@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remit.document.merkle import leaf_hash
+from remit.errors import HeadMovedError
 from remit.ledger.encoding import SALT_BYTES, Sealed, leaf_digest, seal_draft
 from remit.records import Draft, Receipt
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from remit.ledger.tree import Peaks
+    from remit.ports import Judged
 
 Cell = int | str | bytes
 
@@ -28,6 +30,11 @@ def seal_drafts(drafts: Sequence[Draft]) -> tuple[Sealed, ...]:
         seal_draft(draft, salt=b"" if draft.content is None else secrets.token_bytes(SALT_BYTES))
         for draft in drafts
     )
+
+
+def outdated(judged: Judged) -> HeadMovedError:
+    """Say that something was judged by records that are not the newest any more."""
+    return HeadMovedError(f"`{judged.run}` has later records than this was judged by: judge again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

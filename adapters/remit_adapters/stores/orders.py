@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from remit.document.persons import same_person
 from remit.errors import EnforcementError, LedgerError
 from remit.ports import SCOPE_KINDS
 
@@ -42,14 +42,10 @@ def require_other(scope: str, order: str, given_by: str, by: str) -> None:
     Raises:
         EnforcementError: they are the same person.
     """
-    if order == "kill" and _person(given_by) == _person(by):
+    if order == "kill" and same_person(given_by, by):
         raise EnforcementError(
             f"the kill on `{scope}` was given by `{given_by}`: another person must lift it"
         )
-
-
-def _person(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
 def check_order(order: Stop) -> None:

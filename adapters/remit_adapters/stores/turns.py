@@ -86,7 +86,13 @@ class Job:
         """Whether it writes nothing but records: then only what breaks all can break it."""
         batch = self.batch
         return not (
-            self.erase or self.cut or batch.advance or batch.run_state or batch.create or batch.settles
+            self.erase
+            or self.cut
+            or batch.advance
+            or batch.run_state
+            or batch.create
+            or batch.settles
+            or batch.judged
         )
 
     @property

@@ -56,6 +56,7 @@ def witness_options(function: F) -> F:
     "witness",
     epilog=example(
         "remit ledger witness --key tower.key.pem > tower.pub",
+        "remit ledger witness held.note --log log.pub --key tower.key.pem --memory tower.json --first",
         "remit ledger witness extends.proof --log log.pub --key tower.key.pem --memory tower.json",
     ),
 )
@@ -72,6 +73,7 @@ def witness_options(function: F) -> F:
     metavar="FILE",
     help="Where the witness remembers what it cosigned; only its own.",
 )
+@click.option("--first", is_flag=True, help="It has never cosigned this log: begin to remember it.")
 @click.option("-o", "--output", default=None, metavar="FILE", help="Default: standard output.")
 @common
 def witness(
@@ -83,11 +85,13 @@ def witness(
     key_file: str,
     name: str,
     memory: str | None,
+    first: bool,
     output: str | None,
 ) -> int:
     """Cosign a checkpoint on another host; without REQUEST, print the witness's verifier key.
 
-    REQUEST is what `remit ledger prove --checkpoint` writes, or for the first time a checkpoint alone.
+    REQUEST is what `remit ledger prove --checkpoint` writes, or with `--first` a checkpoint alone.
+    Without `--first` a log that the memory does not know is refused: who forgot would cosign a fork.
     A log that is smaller than the one cosigned before, or does not extend it, is refused with exit code 1.
     """
     signer = signer_from_pem(name or key_name(Path(key_file)), read_file(key_file, hint="`remit keys new`"))
@@ -107,6 +111,7 @@ def witness(
     busy = LedgerError(f"another process uses the witness's memory `{memory}`: try again")
     with held_alone(remembered.with_name(remembered.name + LOCK_SUFFIX), otherwise=busy):
         known = _recalled(remembered)
+        _require_first(remembered, known.get(watched), watched, first=first)
         answer = answer_request(
             read_text(request, hint="make one with `remit ledger prove --checkpoint HELD -o FILE`"),
             origin=watched,
@@ -134,6 +139,27 @@ def witness(
     elif output is None:
         click.echo(answer.note, nl=False)
     return ExitCode.FINE
+
+
+def _require_first(path: Path, seen: Seen | None, origin: str, *, first: bool) -> None:
+    """Refuse to begin a memory unasked, and to begin one anew.
+
+    INVARIANT (never anew unasked): a memory that was lost looks like one that never was.
+
+    Raises:
+        FaultsError: it is the first time and nobody said so, or the other way round.
+    """
+    if first and seen is not None:
+        raise bad_input(
+            f"`{path}` remembers {seen.size} records of `{origin}`: it is not the first time",
+            "leave `--first` out",
+        )
+    if not first and seen is None:
+        what = "remembers nothing of" if path.exists() else "is not there, so nothing is known of"
+        raise bad_input(
+            f"the witness's memory `{path}` {what} `{origin}`",
+            "restore it from a copy; only for a log that was never cosigned, say `--first`",
+        )
 
 
 def _recalled(path: Path) -> dict[str, Seen]:

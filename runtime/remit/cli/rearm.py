@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remit.cli.exits import bad_input
+from remit.document.persons import same_person
 from remit.engine.cedar import CedarEngine
 from remit.gate.usage import Usage
 from remit.host.clock import SystemClock
@@ -60,7 +61,7 @@ def lift(document: Document, store: AuditableStore, scope: str, *, by: Caller, r
     decision = CedarEngine(image).decide(request)
     reasons = [image.rules[rule].because for rule in decision.reasons if rule in image.rules]
     # INVARIANT (four eyes): the control state lets nobody lift their own kill; the record must say the same.
-    own = stop.order == "kill" and stop.by == by.id
+    own = stop.order == "kill" and same_person(stop.by, by.id)
     if own:
         reasons = [f"`{by.id}` gave this kill, so another person must lift it"]
     allowed = decision.allowed and not own

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from remit.ledger.report import LogReport, RawRecord
+    from remit.ports import Judged
     from remit.records import Receipt
 
 
@@ -53,7 +54,7 @@ class AuditableStore(Store, Protocol):
         """Digests of complete tree nodes by level and index; empty bytes where there is none."""
         ...
 
-    def erase_content(self, *indexes: int, by: str, reason: str) -> Receipt:
+    def erase_content(self, *indexes: int, by: str, reason: str, judged: Judged | None = None) -> Receipt:
         """Destroy what records say beside the log, and record that; the log still verifies."""
         ...
 

@@ -11,7 +11,8 @@
 Rules
 1. A field is trusted where `threshold` different keys of those listed have signed a revision in which the
    field's digest is what it is; a signature covers the manifest, which holds the digest of every field.
-2. `identity` stands for the revision as a whole: exactly this one must be signed.
+2. `identity` stands for the revision as a whole: exactly this one must be signed. Of a head that moved on
+   from it, its keys must have signed what only an amendment changes.
 3. A policy names at least one key and one field; a field names keys of the policy alone, and no fewer than
    its threshold. Whatever else stands in the file is refused with its position.
 4. A signature that does not verify, is not valid at the time, or, unless the policy ignores those, is by a
@@ -20,7 +21,7 @@ Rules
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from remit.document.carriers import read_value
@@ -41,7 +42,8 @@ WHOLE = "identity"
 """The name of the rule about the revision as a whole."""
 
 FIELDS = (*FIELD_NAMES, WHOLE)
-_SETTLED = ("governance", "capabilities")
+SETTLED = ("governance", "capabilities")
+"""The fields that only an amendment changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +79,17 @@ class TrustRules:
             raise ValueError("a trust policy says of at least one field who must sign it")
 
     def settled(self) -> tuple[FieldRule, ...]:
-        """Return the rules about fields that only an amendment changes, which a moving head must keep to."""
-        return tuple(rule for rule in self.rules if rule.field in _SETTLED)
+        """Return the rules about fields that only an amendment changes, which a moving head must keep to.
+
+        A rule about the revision as a whole is one about each of them.
+        Empty where the policy says nothing of them: then they must stay as they were opened.
+        """
+        return tuple(
+            replace(rule, field=name)
+            for rule in self.rules
+            for name in SETTLED
+            if rule.field in (name, WHOLE)
+        )
 
 
 def read_trust(
@@ -196,14 +207,18 @@ def check_trust(
         trust: the verifier's policy.
         now: RFC 3339 UTC time with milliseconds, for the keys' validity.
         signed: other revisions of the agent whose signatures count for fields that they share.
-        rules: the rules to check; all where None.
+        rules: the rules to check, at least one; all where None.
 
     Returns:
         By field, the names of the keys that signed it, sorted.
 
     Raises:
         DocumentError: a signature is wrong, or a field lacks signatures; every such field is named.
+        ValueError: there is no rule to check.
     """
+    if rules is not None and not rules:
+        # As above: nothing asked for is nothing proven.
+        raise ValueError("a document is checked against at least one rule")
     if TIME.fullmatch(now) is None:
         raise DocumentError(Fault(message=f"the time `{printable(now)}` is not {SHAPES[TIME]}"))
     witnesses: list[tuple[Document, tuple[str, ...]]] = []

@@ -15,9 +15,10 @@ Rules
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
+
+from remit.document.persons import same_person
 
 if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
@@ -107,19 +108,6 @@ def meaning_of(text: JsonValue) -> Meaning | None:
         if known == text:
             return known
     return None
-
-
-def same_person(one: str, other: str) -> bool:
-    """Whether two ids could name one person: case, width, surrounding space and invisible marks aside.
-
-    Directories compare account names without regard to case; in doubt the duties are not segregated.
-    """
-    return _person(one) == _person(other)
-
-
-def _person(name: str) -> str:
-    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    return "".join(c for c in plain if unicodedata.category(c) not in ("Cf", "Cc")).strip()
 
 
 Standing = Literal["counts", "refused_by_person", "ineligible", "other_request"]

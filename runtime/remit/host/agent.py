@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from remit.host.stores import Store
     from remit.host.telemetry import Telemetry
     from remit.host.trust import Trusted
-    from remit.ports import Clock
+    from remit.ports import Clock, Judged
     from remit.records import Draft, Receipt
 
 
@@ -126,6 +126,11 @@ class Agent:
     def id(self) -> str:
         """Agent id."""
         return self._id
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether its store is a rehearsal's own, not the one where orders and holds are noted."""
+        return self.noted_in is not self.store
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -285,11 +290,12 @@ class Agent:
         put: tuple[Entry, ...] = (),
         erased: tuple[str, ...] = (),
         run_state: RunState | None = None,
+        judged: Judged | None = None,
     ) -> tuple[Receipt, ...]:
         """Move the head from `document` to `child`, together with its records.
 
         Raises:
-            HeadMovedError: somebody else moved it; nothing was written.
+            HeadMovedError: somebody else moved it, or what it was judged by has grown; nothing was written.
             LedgerError: it cannot be written; nothing was.
         """
         expected = self.document.identity.revision
@@ -297,6 +303,7 @@ class Agent:
             records=records,
             advance=Advance(expected=expected, document=child, put=put, erased=erased),
             run_state=run_state,
+            judged=judged,
         )
         try:
             receipts = await asyncio.wrap_future(self.ledger.submit(batch))

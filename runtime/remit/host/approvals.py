@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from remit.document.persons import same_person
 from remit.errors import EvaluationError
-from remit.gate.approvals import MEANINGS, ApprovalGrant, meaning_of, same_person
+from remit.gate.approvals import MEANINGS, ApprovalGrant, meaning_of
 from remit.host.events import ApprovalRequested
 from remit.host.memory_operations import record_refusal
 from remit.host.operations import operation_session

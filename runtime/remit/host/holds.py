@@ -9,6 +9,8 @@ Rules
    cannot be read, the hold covers every subject.
 5. Nothing that a standing hold covers is erased, overwritten or pruned: memory entries, contents of records,
    records. The refusal names the hold.
+6. What is judged by the holds says how far it read them (`StandingHolds.judged`), and the store refuses it
+   where a hold was placed or lifted since.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from remit.document.faults import TIME
+from remit.document.persons import same_person
 from remit.errors import EnforcementError, EvaluationError
-from remit.gate.approvals import same_person
-from remit.ports import Batch
+from remit.ports import Batch, Judged
 from remit.records import Draft
 
 if TYPE_CHECKING:
@@ -164,14 +166,34 @@ def _texts(value: JsonValue) -> Iterator[str]:
             yield from _texts(member)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingHolds:
+    """The holds that stood when they were read.
+
+    Args:
+        holds: oldest first.
+        judged: how far they were read, for the batch that is judged by them.
+    """
+
+    holds: tuple[Hold, ...]
+    judged: Judged
+
+
 def standing_holds(ledger: Ledger) -> tuple[Hold, ...]:
-    """Return the holds that stand, oldest first.
+    """Return the holds that stand, oldest first; see `read_holds`."""
+    return read_holds(ledger).holds
+
+
+def read_holds(ledger: Ledger) -> StandingHolds:
+    """Return the holds that stand, and how far they were read.
 
     Raises:
         LedgerError: the log cannot be read; callers keep everything.
     """
     holds: dict[str, Hold] = {}
+    size = 0
     for record in ledger.records(run=HOLDS):
+        size = record.index + 1
         body = record.value.get("body")
         if record.value.get("kind") != "control" or not isinstance(body, dict):
             continue
@@ -180,7 +202,7 @@ def standing_holds(ledger: Ledger) -> tuple[Hold, ...]:
             holds[hold.id] = hold
         elif body.get("operation") == LIFT and body.get("verdict") == "allow":
             holds.pop(str(body.get("hold")), None)
-    return tuple(holds.values())
+    return StandingHolds(holds=tuple(holds.values()), judged=Judged(run=HOLDS, size=size))
 
 
 def _placed(record: Record, body: JsonObject) -> Hold:

@@ -5,7 +5,8 @@ Rules
 2. In a block with a data subject an entry names its subject, and its key is minted here: 128 random bits.
 3. A write is decided, then moves the head by compare-and-swap; where somebody else moved it, it is decided
    again.
-4. What a legal hold covers is neither erased nor overwritten; the refusal names the hold.
+4. What a legal hold covers is neither erased nor overwritten; the refusal names the hold. The holds are read
+   before each attempt, and the store refuses an attempt since which one was placed or lifted.
 5. A denied recall returns nothing, not even how many entries there are.
 """
 
@@ -24,7 +25,7 @@ from remit.errors import HeadMovedError, LedgerError
 from remit.gate.answers import AwaitingApproval, Denial, Granted
 from remit.gate.obligations import mask
 from remit.host.events import MemoryChanged
-from remit.host.holds import standing_holds
+from remit.host.holds import read_holds
 from remit.host.requests import block_entity
 from remit.host.session import MAX_MOVES, Session, reasons
 from remit.messages import content_digest
@@ -32,12 +33,14 @@ from remit.messages import content_digest
 MAX_VALUE_BYTES = 1 << 20
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from remit.document.memory import Block, Entry, Memory
     from remit.document.values import JsonObject
     from remit.gate.approvals import ApprovalGrant
-    from remit.host.holds import Hold
+    from remit.host.holds import Hold, StandingHolds
+
+    _Keeper = Callable[[Sequence[Hold], Memory], Hold | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +139,6 @@ class MemoryDesk:
         fault = _value_fault(found, payload, key=None)
         if fault:
             return await self._invalid("revise", block, fault)
-        held = await self._held(block, (known,), "")
-        if held is not None:
-            return await self._invalid("revise", block, str(held), kind="held")
         name, salt = known.key, secrets.token_hex(16)
 
         def change(memory: Memory) -> _Change:
@@ -158,7 +158,11 @@ class MemoryDesk:
         if payload.subject:
             given["subject"] = payload.subject
         content = content_digest({"block": block, "entry": known.id, "value": value})
-        return await self._write("revise", found, given, content, change)
+
+        def keeper(holds: Sequence[Hold], memory: Memory) -> Hold | None:
+            return self._keeper(holds, (find(memory, block, name) or known,))
+
+        return await self._write("revise", found, given, content, change, keeper=keeper)
 
     async def erase(self, block: str, *, entry: str, subject: str) -> Outcome:
         """Erase an entry, or all of a subject; gives the ids."""
@@ -170,10 +174,6 @@ class MemoryDesk:
         known = self._entry(found, entry) if entry else None
         if entry and known is None:
             return await self._invalid("erase", block, f"block `{block}` has no entry `{entry}`")
-        named = (known,) if known is not None else self._about(block, subject)
-        held = await self._held(block, named, subject)
-        if held is not None:
-            return await self._invalid("erase", block, str(held), kind="held")
         owner = subject or ("" if known is None or known.payload is None else known.payload.subject)
 
         def change(memory: Memory) -> _Change:
@@ -187,7 +187,15 @@ class MemoryDesk:
 
         given: JsonObject = {"subject": owner} if owner else {}
         content = content_digest({"block": block, "entry": entry, "subject": subject})
-        return await self._write("erase", found, given, content, change)
+
+        def keeper(holds: Sequence[Hold], memory: Memory) -> Hold | None:
+            named = (known,) if known is not None else tuple(select(memory, block=block, subject=subject))
+            if named:
+                return self._keeper(holds, named)
+            agent = self._session.agent.id
+            return next((hold for hold in holds if hold.covers_memory(agent, block, subject)), None)
+
+        return await self._write("erase", found, given, content, change, keeper=keeper)
 
     async def recall(self, block: str, *, subject: str, action: str = "recall") -> Outcome:
         """Read a block's entries; `export` gives authors, times, commitments and salts too."""
@@ -210,20 +218,12 @@ class MemoryDesk:
             (item for item in found if item.payload is not None), key=lambda item: (item.at, item.id)
         )
 
-    def _about(self, block: str, subject: str) -> tuple[Entry, ...]:
-        return tuple(select(self._session.document.memory, block=block, subject=subject))
-
-    async def _held(self, block: str, entries: tuple[Entry, ...], subject: str) -> Hold | None:
-        """Return a hold that keeps one of the entries, or what there is about a subject, or None."""
-        agent = self._session.agent
-        # A rehearsal's own store knows of no hold.
-        holds = await asyncio.to_thread(standing_holds, agent.noted_in)
-        for hold in holds:
-            if any(hold.covers_entry(agent.id, entry) for entry in entries):
-                return hold
-            if subject and not entries and hold.covers_memory(agent.id, block, subject):
-                return hold
-        return None
+    def _keeper(self, holds: Sequence[Hold], entries: tuple[Entry, ...]) -> Hold | None:
+        """Return a hold that keeps one of the entries, or None."""
+        agent = self._session.agent.id
+        return next(
+            (hold for hold in holds if any(hold.covers_entry(agent, entry) for entry in entries)), None
+        )
 
     def _block(self, name: str) -> Block | None:
         return next((item for item in self._session.document.memory.blocks if item.name == name), None)
@@ -241,9 +241,11 @@ class MemoryDesk:
         given: JsonObject,
         content: str,
         change: Callable[[Memory], _Change],
+        *,
+        keeper: _Keeper | None = None,
     ) -> Outcome:
         async with self._session.agent.turn():
-            return await self._moved(action, block, given, content, change)
+            return await self._moved(action, block, given, content, change, keeper=keeper)
 
     async def _moved(
         self,
@@ -252,9 +254,16 @@ class MemoryDesk:
         given: JsonObject,
         content: str,
         change: Callable[[Memory], _Change],
+        *,
+        keeper: _Keeper | None,
     ) -> Outcome:
         session = self._session
         for _ in range(MAX_MOVES):
+            # A rehearsal's own store knows of no hold.
+            standing = None if keeper is None else await asyncio.to_thread(read_holds, session.agent.noted_in)
+            refused = await self._refused(action, block, keeper, standing, session.document.memory)
+            if refused is not None:
+                return refused
             answer = await session.ask(
                 action,
                 resource=block_entity(block),
@@ -265,6 +274,10 @@ class MemoryDesk:
             if not isinstance(answer, Granted):
                 return answer
             parent = session.document
+            # The head may have moved while the decision was made.
+            refused = await self._refused(action, block, keeper, standing, parent.memory)
+            if refused is not None:
+                return refused
             changed = change(parent.memory)
             if not changed.put and not changed.erased:
                 return Done(answer=answer, value=changed.value)
@@ -278,7 +291,11 @@ class MemoryDesk:
             )
             try:
                 await session.agent.advance(
-                    child, session.revision_draft(parent, child), put=changed.put, erased=changed.erased
+                    child,
+                    session.revision_draft(parent, child),
+                    put=changed.put,
+                    erased=changed.erased,
+                    judged=standing.judged if standing and not session.agent.rehearses else None,
                 )
             except HeadMovedError:
                 session.agent.reload()
@@ -296,6 +313,18 @@ class MemoryDesk:
                 )
             return Done(answer=answer, value=changed.value)
         raise LedgerError(f"the agent's head moved {MAX_MOVES} times while `{action}` was recorded")
+
+    async def _refused(
+        self,
+        action: str,
+        block: Block,
+        keeper: _Keeper | None,
+        standing: StandingHolds | None,
+        memory: Memory,
+    ) -> Invalid | None:
+        """Record the refusal of what a hold keeps; None where none does."""
+        hold = None if keeper is None or standing is None else keeper(standing.holds, memory)
+        return None if hold is None else await self._invalid(action, block.name, str(hold), kind="held")
 
     async def _invalid(
         self, action: str, block: str, message: str, *, kind: str = "invalid_arguments"

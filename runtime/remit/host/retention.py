@@ -5,7 +5,8 @@ Rules
    it was last written. The content of a record is, by the class of its kind (`retention_rules`).
 2. An entry is erased by the governed operation `erase` on behalf of whoever applies: the agent's own rules
    decide and the decision is recorded. Contents are erased on the record by `erase_content`.
-3. Nothing under a legal hold is erased; it is listed with the hold.
+3. Nothing under a legal hold is erased; it is listed with the hold. Where one is placed while an erasure is
+   under way, the erasure is judged again.
 4. What a run that has not ended still needs is left alone.
 """
 
@@ -16,8 +17,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from remit.document.entries import select
-from remit.errors import LedgerError
-from remit.host.holds import held_record, names_subject, standing_holds
+from remit.errors import HeadMovedError, LedgerError
+from remit.host.holds import held_record, names_subject, read_holds, standing_holds
+from remit.host.session import MAX_MOVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from remit.host.results import Answer
     from remit.host.retention_rules import RetentionRules
     from remit.host.stores import Store
+    from remit.ports import Judged
     from remit.records import Receipt, Record
 
 LIVING = ("running", "awaiting_approval", "suspended")
@@ -40,8 +43,13 @@ _CHUNK = 1000
 class ContentEraser(Protocol):
     """A ledger that can destroy what records say beside the log, on the record."""
 
-    def erase_content(self, *indexes: int, by: str, reason: str) -> Receipt:
-        """Destroy salt and content of records; the log still verifies."""
+    def erase_content(self, *indexes: int, by: str, reason: str, judged: Judged | None = None) -> Receipt:
+        """Destroy salt and content of records; the log still verifies.
+
+        Raises:
+            HeadMovedError: what it was judged by has grown; nothing was erased.
+            LedgerError: it cannot be done; nothing was erased.
+        """
         ...
 
 
@@ -289,13 +297,20 @@ def erase_contents(
     """
     if not isinstance(store, ContentEraser):
         raise LedgerError("this store cannot erase what records say beside the log")
-    holds = standing_holds(store)
-    kept = [(record, held_record(holds, record)) for record in records if record.content is not None]
-    found = tuple(record.index for record, hold in kept if hold is None)
-    if found:
-        store.erase_content(*found, by=by, reason=reason)
-    keepers = {hold.id: hold for _, hold in kept if hold is not None}
-    return found, tuple(keepers.values())
+    for _ in range(MAX_MOVES):
+        standing = read_holds(store)
+        kept = [
+            (record, held_record(standing.holds, record)) for record in records if record.content is not None
+        ]
+        found = tuple(record.index for record, hold in kept if hold is None)
+        if found:
+            try:
+                store.erase_content(*found, by=by, reason=reason, judged=standing.judged)
+            except HeadMovedError:
+                continue
+        keepers = {hold.id: hold for _, hold in kept if hold is not None}
+        return found, tuple(keepers.values())
+    raise LedgerError(f"legal holds changed {MAX_MOVES} times while contents were to be erased")
 
 
 def records_naming(store: Store, agent: str, subject: str) -> list[Record]:

@@ -4,8 +4,11 @@ Rules
 1. The document that is opened must be signed as the policy says, before anything of it is stored.
 2. A head that moved on from it keeps to the policy in what only an amendment changes: `governance` and
    `capabilities` must be signed as the policy says, by signatures of the opened document where they are the
-   same. Memory, execution state and lineage move with every operation and are the ledger's to witness.
-3. Where the policy has a rule on `memory`, the blocks that are declared are those of the opened document.
+   same; a rule on `identity` is one on both. Where the policy says nothing of the two, both are those of the
+   opened document. Memory, execution state and lineage move with every operation and are the ledger's to
+   witness.
+3. Unless the policy is about `governance` and `capabilities` alone, the memory blocks that are declared are
+   those of the opened document.
 4. A head that does not is refused before it is compiled: nothing of it is run, and no amendment to it made.
 """
 
@@ -16,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remit.document.carriers import format_of
-from remit.document.trust import TrustRules, check_trust, read_trust
+from remit.document.trust import SETTLED, TrustRules, check_trust, read_trust
 from remit.errors import DocumentError, Fault
 
 if TYPE_CHECKING:
@@ -44,18 +47,30 @@ class Trusted:
         Raises:
             DocumentError: a field lacks signatures; names each.
         """
-        check_trust(
-            document,
-            self.rules,
-            now=self.clock.now(),
-            signed=(self.source,),
-            rules=self.rules.settled(),
-        )
-        about_memory = any(rule.field == "memory" for rule in self.rules.rules)
-        if about_memory and document.memory.value.get("blocks") != self.source.memory.value.get("blocks"):
+        settled = self.rules.settled()
+        if settled:
+            check_trust(document, self.rules, now=self.clock.now(), signed=(self.source,), rules=settled)
+        else:
+            self._require_unchanged(document)
+        beyond = any(rule.field not in SETTLED for rule in self.rules.rules)
+        if beyond and document.memory.value.get("blocks") != self.source.memory.value.get("blocks"):
             raise DocumentError(
                 Fault(message="the memory blocks are not those that were signed", pointer="/memory/blocks")
             )
+
+    def _require_unchanged(self, document: Document) -> None:
+        fields, signed = document.identity.fields, self.source.identity.fields
+        faults = [
+            Fault(
+                message=f"`{name}` as it stands is not that of the signed document that was opened",
+                pointer=f"/{name}",
+                hint="open a signed revision that has it",
+            )
+            for name in SETTLED
+            if fields.get(name) != signed.get(name)
+        ]
+        if faults:
+            raise DocumentError(*faults)
 
 
 def trusted(trust: str | Path | TrustRules, source: Document, clock: Clock) -> Trusted:

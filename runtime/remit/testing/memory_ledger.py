@@ -98,6 +98,10 @@ class MemoryLedger:
         for intent in batch.settles:
             if not self._is_open(intent):
                 raise SettledError(f"the intent `{intent}` is not open: it has an outcome already")
+        if batch.judged is not None and any(
+            record.value["run"] == batch.judged.run for record in self._records[batch.judged.size :]
+        ):
+            raise HeadMovedError(f"`{batch.judged.run}` has later records than this was judged by")
         added = tuple(_record(draft, len(self._records) + n) for n, draft in enumerate(batch.records))
         documents = dict(self._documents)
         if batch.create is not None:
