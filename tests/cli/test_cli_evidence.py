@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ import pytest
 from cli_desk import RULES, invoke, write_project
 from tamper import Owner
 
+from remit.document.merkle import leaf_hash
 from remit.workbench.evidence.collect import Wanted, export_evidence
 from remit_adapters.sqlite_store import open_store
 
@@ -231,6 +234,82 @@ def test_completeness_is_shown_where_the_leaves_of_others_are_disclosed_and_only
         pack(with_records(files, [line for line in lines if line["index"] != dropped["index"]]))
         assert verified().json["complete"] is False
         pack(files)
+
+
+def cut(files: Files, size: int) -> Files:
+    """Return the bundle as it would be at the older signed checkpoint of `size` records, all leaves disclosed."""
+    lines = [line for line in records(files) if line["index"] < size]
+    leaves = [leaf_hash(line["leaf"].encode()) for line in lines]
+
+    def split(count: int) -> int:
+        return 1 << (count - 1).bit_length() - 1
+
+    def root(part: list[bytes]) -> bytes:
+        if len(part) == 1:
+            return part[0]
+        middle = split(len(part))
+        return hashlib.sha256(b"\x01" + root(part[:middle]) + root(part[middle:])).digest()
+
+    def path(index: int, part: list[bytes]) -> list[bytes]:
+        if len(part) == 1:
+            return []
+        middle = split(len(part))
+        if index < middle:
+            return [*path(index, part[:middle]), root(part[middle:])]
+        return [*path(index - middle, part[middle:]), root(part[:middle])]
+
+    for line in lines:
+        line["proof"] = [base64.b64encode(one).decode() for one in path(line["index"], leaves)]
+    left = {
+        name: data
+        for name, data in files.items()
+        if not (name.startswith("decisions/") and int(name.split("/")[1]) >= size)
+    }
+    left["checkpoints/newest.note"] = left.pop(f"checkpoints/{size}.note")
+    del left[f"checkpoints/{size}.consistency"]
+    manifest = json.loads(left["manifest.json"])
+    agent = manifest["agent"]
+    values = [json.loads(line["leaf"]) for line in lines]
+    manifest |= {"size": size, "window": {**manifest["window"], "last": size - 1}}
+    manifest["records"] = dict(Counter(one["kind"] for one in values if one["agent"] == agent))
+    left["manifest.json"] = json.dumps(manifest).encode()
+    return with_records(left, lines)
+
+
+def test_a_bundle_that_ends_with_an_older_checkpoint_is_complete_only_up_to_that(desk: Path) -> None:
+    agent = Path("agent").read_text()
+    done = invoke(
+        *("evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip", "--disclose-others"),
+        *("--checkpoint", "held.note"),
+    )
+    assert done.code == 0
+    size = int(Path("held.note").read_text().split("\n")[1])
+    last = records(members())[-1]["index"]
+    assert size < last
+    assert verified().json["complete_up_to"]["record"] == last
+    assert f"up to record {last}, the last of" in members()["README.md"].decode()
+    pack(cut(members(), size))
+    found = verified().json
+    at = json.loads(records(members())[-1]["leaf"])["at"]
+    assert found["complete_up_to"] == {"record": size - 1, "at": at, "size": size, "whole_time": False}
+    said = invoke("evidence", "verify", "desk.zip", "--key", "store/log.pub").stdout
+    assert f"complete up to record {size - 1} ({at}), the last of the checkpoint of {size} records" in said
+    assert "all records of the agent in this time" not in said
+
+
+def test_a_time_is_covered_whole_only_where_a_record_beyond_it_follows(desk: Path) -> None:
+    agent = Path("agent").read_text()
+    whole = records(members())
+    at = json.loads(whole[len(whole) // 2]["leaf"])["at"]
+    for until, covered in ((at, True), ("2100-01-01", False)):
+        done = invoke(
+            *("evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip", "--disclose-others"),
+            *("--to", until),
+        )
+        assert done.code == 0
+        found = verified().json
+        assert (found["complete"], found["complete_up_to"]["whole_time"]) == (True, covered)
+        assert ("lies beyond" in members()["README.md"].decode().replace("\n", " ")) == covered
 
 
 def _leaf(lines: list[dict[str, Any]]) -> None:

@@ -12,7 +12,8 @@ Rules
    files must be what the record and its content give.
 6. A document has the identity that its content gives; an image the digest that decisions cite.
 7. A timestamp counts by an authority that the verifier brings; who brings one wants to see a timestamp.
-8. Completeness is counted where the leaves of all records between are disclosed, and nowhere else.
+8. Completeness is counted where the leaves of all records between are disclosed, and nowhere else; it
+   reaches to the end of the time only where a record beyond that follows, and else to the checkpoint's end.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ class _Checking:
         self._documents(str(manifest.get("agent", "")))
         self._left_over(walk)
         complete = walk.complete()
-        if not complete:
+        if complete is None:
             self.remarks.append(
                 "completeness is not shown: other records between these, or beside them, are not disclosed"
             )

@@ -79,7 +79,7 @@ def _shows(manifest: Manifest) -> list[str]:
         "- Each decision follows from the policies that its record cites and the request that it commits to:",
         "  Cedar, which others wrote, gives the same answer, the same determining rules, the same errors.",
         "- Each document has the identity that its content gives.",
-        *(_disclosed(between) if manifest.disclosed else []),
+        *(_disclosed(manifest, between) if manifest.disclosed else []),
         "",
         "## What it does not show",
         "",
@@ -92,11 +92,22 @@ def _shows(manifest: Manifest) -> list[str]:
     ]
 
 
-def _disclosed(between: int) -> list[str]:
+def _disclosed(manifest: Manifest, between: int) -> list[str]:
+    if manifest.last == manifest.size - 1 or not manifest.until:
+        end = [
+            f"  So there are no other records of this agent in this time up to record {manifest.last},",
+            f"  the last of the checkpoint of {manifest.size} records, by the clocks that wrote it.",
+            "  What was written later is not shown: a newer checkpoint may sign more.",
+        ]
+    else:
+        end = [
+            "  So there are no other records of this agent in this time, by the clocks that wrote it:",
+            f"  record {manifest.last + 1} lies beyond.",
+        ]
     return [
         f"- Completeness: the log holds {between} records from the first to the last of this time, and the",
         "  leaf of each of them is in the bundle, without the contents of those of other agents.",
-        "  So there are no other records of this agent in this time, by the clocks that wrote it.",
+        *end,
     ]
 
 

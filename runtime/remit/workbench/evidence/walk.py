@@ -10,6 +10,7 @@ from remit.errors import LedgerError
 from remit.ledger.encoding import decode_leaf, decode_record, leaf_digest
 from remit.ledger.heads import Heads
 from remit.ledger.report import ERASE_CONTENT
+from remit.workbench.evidence.report import Complete
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,13 +131,19 @@ class RecordWalk:
         if self._said != dict(self.counts):
             self._find("manifest.json", "counts other records than there are")
 
-    def complete(self) -> bool:
-        """Whether every record of the log in this time is here, and its neighbours lie outside of it."""
+    def complete(self) -> Complete | None:
+        """Up to where every record of the log in this time is here; None where that is not shown.
+
+        Where the checkpoint ends before a record lies beyond the time, an older checkpoint may have been
+        chosen, so nothing is said about what was written later.
+        """
         if self._before < 0 or self._between != self._last - self._first + 1:
-            return False
+            return None
         before, after = self._edges.get(self._first - 1, ""), self._edges.get(self._last + 1, "")
         begins = self._first == 0 or (before != "" and before < self.since)
-        ends = self._last == self._newest.size - 1 or (
-            after != "" and self.until != "" and after >= self.until
+        whole = after != "" and self.until != "" and after >= self.until
+        if not begins or not (whole or self._last == self._newest.size - 1):
+            return None
+        return Complete(
+            record=self._last, at=self._edges[self._last], size=self._newest.size, whole_time=whole
         )
-        return begins and ends
