@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 import json
+import py_compile
 import shutil
 import subprocess
 import sys
@@ -119,7 +121,7 @@ def stand_alone(*arguments: str, bare: bool = False) -> subprocess.CompletedProc
     Path("unpacked").mkdir(exist_ok=True)
     for name in ("verify.py", "redecide.py"):
         Path("unpacked", name).write_bytes(members()[name])
-    options = ["-S"] if bare else []
+    options = ["-I", "-S"] if bare else ["-I"]
     return subprocess.run(
         [sys.executable, *options, "unpacked/verify.py", *arguments],
         capture_output=True,
@@ -287,7 +289,7 @@ def test_a_bundle_that_ends_with_an_older_checkpoint_is_complete_only_up_to_that
     last = records(members())[-1]["index"]
     assert size < last
     assert verified().json["complete_up_to"]["record"] == last
-    assert f"up to record {last}, the last of" in members()["README.md"].decode()
+    assert f"up to record {last},\n  the last of" in members()["README.md"].decode()
     pack(cut(members(), size))
     found = verified().json
     at = json.loads(records(members())[-1]["leaf"])["at"]
@@ -377,7 +379,7 @@ def test_every_edit_of_records_is_found_although_the_manifest_was_made_to_fit(
     assert done.json["findings"]
 
 
-@pytest.mark.parametrize("edit", EDITS[:6], ids=lambda edit: edit.__name__.strip("_"))
+@pytest.mark.parametrize("edit", [*EDITS[:6], _bare], ids=lambda edit: edit.__name__.strip("_"))
 def test_the_program_in_the_bundle_finds_what_is_not_as_signed(
     desk: Path, edit: Callable[[list[dict[str, Any]]], None]
 ) -> None:
@@ -386,6 +388,130 @@ def test_the_program_in_the_bundle_finds_what_is_not_as_signed(
     edit(lines)
     pack(with_records(files, lines))
     assert stand_alone("desk.zip", "--key", "store/log.pub").returncode == 1
+
+
+def program_beside(folder: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *options, f"{folder}/verify.py", "--key", "store/log.pub"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("-I",)])
+def test_what_was_planted_beside_the_program_never_runs_and_is_found(
+    desk: Path, options: tuple[str, ...]
+) -> None:
+    planted = "print('PLANTED')\nimport os\nos._exit(0)\n"
+    for name in ("argparse.py", "__future__.py", "json/__init__.py", "cedarpy.py"):
+        shutil.unpack_archive("desk.zip", "folder")
+        Path("folder", name).parent.mkdir(exist_ok=True)
+        Path("folder", name).write_text(planted)
+        done = program_beside("folder", *options)
+        assert (done.returncode, "PLANTED" in done.stdout) == (1, False), done.stdout + done.stderr
+        assert f"{name}: missing, added or changed" in done.stdout
+        assert invoke("evidence", "verify", "folder").code == 1
+        shutil.rmtree("folder")
+    shutil.unpack_archive("desk.zip", "folder")
+    Path("planted.py").write_text(planted)
+    py_compile.compile(
+        "planted.py",
+        cfile=importlib.util.cache_from_source("folder/redecide.py"),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+    done = program_beside("folder", *options)
+    assert (done.returncode, "PLANTED" in done.stdout) == (1, False), done.stdout + done.stderr
+    assert "__pycache__" in done.stdout
+    assert invoke("evidence", "verify", "folder").code == 1
+
+
+def test_the_program_runs_no_other_redecide_than_the_one_of_its_digest(desk: Path) -> None:
+    pack({**members(), "redecide.py": b"print('PLANTED')"})
+    Path("unpacked").mkdir()
+    done = stand_alone("desk.zip", "--key", "store/log.pub")
+    assert (done.returncode, "PLANTED" in done.stdout) == (1, False)
+    assert "redecide.py: not the one of this program" in done.stdout
+
+
+def test_the_program_leaves_nothing_behind_in_the_folder_that_it_checks(desk: Path) -> None:
+    shutil.unpack_archive("desk.zip", "folder")
+    assert [program_beside("folder").returncode for _ in range(2)] == [0, 0]
+    assert verified().code == 0
+    assert not [*Path("folder").rglob("__pycache__")]
+
+
+def test_the_program_holds_what_was_expected_against_the_record_also_without_cedar(desk: Path) -> None:
+    files = members()
+    index = next(line["index"] for line in records(files) if '"verdict":"deny"' in line["leaf"])
+    place = f"decisions/{index}/expected.json"
+    for before, after in ((b'"deny"', b'"allow"'), (b'"errors"', b'"mistakes"')):
+        assert before in files[place]
+        pack({**files, place: files[place].replace(before, after)})
+        for bare in (True, False):
+            done = stand_alone("desk.zip", "--key", "store/log.pub", bare=bare)
+            assert done.returncode == 1, done.stdout
+            assert place in done.stdout
+
+
+def test_the_program_refuses_a_salt_of_another_length_and_names_that_stand_twice(desk: Path) -> None:
+    files = members()
+    lines = records(files)
+    line = next(one for one in lines if "salt" in one)
+    moved = line["content"][:20]
+    line["salt"] += moved.encode().hex()
+    line["content"] = line["content"][20:]
+    pack(with_records(files, lines))
+    done = stand_alone("desk.zip", "--key", "store/log.pub")
+    assert done.returncode == 1
+    assert "its content is not what the record commits to" in done.stdout
+    first = next(n for n, one in enumerate(files["records.jsonl"].splitlines()) if b'"content":' in one)
+    raw = files["records.jsonl"].splitlines()
+    raw[first] = b'{"content":"{}",' + raw[first][1:]
+    pack({**files, "records.jsonl": b"\n".join(raw) + b"\n"})
+    done = stand_alone("desk.zip", "--key", "store/log.pub")
+    assert (done.returncode, "stands twice" in done.stdout) == (2, True)
+    pack(files)
+    with zipfile.ZipFile("desk.zip", "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("README.md", "forged")
+    done = stand_alone("desk.zip", "--key", "store/log.pub")
+    assert (done.returncode, "stands twice" in done.stdout) == (2, True)
+
+
+def test_the_program_names_the_records_that_are_not_here_and_the_files_that_it_did_not_check(
+    desk: Path,
+) -> None:
+    files = members()
+    lines = records(files)
+    dropped = next(n for n, one in enumerate(lines) if '"action":"pay"' in one["leaf"])
+    index = lines.pop(dropped)["index"]
+    left = {name: data for name, data in files.items() if not name.startswith(f"decisions/{index}/")}
+    pack(with_records(left, lines))
+    done = stand_alone("desk.zip", "--key", "store/log.pub")
+    assert f"{index}-{index}" in done.stdout
+    said = done.stdout.partition("not checked, and no evidence: ")[2].partition("\n")[0]
+    assert said.split(", ") == [
+        "README.md",
+        "checkpoints/*.consistency",
+        "checkpoints/*.note",
+        "documents/*.agent.json",
+        "images/*/image.json",
+        "images/*/schema.cedarschema",
+        "log.pub",
+        "verify.py",
+    ]
+    assert "everything" not in done.stdout
+    bare = stand_alone("desk.zip", "--key", "store/log.pub", bare=True)
+    assert "decisions/*/request.json" in bare.stdout
+    assert "images/*/policies.cedar" in bare.stdout
+
+
+@pytest.mark.parametrize("data", ["[" * 200000, '{"index":0,"leaf":5,"proof":[]}', "[]", "5"])
+def test_the_program_says_of_what_has_another_form_that_it_cannot_be_checked(desk: Path, data: str) -> None:
+    pack({**members(), "records.jsonl": data.encode() + b"\n"})
+    done = stand_alone("desk.zip", "--key", "store/log.pub")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "cannot be checked" in done.stdout
 
 
 def test_every_file_of_a_decision_is_held_against_its_record(desk: Path) -> None:

@@ -218,8 +218,7 @@ class BundleReader:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
-        # What Python leaves behind where `verify.py` ran is no part of the bundle.
-        if path.is_file() and "__pycache__" not in path.relative_to(folder).parts:
+        if path.is_file():
             if path.is_symlink():
                 raise LedgerError(f"`{path.relative_to(folder).as_posix()}` in the bundle is a link")
             yield path
