@@ -13,13 +13,15 @@ import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from cli_desk import RULES, invoke, write_project
 from tamper import Owner
 
 from remit.document.merkle import leaf_hash
+from remit.document.parse import parse_document, serialize_document
+from remit.document.revision import revise
 from remit.workbench.evidence.collect import Wanted, export_evidence
 from remit_adapters.sqlite_store import open_store
 
@@ -571,9 +573,62 @@ def test_a_file_that_the_manifest_does_not_know_is_found(desk: Path) -> None:
     with zipfile.ZipFile("desk.zip", "a") as archive:
         archive.writestr("extra.txt", "x")
     assert verified().json["findings"] == [
-        {"place": "extra.txt", "problem": "was added: the manifest does not list it"}
+        {"place": "extra.txt", "problem": "was added: the manifest does not list it"},
+        {"place": "extra.txt", "problem": "is no file of a bundle"},
     ]
     assert stand_alone("desk.zip").returncode == 1
+
+
+def test_what_a_bundle_says_for_people_is_held_against_what_its_records_give(desk: Path) -> None:
+    files = members()
+    (image,) = (name for name in files if name.endswith("image.json"))
+    manifest = json.loads(files["manifest.json"])
+    for place, changed in (
+        ("README.md", {"README.md": files["README.md"].replace(b"| deny |", b"| allow |")}),
+        (image, {image: b'{"forged":true}'}),
+        (
+            "manifest.json",
+            {"manifest.json": json.dumps({**manifest, "origin": "other.example/log"}).encode()},
+        ),
+        ("notes.txt", {"notes.txt": b"all is well"}),
+    ):
+        assert all(files.get(name) != data for name, data in changed.items())
+        pack({**files, **changed})
+        done = verified()
+        assert (done.code, [one["place"] for one in done.json["findings"]]) == (1, [place])
+
+
+def test_a_document_that_no_record_names_is_found_although_it_agrees_with_itself(desk: Path) -> None:
+    files = members()
+    (name,) = (name for name in files if name.startswith("documents/"))
+    real = parse_document(files[name])
+    value = dict(real.governance.value)
+    rules = cast("list[dict[str, Any]]", value["rules"])
+    forged = revise(
+        real,
+        operation="amend",
+        actor='Remit::Caller::"ana"',
+        at="2026-11-30T13:00:00.000Z",
+        decision="",
+        governance={**value, "rules": [rule for rule in rules if rule["id"] != "pay-ceiling"]},
+    )
+    del files[name]
+    place = f"documents/{forged.identity.revision.removeprefix('sha256:')}.agent.json"
+    pack({**files, place: serialize_document(forged)})
+    done = verified()
+    assert done.code == 1
+    assert {"place": place, "problem": "is a revision that no record here names"} in done.json["findings"]
+
+
+def test_a_record_line_that_holds_a_member_twice_is_found(desk: Path) -> None:
+    files = members()
+    lines = files["records.jsonl"].splitlines()
+    number = next(n for n, one in enumerate(lines) if b'"content":' in one)
+    lines[number] = b'{"content":"{}",' + lines[number][1:]
+    pack({**files, "records.jsonl": b"\n".join(lines) + b"\n"})
+    done = verified()
+    assert done.code == 1
+    assert done.json["findings"][0]["place"] == "records.jsonl"
 
 
 @pytest.mark.parametrize("name", ["../escape", "/etc/escape", "a\\b", "folder/"])

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from remit.document.model import Document
-    from remit.records import Record
+    from remit.document.values import JsonObject
     from remit.workbench.evidence.model import Manifest
 
 MAX_ROWS: Final = 1000
@@ -29,14 +29,14 @@ class DecisionRow:
     rules: str
 
     @classmethod
-    def of(cls, record: Record) -> DecisionRow:
-        """Make the row of a decision's record."""
-        body = record.value["body"]
+    def of(cls, index: int, value: JsonObject) -> DecisionRow:
+        """Make the row of the decision's record that has this value at `index`."""
+        body = value["body"]
         members = body if isinstance(body, dict) else {}
         rules = members.get("rules") or members.get("reasons")
         return cls(
-            index=record.index,
-            at=str(record.value["at"]),
+            index=index,
+            at=str(value["at"]),
             principal=str(members.get("principal", "")),
             action=str(members.get("action", "")),
             resource=str(members.get("resource", "")),
