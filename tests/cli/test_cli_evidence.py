@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
+from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -392,9 +393,13 @@ def test_the_program_in_the_bundle_finds_what_is_not_as_signed(
     assert stand_alone("desk.zip", "--key", "store/log.pub").returncode == 1
 
 
-def program_beside(folder: str, *options: str) -> subprocess.CompletedProcess[str]:
+def read_program() -> bytes:
+    return (package_files("remit.workbench.evidence") / "verify_bundle.py").read_bytes()
+
+
+def program_beside(folder: str, *options: str, bundle: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *options, f"{folder}/verify.py", "--key", "store/log.pub"],
+        [sys.executable, *options, f"{folder}/verify.py", bundle or folder, "--key", "store/log.pub"],
         capture_output=True,
         text=True,
         check=False,
@@ -644,6 +649,21 @@ def test_what_is_no_bundle_is_bad_input(desk: Path, data: bytes) -> None:
     done = verified()
     assert done.code == 2
     assert "is no evidence bundle" in done.json["error"]["faults"][0]["message"]
+
+
+def test_a_bundle_whose_compressed_bytes_are_damaged_is_bad_input(desk: Path) -> None:
+    whole = Path("desk.zip").read_bytes()
+    with zipfile.ZipFile("desk.zip") as archive:
+        start = archive.getinfo("records.jsonl").header_offset + 60
+    for place in (start, start + 400, start + 2000):
+        Path("desk.zip").write_bytes(whole[:place] + bytes(100) + whole[place + 100 :])
+        done = verified()
+        assert done.code == 2, done.stdout
+        Path("unpacked").mkdir(exist_ok=True)
+        Path("unpacked/verify.py").write_bytes(read_program())
+        alone = program_beside("unpacked", "-I", bundle="desk.zip")
+        assert (alone.returncode, alone.stderr) == (2, "")
+        assert "cannot be checked" in alone.stdout
 
 
 def test_a_log_that_was_rewritten_and_signed_again_is_seen_by_a_held_checkpoint(desk: Path) -> None:
