@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import importlib.util
 import json
+import py_compile
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
+from importlib.resources import files as package_files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from cli_desk import RULES, invoke, write_project
 from tamper import Owner
 
+from remit.document.merkle import leaf_hash
+from remit.document.parse import parse_document, serialize_document
+from remit.document.revision import revise
 from remit.workbench.evidence.collect import Wanted, export_evidence
 from remit_adapters.sqlite_store import open_store
 
@@ -116,7 +124,7 @@ def stand_alone(*arguments: str, bare: bool = False) -> subprocess.CompletedProc
     Path("unpacked").mkdir(exist_ok=True)
     for name in ("verify.py", "redecide.py"):
         Path("unpacked", name).write_bytes(members()[name])
-    options = ["-S"] if bare else []
+    options = ["-I", "-S"] if bare else ["-I"]
     return subprocess.run(
         [sys.executable, *options, "unpacked/verify.py", *arguments],
         capture_output=True,
@@ -233,6 +241,82 @@ def test_completeness_is_shown_where_the_leaves_of_others_are_disclosed_and_only
         pack(files)
 
 
+def cut(files: Files, size: int) -> Files:
+    """Return the bundle as it would be at the older signed checkpoint of `size` records, all leaves disclosed."""
+    lines = [line for line in records(files) if line["index"] < size]
+    leaves = [leaf_hash(line["leaf"].encode()) for line in lines]
+
+    def split(count: int) -> int:
+        return 1 << (count - 1).bit_length() - 1
+
+    def root(part: list[bytes]) -> bytes:
+        if len(part) == 1:
+            return part[0]
+        middle = split(len(part))
+        return hashlib.sha256(b"\x01" + root(part[:middle]) + root(part[middle:])).digest()
+
+    def path(index: int, part: list[bytes]) -> list[bytes]:
+        if len(part) == 1:
+            return []
+        middle = split(len(part))
+        if index < middle:
+            return [*path(index, part[:middle]), root(part[middle:])]
+        return [*path(index - middle, part[middle:]), root(part[:middle])]
+
+    for line in lines:
+        line["proof"] = [base64.b64encode(one).decode() for one in path(line["index"], leaves)]
+    left = {
+        name: data
+        for name, data in files.items()
+        if not (name.startswith("decisions/") and int(name.split("/")[1]) >= size)
+    }
+    left["checkpoints/newest.note"] = left.pop(f"checkpoints/{size}.note")
+    del left[f"checkpoints/{size}.consistency"]
+    manifest = json.loads(left["manifest.json"])
+    agent = manifest["agent"]
+    values = [json.loads(line["leaf"]) for line in lines]
+    manifest |= {"size": size, "window": {**manifest["window"], "last": size - 1}}
+    manifest["records"] = dict(Counter(one["kind"] for one in values if one["agent"] == agent))
+    left["manifest.json"] = json.dumps(manifest).encode()
+    return with_records(left, lines)
+
+
+def test_a_bundle_that_ends_with_an_older_checkpoint_is_complete_only_up_to_that(desk: Path) -> None:
+    agent = Path("agent").read_text()
+    done = invoke(
+        *("evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip", "--disclose-others"),
+        *("--checkpoint", "held.note"),
+    )
+    assert done.code == 0
+    size = int(Path("held.note").read_text().split("\n")[1])
+    last = records(members())[-1]["index"]
+    assert size < last
+    assert verified().json["complete_up_to"]["record"] == last
+    assert f"up to record {last},\n  the last of" in members()["README.md"].decode()
+    pack(cut(members(), size))
+    found = verified().json
+    at = json.loads(records(members())[-1]["leaf"])["at"]
+    assert found["complete_up_to"] == {"record": size - 1, "at": at, "size": size, "whole_time": False}
+    said = invoke("evidence", "verify", "desk.zip", "--key", "store/log.pub").stdout
+    assert f"complete up to record {size - 1} ({at}), the last of the checkpoint of {size} records" in said
+    assert "all records of the agent in this time" not in said
+
+
+def test_a_time_is_covered_whole_only_where_a_record_beyond_it_follows(desk: Path) -> None:
+    agent = Path("agent").read_text()
+    whole = records(members())
+    at = json.loads(whole[len(whole) // 2]["leaf"])["at"]
+    for until, covered in ((at, True), ("2100-01-01", False)):
+        done = invoke(
+            *("evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip", "--disclose-others"),
+            *("--to", until),
+        )
+        assert done.code == 0
+        found = verified().json
+        assert (found["complete"], found["complete_up_to"]["whole_time"]) == (True, covered)
+        assert ("lies beyond" in members()["README.md"].decode().replace("\n", " ")) == covered
+
+
 def _leaf(lines: list[dict[str, Any]]) -> None:
     line = next(one for one in lines if '"verdict":"deny"' in one["leaf"])
     line["leaf"] = line["leaf"].replace('"verdict":"deny"', '"verdict":"allow"')
@@ -298,7 +382,7 @@ def test_every_edit_of_records_is_found_although_the_manifest_was_made_to_fit(
     assert done.json["findings"]
 
 
-@pytest.mark.parametrize("edit", EDITS[:6], ids=lambda edit: edit.__name__.strip("_"))
+@pytest.mark.parametrize("edit", [*EDITS[:6], _bare], ids=lambda edit: edit.__name__.strip("_"))
 def test_the_program_in_the_bundle_finds_what_is_not_as_signed(
     desk: Path, edit: Callable[[list[dict[str, Any]]], None]
 ) -> None:
@@ -307,6 +391,134 @@ def test_the_program_in_the_bundle_finds_what_is_not_as_signed(
     edit(lines)
     pack(with_records(files, lines))
     assert stand_alone("desk.zip", "--key", "store/log.pub").returncode == 1
+
+
+def read_program() -> bytes:
+    return (package_files("remit.workbench.evidence") / "verify_bundle.py").read_bytes()
+
+
+def program_beside(folder: str, *options: str, bundle: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *options, f"{folder}/verify.py", bundle or folder, "--key", "store/log.pub"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("-I",)])
+def test_what_was_planted_beside_the_program_never_runs_and_is_found(
+    desk: Path, options: tuple[str, ...]
+) -> None:
+    planted = "print('PLANTED')\nimport os\nos._exit(0)\n"
+    for name in ("argparse.py", "__future__.py", "json/__init__.py", "cedarpy.py"):
+        shutil.unpack_archive("desk.zip", "folder")
+        Path("folder", name).parent.mkdir(exist_ok=True)
+        Path("folder", name).write_text(planted)
+        done = program_beside("folder", *options)
+        assert (done.returncode, "PLANTED" in done.stdout) == (1, False), done.stdout + done.stderr
+        assert f"{name}: missing, added or changed" in done.stdout
+        assert invoke("evidence", "verify", "folder").code == 1
+        shutil.rmtree("folder")
+    shutil.unpack_archive("desk.zip", "folder")
+    Path("planted.py").write_text(planted)
+    py_compile.compile(
+        "planted.py",
+        cfile=importlib.util.cache_from_source("folder/redecide.py"),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+    done = program_beside("folder", *options)
+    assert (done.returncode, "PLANTED" in done.stdout) == (1, False), done.stdout + done.stderr
+    assert "__pycache__" in done.stdout
+    assert invoke("evidence", "verify", "folder").code == 1
+
+
+def test_the_program_runs_no_other_redecide_than_the_one_of_its_digest(desk: Path) -> None:
+    pack({**members(), "redecide.py": b"print('PLANTED')"})
+    Path("unpacked").mkdir()
+    done = stand_alone("desk.zip", "--key", "store/log.pub")
+    assert (done.returncode, "PLANTED" in done.stdout) == (1, False)
+    assert "redecide.py: not the one of this program" in done.stdout
+
+
+def test_the_program_leaves_nothing_behind_in_the_folder_that_it_checks(desk: Path) -> None:
+    shutil.unpack_archive("desk.zip", "folder")
+    assert [program_beside("folder").returncode for _ in range(2)] == [0, 0]
+    assert verified().code == 0
+    assert not [*Path("folder").rglob("__pycache__")]
+
+
+def test_the_program_holds_what_was_expected_against_the_record_also_without_cedar(desk: Path) -> None:
+    files = members()
+    index = next(line["index"] for line in records(files) if '"verdict":"deny"' in line["leaf"])
+    place = f"decisions/{index}/expected.json"
+    for before, after in ((b'"deny"', b'"allow"'), (b'"errors"', b'"mistakes"')):
+        assert before in files[place]
+        pack({**files, place: files[place].replace(before, after)})
+        for bare in (True, False):
+            done = stand_alone("desk.zip", "--key", "store/log.pub", bare=bare)
+            assert done.returncode == 1, done.stdout
+            assert place in done.stdout
+
+
+def test_the_program_refuses_a_salt_of_another_length_and_names_that_stand_twice(desk: Path) -> None:
+    files = members()
+    lines = records(files)
+    line = next(one for one in lines if "salt" in one)
+    moved = line["content"][:20]
+    line["salt"] += moved.encode().hex()
+    line["content"] = line["content"][20:]
+    pack(with_records(files, lines))
+    done = stand_alone("desk.zip", "--key", "store/log.pub")
+    assert done.returncode == 1
+    assert "its content is not what the record commits to" in done.stdout
+    first = next(n for n, one in enumerate(files["records.jsonl"].splitlines()) if b'"content":' in one)
+    raw = files["records.jsonl"].splitlines()
+    raw[first] = b'{"content":"{}",' + raw[first][1:]
+    pack({**files, "records.jsonl": b"\n".join(raw) + b"\n"})
+    done = stand_alone("desk.zip", "--key", "store/log.pub")
+    assert (done.returncode, "stands twice" in done.stdout) == (2, True)
+    pack(files)
+    with zipfile.ZipFile("desk.zip", "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("README.md", "forged")
+    done = stand_alone("desk.zip", "--key", "store/log.pub")
+    assert (done.returncode, "stands twice" in done.stdout) == (2, True)
+
+
+def test_the_program_names_the_records_that_are_not_here_and_the_files_that_it_did_not_check(
+    desk: Path,
+) -> None:
+    files = members()
+    lines = records(files)
+    dropped = next(n for n, one in enumerate(lines) if '"action":"pay"' in one["leaf"])
+    index = lines.pop(dropped)["index"]
+    left = {name: data for name, data in files.items() if not name.startswith(f"decisions/{index}/")}
+    pack(with_records(left, lines))
+    done = stand_alone("desk.zip", "--key", "store/log.pub")
+    assert f"{index}-{index}" in done.stdout
+    said = done.stdout.partition("not checked, and no evidence: ")[2].partition("\n")[0]
+    assert said.split(", ") == [
+        "README.md",
+        "checkpoints/*.consistency",
+        "checkpoints/*.note",
+        "documents/*.agent.json",
+        "images/*/image.json",
+        "images/*/schema.cedarschema",
+        "log.pub",
+        "verify.py",
+    ]
+    assert "everything" not in done.stdout
+    bare = stand_alone("desk.zip", "--key", "store/log.pub", bare=True)
+    assert "decisions/*/request.json" in bare.stdout
+    assert "images/*/policies.cedar" in bare.stdout
+
+
+@pytest.mark.parametrize("data", ["[" * 200000, '{"index":0,"leaf":5,"proof":[]}', "[]", "5"])
+def test_the_program_says_of_what_has_another_form_that_it_cannot_be_checked(desk: Path, data: str) -> None:
+    pack({**members(), "records.jsonl": data.encode() + b"\n"})
+    done = stand_alone("desk.zip", "--key", "store/log.pub")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "cannot be checked" in done.stdout
 
 
 def test_every_file_of_a_decision_is_held_against_its_record(desk: Path) -> None:
@@ -366,9 +578,62 @@ def test_a_file_that_the_manifest_does_not_know_is_found(desk: Path) -> None:
     with zipfile.ZipFile("desk.zip", "a") as archive:
         archive.writestr("extra.txt", "x")
     assert verified().json["findings"] == [
-        {"place": "extra.txt", "problem": "was added: the manifest does not list it"}
+        {"place": "extra.txt", "problem": "was added: the manifest does not list it"},
+        {"place": "extra.txt", "problem": "is no file of a bundle"},
     ]
     assert stand_alone("desk.zip").returncode == 1
+
+
+def test_what_a_bundle_says_for_people_is_held_against_what_its_records_give(desk: Path) -> None:
+    files = members()
+    (image,) = (name for name in files if name.endswith("image.json"))
+    manifest = json.loads(files["manifest.json"])
+    for place, changed in (
+        ("README.md", {"README.md": files["README.md"].replace(b"| deny |", b"| allow |")}),
+        (image, {image: b'{"forged":true}'}),
+        (
+            "manifest.json",
+            {"manifest.json": json.dumps({**manifest, "origin": "other.example/log"}).encode()},
+        ),
+        ("notes.txt", {"notes.txt": b"all is well"}),
+    ):
+        assert all(files.get(name) != data for name, data in changed.items())
+        pack({**files, **changed})
+        done = verified()
+        assert (done.code, [one["place"] for one in done.json["findings"]]) == (1, [place])
+
+
+def test_a_document_that_no_record_names_is_found_although_it_agrees_with_itself(desk: Path) -> None:
+    files = members()
+    (name,) = (name for name in files if name.startswith("documents/"))
+    real = parse_document(files[name])
+    value = dict(real.governance.value)
+    rules = cast("list[dict[str, Any]]", value["rules"])
+    forged = revise(
+        real,
+        operation="amend",
+        actor='Remit::Caller::"ana"',
+        at="2026-11-30T13:00:00.000Z",
+        decision="",
+        governance={**value, "rules": [rule for rule in rules if rule["id"] != "pay-ceiling"]},
+    )
+    del files[name]
+    place = f"documents/{forged.identity.revision.removeprefix('sha256:')}.agent.json"
+    pack({**files, place: serialize_document(forged)})
+    done = verified()
+    assert done.code == 1
+    assert {"place": place, "problem": "is a revision that no record here names"} in done.json["findings"]
+
+
+def test_a_record_line_that_holds_a_member_twice_is_found(desk: Path) -> None:
+    files = members()
+    lines = files["records.jsonl"].splitlines()
+    number = next(n for n, one in enumerate(lines) if b'"content":' in one)
+    lines[number] = b'{"content":"{}",' + lines[number][1:]
+    pack({**files, "records.jsonl": b"\n".join(lines) + b"\n"})
+    done = verified()
+    assert done.code == 1
+    assert done.json["findings"][0]["place"] == "records.jsonl"
 
 
 @pytest.mark.parametrize("name", ["../escape", "/etc/escape", "a\\b", "folder/"])
@@ -384,6 +649,21 @@ def test_what_is_no_bundle_is_bad_input(desk: Path, data: bytes) -> None:
     done = verified()
     assert done.code == 2
     assert "is no evidence bundle" in done.json["error"]["faults"][0]["message"]
+
+
+def test_a_bundle_whose_compressed_bytes_are_damaged_is_bad_input(desk: Path) -> None:
+    whole = Path("desk.zip").read_bytes()
+    with zipfile.ZipFile("desk.zip") as archive:
+        start = archive.getinfo("records.jsonl").header_offset + 60
+    for place in (start, start + 400, start + 2000):
+        Path("desk.zip").write_bytes(whole[:place] + bytes(100) + whole[place + 100 :])
+        done = verified()
+        assert done.code == 2, done.stdout
+        Path("unpacked").mkdir(exist_ok=True)
+        Path("unpacked/verify.py").write_bytes(read_program())
+        alone = program_beside("unpacked", "-I", bundle="desk.zip")
+        assert (alone.returncode, alone.stderr) == (2, "")
+        assert "cannot be checked" in alone.stdout
 
 
 def test_a_log_that_was_rewritten_and_signed_again_is_seen_by_a_held_checkpoint(desk: Path) -> None:

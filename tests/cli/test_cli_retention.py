@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 ANA = ("--as", "ana", "--attr", "jurisdiction=EU")
 PIA = ("--as", "pia:privacy", "--attr", "jurisdiction=EU")
@@ -108,3 +109,10 @@ def test_a_ledger_is_pruned_on_the_record_and_its_archive_verifies_without_it(
     assert remit("run", "desk", "hello", *ANA).code == 0
     assert remit("ledger", "verify", *STORE).code == 0
     assert remit("ledger", "verify-archive", "desk/agent.yaml").code == 2
+    head, *rest = Path("old.jsonl").read_text().splitlines(keepends=True)
+    for first in ("[]", "5", "null", json.dumps({**json.loads(head), "origin": 5})):
+        Path("other.jsonl").write_text("".join([f"{first}\n", *rest]))
+        spoiled = remit("ledger", "verify-archive", "other.jsonl")
+        assert (spoiled.code, "line 1, is not of an archive" in spoiled.stderr) == (2, True), first
+    Path("empty.jsonl").write_text("")
+    assert remit("ledger", "verify-archive", "empty.jsonl").code == 2

@@ -216,7 +216,7 @@ def _show(session: Session, report: EvidenceReport) -> None:
     )
     for time in report.times:
         session.say(f"  {time.checkpoint} existed at {time.at}, says {one_line(time.authority)}")
-    if report.complete:
-        session.say("  complete: these are all records of the agent in this time")
+    if report.complete is not None:
+        session.say(f"  {report.complete}")
     for remark in report.remarks:
         session.say(f"  {remark}", style="yellow")

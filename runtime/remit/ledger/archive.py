@@ -120,12 +120,13 @@ def read_archive(path: Path) -> Segment:
     try:
         with path.open("rb") as file:
             head: JsonObject = {}
+            origin = key = ""
             records: list[RawRecord] = []
             notes: list[StoredNote] = []
             for number, data in enumerate(file, start=1):
-                line = cast("JsonObject", json.loads(data))
+                line = _object(json.loads(data))
                 if number == 1:
-                    head = line
+                    head, origin, key = line, _text(line["origin"]), _text(line["verifier_key"])
                 elif "leaf" in line:
                     records.append(_record(line))
                 else:
@@ -147,8 +148,8 @@ def read_archive(path: Path) -> Segment:
     if head.get("format") != FORMAT or found is None:
         raise LedgerError(f"`{path}` is no archive of a ledger in format `{FORMAT}`")
     return Segment(
-        origin=_text(head.get("origin")),
-        verifier_key=_text(head.get("verifier_key")),
+        origin=origin,
+        verifier_key=key,
         start=found,
         records=tuple(records),
         notes=tuple(notes),
@@ -168,6 +169,12 @@ def _record(line: JsonObject) -> RawRecord:
         salt=None if salt is None else bytes.fromhex(_text(salt)),
         content=None if content is None else _text(content).encode(),
     )
+
+
+def _object(value: object) -> JsonObject:
+    if not isinstance(value, dict):
+        raise TypeError("an object was expected")
+    return cast("JsonObject", value)
 
 
 def _text(value: object) -> str:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import lzma
 import os
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
@@ -32,6 +34,11 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _UNIX: Final = 3
 _MODE: Final = 0o100644 << 16
 _BLOCK_BYTES: Final = 1 << 20
+_UNREADABLE: Final = (
+    *(OSError, EOFError, RuntimeError, ValueError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What reading an archive that is damaged, encrypted or of an unknown method raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +152,7 @@ class BundleReader:
                 files = _sizes(self._archive)
         except FileNotFoundError:
             raise LedgerError(f"there is no bundle `{path.as_posix()}`") from None
-        except (OSError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise LedgerError(f"`{path.as_posix()}` is no evidence bundle: {error}") from error
         if sum(files.values()) > MAX_BUNDLE_BYTES:
             self.close()
@@ -212,14 +219,13 @@ class BundleReader:
             with stream:
                 while block := stream.read(_BLOCK_BYTES):
                     yield block
-        except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        except _UNREADABLE as error:
             raise LedgerError(f"`{name}` in the bundle cannot be read: {error}") from error
 
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
-        # What Python leaves behind where `verify.py` ran is no part of the bundle.
-        if path.is_file() and "__pycache__" not in path.relative_to(folder).parts:
+        if path.is_file():
             if path.is_symlink():
                 raise LedgerError(f"`{path.relative_to(folder).as_posix()}` in the bundle is a link")
             yield path

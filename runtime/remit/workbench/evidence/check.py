@@ -10,14 +10,16 @@ Rules
 4. Every effect follows a decision that allows exactly this request.
 5. Every decision is asked again: of Cedar as the bundle's files have it, and of the reference engine. The
    files must be what the record and its content give.
-6. A document has the identity that its content gives; an image the digest that decisions cite.
+6. A document has the identity that its content gives, and a record names it; an image has the digest that
+   decisions cite. Manifest, README and provenance are made anew (`anew`).
 7. A timestamp counts by an authority that the verifier brings; who brings one wants to see a timestamp.
-8. Completeness is counted where the leaves of all records between are disclosed, and nowhere else.
+8. Completeness is counted where the leaves of all records between are disclosed, and nowhere else; it
+   reaches to the end of the time only where a record beyond that follows, and else to the checkpoint's end.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from importlib.resources import files as package_files
@@ -31,12 +33,14 @@ from remit.ledger.checkpoint import parse_checkpoint, parse_verifier_key, verify
 from remit.ledger.cosignature import Quorum
 from remit.ledger.proofs import parse_consistency
 from remit.policy.provenance import schema_text
+from remit.workbench.evidence.anew import check_provenance, check_words
 from remit.workbench.evidence.archive import BundleReader
 from remit.workbench.evidence.decided import decision_problem
 from remit.workbench.evidence.model import (
     LOG_KEY,
     MANIFEST,
     NEWEST,
+    NO_POLICIES,
     RECORDS,
     SPEC,
     Line,
@@ -44,7 +48,7 @@ from remit.workbench.evidence.model import (
     document_name,
     image_folder,
 )
-from remit.workbench.evidence.questions import Asker
+from remit.workbench.evidence.questions import Asker, not_asked
 from remit.workbench.evidence.report import EvidenceReport, Problem
 from remit.workbench.evidence.timestamps import check_timestamps
 from remit.workbench.evidence.walk import RecordWalk
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from remit.document.model import Document
     from remit.document.values import JsonObject, JsonValue
     from remit.ledger.checkpoint import Checkpoint, VerifierKey
     from remit.workbench.evidence.timestamps import Authorities
@@ -60,6 +65,14 @@ if TYPE_CHECKING:
     Stage = Callable[[str], Callable[[int, int], None] | None]
 
 _SCRIPTS: Final = {"verify.py": "verify_bundle.py", "redecide.py": "redecide.py"}
+_KNOWN: Final = re.compile(
+    r"README\.md|verify\.py|redecide\.py|manifest\.json|log\.pub|records\.jsonl"
+    r"|checkpoints/(newest|[0-9]+)(\.note|\.[0-9]+\.tsr)|checkpoints/[0-9]+\.consistency"
+    r"|images/[0-9a-f]+/(policies\.cedar|schema\.cedarschema|schema\.json|image\.json)"
+    r"|decisions/[0-9]+/(request|entities|expected)\.json|documents/[0-9a-f]+\.agent\.json",
+    re.ASCII,
+)
+"""Names of files that a bundle of this form can hold."""
 _MAX_FINDINGS: Final = 1000
 """Findings beyond this number are counted and not kept."""
 
@@ -103,6 +116,7 @@ class _Checking:
     remarks: list[str] = field(default_factory=list[str])
     decided: int = 0
     undecided: Counter[str] = field(default_factory=Counter[str])
+    unasked: dict[int, str] = field(default_factory=dict[int, str])
     askers: dict[str, Asker | None] = field(default_factory=dict[str, "Asker | None"])
 
     def find(self, place: str, problem: str) -> None:
@@ -142,10 +156,21 @@ class _Checking:
                 f"{unchecked} timestamps were not checked: bring the authority with `--authority`"
             )
         walk = self._records(manifest, newest)
-        self._documents(str(manifest.get("agent", "")))
+        documents = self._documents(walk)
         self._left_over(walk)
+        for name in check_provenance(self.reader, documents, walk.images, self.find):
+            self.remarks.append(f"`{name}` is no evidence: no document here gives it")
+        check_words(
+            self.reader,
+            manifest,
+            walk=walk,
+            newest=newest,
+            unasked=self.unasked,
+            documents=documents,
+            find=self.find,
+        )
         complete = walk.complete()
-        if not complete:
+        if complete is None:
             self.remarks.append(
                 "completeness is not shown: other records between these, or beside them, are not disclosed"
             )
@@ -271,8 +296,8 @@ class _Checking:
         progress = self.stage("records")
         for number, text in enumerate(self.reader.lines(RECORDS), start=1):
             try:
-                line = Line.from_json(json.loads(text))
-            except (LedgerError, ValueError, RecursionError):
+                line = Line.from_json(parse_json(text).value)
+            except (LedgerError, DocumentError):
                 self.find(RECORDS, f"line {number} is no record with its proof")
                 continue
             decision = walk.add(line)
@@ -292,6 +317,8 @@ class _Checking:
             for name in ("request", "entities", "expected")
             if f"{folder}/{name}.json" in self.reader.names
         }
+        if not found:
+            self.unasked[index] = not_asked(body, content) or (NO_POLICIES if asker is None else "")
         verdict = decision_problem(asker, body, content, found)
         if verdict.problem:
             self.find(f"record {index}", verdict.problem)
@@ -322,24 +349,34 @@ class _Checking:
             self.find(folder, f"cannot be loaded: {error}")
         return self.askers[digest]
 
-    def _documents(self, agent: str) -> None:
+    def _documents(self, walk: RecordWalk) -> list[Document]:
+        """Return the documents that hold (rule 6)."""
+        held: list[Document] = []
         for name in self.reader.names:
             if not name.startswith("documents/"):
                 continue
             try:
-                document = parse_document(self.reader.read(name), file=name)
+                document = parse_document(self.reader.read(name))
             except DocumentError as error:
                 self.find(name, f"is no document: {error}")
                 continue
             if name != document_name(document.identity.revision):
                 self.find(name, f"is the revision `{document.identity.revision}`")
-            if document.identity.agent != agent:
+            elif document.identity.agent != walk.agent:
                 self.find(name, f"is of another agent, `{document.identity.agent}`")
+            elif document.identity.revision not in walk.revisions:
+                self.find(name, "is a revision that no record here names")
+            else:
+                held.append(document)
+        return held
 
     def _left_over(self, walk: RecordWalk) -> None:
         """Find folders that belong to no record: nothing may look like evidence that is none."""
         for name in self.reader.names:
             parts = name.split("/")
+            if not _KNOWN.fullmatch(name):
+                self.find(name, "is no file of a bundle")
+                continue
             if parts[0] == "decisions" and parts[1] not in walk.decisions:
                 self.find(name, "belongs to no decision in the bundle")
             if parts[0] == "images" and f"sha256:{parts[1]}" not in walk.images:

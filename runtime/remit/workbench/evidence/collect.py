@@ -9,7 +9,8 @@ Rules
    later.
 4. Policies come from documents: the head that the store keeps, those that are given, and what amendments
    recorded of the governance that they replaced. An image counts only by its digest.
-5. Payloads of memory entries are left out of documents; commitments, identity and proofs stay.
+5. Payloads of memory entries are left out of documents; commitments, identity and proofs stay. A document
+   that no record of that time names stays behind; what it gives of policies does not.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from remit.workbench.evidence.model import (
     LOG_KEY,
     MANIFEST,
     NEWEST,
+    NO_POLICIES,
     README,
     RECORDS,
     Line,
@@ -42,6 +44,7 @@ from remit.workbench.evidence.model import (
     decision_folder,
     document_name,
     image_folder,
+    named_revisions,
     pretty,
 )
 from remit.workbench.evidence.questions import Asker, not_asked
@@ -97,6 +100,7 @@ class _Found:
     counts: Counter[str] = field(default_factory=Counter[str])
     bare: set[int] = field(default_factory=set[int])
     cited: set[str] = field(default_factory=set[str])
+    revisions: set[str] = field(default_factory=set[str])
     amended: list[JsonObject] = field(default_factory=list["JsonObject"])
 
 
@@ -115,6 +119,8 @@ def export_evidence(source: EvidenceSource, wanted: Wanted, path: Path, *, stage
     head = source.load(wanted.agent)
     documents = _documents(wanted, head)
     images = _images(found, documents, head, stage("policies"))
+    # One that no record names would be the exporter's word alone.
+    documents = tuple(one for one in documents if one.identity.revision in found.revisions)
     with BundleWriter(path) as bundle:
         _write_checkpoints(bundle, source, wanted, note)
         bundle.add(LOG_KEY, "".join(f"{key}\n" for key in keys).encode())
@@ -192,6 +198,7 @@ def _keep(found: _Found, row: RawRecord) -> None:
     if "content" in value and row.content is None:
         found.bare.add(row.index)
     body = cast("JsonObject", value["body"])
+    found.revisions |= named_revisions(body)
     if row.kind == "decision" and isinstance(body.get("image"), str):
         found.cited.add(cast("str", body["image"]))
 
@@ -339,7 +346,7 @@ class _Writing:
             done += 1
             record = decode_record(row.leaf, salt=row.salt, content=row.content)
             body = cast("JsonObject", record.value["body"])
-            self.rows.append(DecisionRow.of(record))
+            self.rows.append(DecisionRow.of(row.index, record.value))
             why = self._write_decision(row.index, body, record.content)
             if why:
                 self.undecided[row.index] = why
@@ -354,7 +361,7 @@ class _Writing:
             return why
         image = self.images.get(digest)
         if image is None:
-            return "its policies are not at hand: name the document of that time with `--document`"
+            return NO_POLICIES
         if digest not in self.askers:
             self.askers[digest] = Asker(image)
         question = self.askers[digest].question(body, content)

@@ -36,6 +36,8 @@ RECORDS: Final = "records.jsonl"
 NEWEST: Final = "checkpoints/newest.note"
 LOG_KEY: Final = "log.pub"
 README: Final = "README.md"
+NO_POLICIES: Final = "its policies are not at hand: name the document of that time with `--document`"
+"""Why a decision under policies that could not be made has no files of its own."""
 
 
 class EvidenceSource(Protocol):
@@ -183,6 +185,11 @@ def image_folder(digest: str) -> str:
 def decision_folder(index: int) -> str:
     """Return the folder of a decision in a bundle."""
     return f"decisions/{index}"
+
+
+def named_revisions(body: JsonObject) -> set[str]:
+    """Return the revisions of its agent that a record's body names."""
+    return {str(body[name]) for name in ("revision", "parent", "child") if body.get(name)}
 
 
 def document_name(revision: str) -> str:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from remit.document.model import Document
-    from remit.records import Record
+    from remit.document.values import JsonObject
     from remit.workbench.evidence.model import Manifest
 
 MAX_ROWS: Final = 1000
@@ -29,14 +29,14 @@ class DecisionRow:
     rules: str
 
     @classmethod
-    def of(cls, record: Record) -> DecisionRow:
-        """Make the row of a decision's record."""
-        body = record.value["body"]
+    def of(cls, index: int, value: JsonObject) -> DecisionRow:
+        """Make the row of the decision's record that has this value at `index`."""
+        body = value["body"]
         members = body if isinstance(body, dict) else {}
         rules = members.get("rules") or members.get("reasons")
         return cls(
-            index=record.index,
-            at=str(record.value["at"]),
+            index=index,
+            at=str(value["at"]),
             principal=str(members.get("principal", "")),
             action=str(members.get("action", "")),
             resource=str(members.get("resource", "")),
@@ -79,7 +79,7 @@ def _shows(manifest: Manifest) -> list[str]:
         "- Each decision follows from the policies that its record cites and the request that it commits to:",
         "  Cedar, which others wrote, gives the same answer, the same determining rules, the same errors.",
         "- Each document has the identity that its content gives.",
-        *(_disclosed(between) if manifest.disclosed else []),
+        *(_disclosed(manifest, between) if manifest.disclosed else []),
         "",
         "## What it does not show",
         "",
@@ -92,11 +92,22 @@ def _shows(manifest: Manifest) -> list[str]:
     ]
 
 
-def _disclosed(between: int) -> list[str]:
+def _disclosed(manifest: Manifest, between: int) -> list[str]:
+    if manifest.last == manifest.size - 1 or not manifest.until:
+        end = [
+            f"  So there are no other records of this agent in this time up to record {manifest.last},",
+            f"  the last of the checkpoint of {manifest.size} records, by the clocks that wrote it.",
+            "  What was written later is not shown: a newer checkpoint may sign more.",
+        ]
+    else:
+        end = [
+            "  So there are no other records of this agent in this time, by the clocks that wrote it:",
+            f"  record {manifest.last + 1} lies beyond.",
+        ]
     return [
         f"- Completeness: the log holds {between} records from the first to the last of this time, and the",
         "  leaf of each of them is in the bundle, without the contents of those of other agents.",
-        "  So there are no other records of this agent in this time, by the clocks that wrote it.",
+        *end,
     ]
 
 
@@ -117,8 +128,11 @@ def _check() -> list[str]:
         "Bring the log's verifier key from elsewhere; `log.pub` is what the operator says it is.",
         "",
         "- With Remit, offline: `remit evidence verify BUNDLE.zip --key LOG.PUB --checkpoint HELD.NOTE`.",
-        "- With Python 3.11 alone: `python verify.py BUNDLE.zip --key LOG.PUB`; in the unpacked folder",
-        "  `python verify.py --key LOG.PUB`. With `cedarpy` installed it also decides each decision again.",
+        "- With Python 3.11 alone: `python -I verify.py BUNDLE.zip --key LOG.PUB`; in the unpacked folder",
+        "  `python -I verify.py --key LOG.PUB`. With `cedarpy` installed it also decides each decision",
+        "  again. It ends with what it did not check, such as this file; that is no evidence. Like every",
+        "  program that comes with what it checks, read it first, or take it from elsewhere.",
+        "  `-I` keeps Python from importing what lies beside it.",
         "- One decision with Cedar's own command line, for a record N whose `expected.json` names image I:",
         "  `cedar authorize --policies images/I/policies.cedar --schema images/I/schema.cedarschema",
         "  --entities decisions/N/entities.json --request-json decisions/N/request.json --verbose`",

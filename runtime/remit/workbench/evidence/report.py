@@ -27,6 +27,39 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Complete:
+    """Up to where a bundle was shown to hold all records of the agent in its time.
+
+    Args:
+        record: index of the last record of the log that was looked at.
+        at: its time, RFC 3339 UTC.
+        size: number of records that the checkpoint signs.
+        whole_time: whether a record beyond the time follows; without one, nothing is said about what was
+            written after the checkpoint.
+    """
+
+    record: int
+    at: str
+    size: int
+    whole_time: bool
+
+    def __str__(self) -> str:
+        if self.whole_time:
+            return (
+                f"complete: all records of the agent in this time, up to record {self.record} ({self.at}); "
+                f"record {self.record + 1} lies beyond"
+            )
+        return (
+            f"complete up to record {self.record} ({self.at}), the last of the checkpoint "
+            f"of {self.size} records; what was written later is not shown"
+        )
+
+    def to_json(self) -> JsonObject:
+        """Return it as a JSON object with stable keys."""
+        return {"record": self.record, "at": self.at, "size": self.size, "whole_time": self.whole_time}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceReport:
     """What a check found.
 
@@ -42,7 +75,8 @@ class EvidenceReport:
         counts: records of the agent by kind.
         decided: decisions that were decided again as recorded.
         undecided: why others were not, with how many.
-        complete: whether it was shown that these are all records of the agent in this time.
+        complete: up to where it was shown that these are all records of the agent in this time; None where
+            it was not.
         held: sizes of held checkpoints that lead to this one.
         witnessed_size: size of the largest of them that enough witnesses cosigned; 0 where none was
             asked for.
@@ -62,7 +96,7 @@ class EvidenceReport:
     counts: dict[str, int]
     decided: int
     undecided: dict[str, int]
-    complete: bool
+    complete: Complete | None
     held: tuple[int, ...]
     witnessed_size: int
     times: tuple[CheckpointTime, ...]
@@ -90,7 +124,8 @@ class EvidenceReport:
             "counts": dict(sorted(self.counts.items())),
             "decided": self.decided,
             "undecided": dict(sorted(self.undecided.items())),
-            "complete": self.complete,
+            "complete": self.complete is not None,
+            "complete_up_to": None if self.complete is None else self.complete.to_json(),
             "held": [*self.held],
             "witnessed_size": self.witnessed_size,
             "timestamps": [one.to_json() for one in self.times],

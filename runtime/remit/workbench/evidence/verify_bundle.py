@@ -1,34 +1,36 @@
 """Check this evidence bundle with Python 3.11 or newer and nothing else.
 
-    python verify.py [BUNDLE.zip or its folder] --key LOG.PUB
+    python -I verify.py [BUNDLE.zip or its folder] --key LOG.PUB
 
 Digests, inclusion proofs and commitments are recomputed; nothing that `manifest.json` says is believed.
-Where `cedarpy` is installed, Cedar decides each decision again, by `redecide.py` beside this file.
-Exit codes: 0 everything holds, 1 something does not, 2 this is no bundle.
+Where `cedarpy` is installed, Cedar decides each decision again, by `redecide.py` of the digest below.
+It says what it did not check. Exit codes: 0 the rest holds, 1 something is wrong, 2 this is no bundle.
 """
 
-from __future__ import annotations
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # the folder of this file: nothing that lies beside it is ever imported
 
 import argparse
 import base64
-import hashlib
+import functools
 import importlib.util
 import json
-import sys
+import re
 import zipfile
+from hashlib import sha256, sha512
 from pathlib import Path
 from typing import Any
 
-P = 2**255 - 19
-ORDER = 2**252 + 27742317777372353535851937790883648493
+REDECIDE = "4835c531e6667347e1c3a244f52a1e57eb6e177faad57186a651edd5f0ee6f0e"
+ANSWER = ("image", "verdict", "kind", "reasons", "errors")
+P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
-BASE_X = 15112221349535400772501151409588531511454012693041857206046113283949847762202
-BASE_Y = 4 * pow(5, -1, P) % P
-
-Point = tuple[int, int, int, int]
+BASE = (15112221349535400772501151409588531511454012693041857206046113283949847762202, 4 * pow(5, -1, P) % P)
 
 
-def plus(a: Point, b: Point) -> Point:
+def plus(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     """Add two points in extended coordinates (RFC 8032 5.1.4)."""
     k, m = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
     c, d = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
@@ -36,59 +38,42 @@ def plus(a: Point, b: Point) -> Point:
     return (e * f % P, g * h % P, f * g % P, e * h % P)
 
 
-def times(n: int, point: Point) -> Point:
+def times(n: int, point: tuple[int, ...]) -> tuple[int, ...]:
     """Multiply a point by a number."""
-    total: Point = (0, 1, 1, 0)
-    while n:
-        total = plus(total, point) if n & 1 else total
-        point, n = plus(point, point), n >> 1
-    return total
+    rest = times(n >> 1, plus(point, point)) if n else (0, 1, 1, 0)
+    return plus(rest, point) if n & 1 else rest
 
 
-def point_of(data: bytes) -> Point | None:
+def point_of(data: bytes) -> tuple[int, ...]:
     """Read a point (RFC 8032 5.1.3)."""
     y, odd = int.from_bytes(data, "little") & (1 << 255) - 1, data[31] >> 7
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
     x = pow(square, (P + 3) // 8, P)
     x = x if x * x % P == square else x * pow(2, (P - 1) // 4, P) % P
     if y >= P or x * x % P != square or (x == 0 and odd):
-        return None
+        raise ValueError("a key or a signature holds no point of the curve")
     x = P - x if x & 1 != odd else x
     return (x, y, 1, x * y % P)
 
 
 def signed(key: bytes, message: bytes, signature: bytes) -> bool:
     """Verify an Ed25519 signature (RFC 8032 5.1.7)."""
-    if len(key) != 32 or len(signature) != 64:
-        return False
+    sized = len(key) == 32 and len(signature) == 64
     a, r, s = point_of(key), point_of(signature[:32]), int.from_bytes(signature[32:], "little")
-    if a is None or r is None or s >= ORDER:
-        return False
-    h = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % ORDER
-    left = times(s, (BASE_X, BASE_Y, 1, BASE_X * BASE_Y % P))
+    h = int.from_bytes(sha512(signature[:32] + key + message).digest(), "little") % ORDER
+    left = times(s, (*BASE, 1, BASE[0] * BASE[1] % P))
     right = plus(r, times(h, a))
-    return all((left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1))
-
-
-def sha(data: bytes) -> bytes:
-    """Hash with SHA-256."""
-    return hashlib.sha256(data).digest()
-
-
-def cited(data: bytes) -> str:
-    """Return a digest as records cite it."""
-    return "sha256:" + sha(data).hex()
+    return sized and s < ORDER and all((left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1))
 
 
 def root_of(note: str, keys: str | None) -> tuple[int, bytes]:
     """Return size and root of a C2SP checkpoint; with keys, one a line, only where one of them signed it."""
     body, _, lines = note.rpartition("\n\n")
-    pairs = [line.split(" ")[1:] for line in lines.splitlines()]
-    good = keys is None
+    pairs, good = [line.split(" ")[1:] for line in lines.splitlines()], keys is None
     for key in (keys or "").split():
         name, mark, data = key.split("+", 2)
         raw = base64.b64decode(data)
-        if raw[:1] != b"\x01" or sha(name.encode() + b"\n" + raw)[:4].hex() != mark:
+        if raw[:1] != b"\x01" or sha256(name.encode() + b"\n" + raw).hexdigest()[:8] != mark:
             raise ValueError(f"`{key}` is no verifier key of a log")
         found = [base64.b64decode(value) for owner, value in pairs if owner == name]
         good |= any(x[:4].hex() == mark and signed(raw[1:], f"{body}\n".encode(), x[4:]) for x in found)
@@ -98,73 +83,91 @@ def root_of(note: str, keys: str | None) -> tuple[int, bytes]:
     return int(size), base64.b64decode(root)
 
 
-def included(leaf: bytes, index: int, size: int, proof: list[bytes], root: bytes) -> bool:
-    """Check an inclusion proof (RFC 9162 2.1.3.2)."""
-    last, digest = size - 1, leaf
-    if not 0 <= index <= last:
-        return False
-    for other in proof:
-        if last == 0:
-            return False
-        if index & 1 or index == last:
-            digest = sha(b"\x01" + other + digest)
-            while index and not index & 1:
-                index, last = index >> 1, last >> 1
-        else:
-            digest = sha(b"\x01" + digest + other)
-        index, last = index >> 1, last >> 1
-    return last == 0 and digest == root
+def climbed(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
+    """Return the root of a tree that an inclusion proof gives (RFC 9162 2.1.3), from the top down."""
+    if size == 1 or not proof:
+        return leaf if size == 1 and not proof else bytes(32)
+    half, other = 1 << (size - 1).bit_length() - 1, proof[-1]
+    if index < half:
+        return sha256(b"\x01" + climbed(leaf, index, half, proof[:-1]) + other).digest()
+    return sha256(b"\x01" + other + climbed(leaf, index - half, size - half, proof[:-1])).digest()
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a mapping of its members."""
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name stands twice in an object or the archive")
+    return dict(pairs)
+
+
+load = functools.partial(json.loads, object_pairs_hook=unique)
 
 
 class Check:
-    """One pass over a bundle."""
+    """One pass over the files of a bundle."""
 
-    def __init__(self, place: Path) -> None:
-        self.faults: list[str] = []
-        self.counts = {"records": 0, "decided again": 0, "not decided again": 0}
-        if place.is_dir():
-            found = {p.relative_to(place).as_posix(): p for p in place.rglob("*") if p.is_file()}
-            self.files = {name: p.read_bytes() for name, p in found.items() if "__pycache__" not in name}
-        else:
+    def __init__(self, place: Path, key: str | None) -> None:
+        found = [(p.relative_to(place).as_posix(), p.read_bytes()) for p in place.rglob("*") if p.is_file()]
+        if not place.is_dir():
             with zipfile.ZipFile(place) as archive:
-                self.files = {name: archive.read(name) for name in archive.namelist()}
+                found = [(name, archive.read(name)) for name in archive.namelist()]
+        files = self.files = unique(found)
         self.cedar: Any = None
-        if importlib.util.find_spec("cedarpy") and importlib.util.find_spec("redecide"):
-            self.cedar = importlib.import_module("redecide").Decisions(self.files)
-
-    def run(self, key: str | None) -> None:
-        """Check everything."""
-        manifest = json.loads(self.files["manifest.json"])
-        for name in sorted({*manifest["files"], *self.files} - {"manifest.json"}):
-            if name not in self.files or cited(self.files[name]) != manifest["files"].get(name):
+        self.faults, self.seen, self.again = list[str](), [-1], [0, 0]
+        self.bare, self.erased, self.json = set[int](), set[int](), dict[str, Any]()
+        self.json |= {name: load(data) for name, data in files.items() if name.endswith(".json")}
+        manifest = self.json["manifest.json"]
+        self.checked = {"manifest.json", "records.jsonl", "checkpoints/newest.note", "redecide.py"}
+        for name in sorted({*manifest["files"], *files} - {"manifest.json"}):
+            if name not in files or f"sha256:{sha256(files[name]).hexdigest()}" != manifest["files"].get(
+                name
+            ):
                 self.faults.append(f"{name}: missing, added or changed")
-        size, root = root_of(self.files["checkpoints/newest.note"].decode(), key)
-        before = -1
-        for line in self.files["records.jsonl"].splitlines():
-            item = json.loads(line)
-            before = self.record(item, size, root, before)
-            self.counts["records"] += 1
+        if sha256(files["redecide.py"]).hexdigest() != REDECIDE:
+            self.faults.append("redecide.py: not the one of this program, so it was not run")
+        elif importlib.util.find_spec("cedarpy"):
+            sys.modules["redecide"] = module = type(sys)("redecide")
+            exec(compile(files["redecide.py"], "redecide.py", "exec"), module.__dict__)  # noqa: S102  # known
+            self.cedar = module.Decisions(files)
+        self.size, self.root = root_of(files["checkpoints/newest.note"].decode(), key)
+        for line in files["records.jsonl"].splitlines():
+            self.record(load(line), manifest["agent"])
+        for index in sorted(self.bare - self.erased):
+            self.faults.append(f"record {index}: its content is missing, and no record says it was erased")
+        around = zip(self.seen, [*self.seen[1:], self.size], strict=True)
+        self.gaps = [f"{a + 1}-{b - 1}" for a, b in around if b > a + 1]
 
-    def record(self, item: Any, size: int, root: bytes, before: int) -> int:
-        """Check one record; return its index."""
-        leaf = item["leaf"].encode()
-        value, index = json.loads(leaf), item["index"]
-        proof = [base64.b64decode(text) for text in item["proof"]]
-        if (
-            value["index"] != index
-            or index <= before
-            or not included(sha(b"\x00" + leaf), index, size, proof, root)
-        ):
+    def record(self, item: Any, agent: str) -> None:
+        """Check one record."""
+        leaf, index, content = item["leaf"].encode(), item["index"], item.get("content")
+        value, salt = load(leaf), bytes.fromhex(item.get("salt") or "")
+        body, proof = value["body"], [base64.b64decode(text) for text in item["proof"]]
+        root = climbed(sha256(b"\x00" + leaf).digest(), index, self.size, proof)
+        if not self.seen[-1] < index < self.size or value["index"] != index or root != self.root:
             self.faults.append(f"record {index}: it is not what the checkpoint signs at this place")
-        content, salt = item.get("content"), item.get("salt")
-        if content is not None and cited(bytes.fromhex(salt) + content.encode()) != value.get("content"):
+        self.seen.append(index)
+        if (value["kind"], value["agent"], body.get("operation")) == (
+            "control",
+            "",
+            "erase_content",
+        ):
+            self.erased.update(n for n in body["indexes"] if n < index)
+        if content is None and "content" in value and value["agent"] == agent:
+            self.bare.add(index)
+        committed = f"sha256:{sha256(salt + (content or '').encode()).hexdigest()}" == value.get("content")
+        if content is not None and (len(salt) != 16 or not committed):
             self.faults.append(f"record {index}: its content is not what the record commits to")
-        elif value["kind"] == "decision" and self.cedar is not None:
-            known = bool(content) and f"decisions/{index}/request.json" in self.files
-            if known and not self.cedar.decided(index, value["body"], json.loads(content or "")):
+        elif value["kind"] == "decision":
+            names = [f"decisions/{index}/{name}.json" for name in ("expected", "request", "entities")]
+            expected, said = self.json.get(names[0]), {name: body.get(name) for name in ANSWER}
+            if expected is not None and {**expected, **said} != expected:
+                self.faults.append(f"{names[0]}: it is not what the record says")
+            known = bool(content and expected and self.cedar)
+            self.again[known] += 1
+            if known and not self.cedar.decided(index, body, load(content or "")):
                 self.faults.append(f"record {index}: Cedar decides otherwise than was recorded")
-            self.counts["decided again" if known else "not decided again"] += 1
-        return int(index)
+            image = f"images/{body['image'][7:]}" if known else ""
+            self.checked |= {*names, f"{image}/policies.cedar", f"{image}/schema.json"} if known else set()
 
 
 def main() -> int:
@@ -174,24 +177,21 @@ def main() -> int:
     parser.add_argument("--key", help="the log's verifier key, or a file with it; from elsewhere")
     given = parser.parse_args()
     try:
-        key = (
-            Path(given.key).read_text(encoding="utf-8")
-            if given.key and Path(given.key).is_file()
-            else given.key
-        )
-        check = Check(given.bundle)
-        check.run(key)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile) as error:
+        key = Path(given.key).read_text() if given.key and Path(given.key).is_file() else given.key
+        check = Check(given.bundle, key)
+    except Exception as error:  # noqa: BLE001  # whatever fails in a bundle, it shows nothing
         print(f"this bundle cannot be checked: {type(error).__name__}: {error}")
         return 2
-    for fault in check.faults:
-        print(f"WRONG  {fault}")
-    print(", ".join(f"{count} {name}" for name, count in check.counts.items()))
-    if key is None:
-        print("no key was given: the bundle only agrees with itself")
-    if check.cedar is None:
-        print("cedarpy is not installed: no decision was decided again")
-    print("something is wrong" if check.faults else "everything holds")
+    print(*(f"WRONG  {fault}\n" for fault in check.faults), sep="", end="")
+    print(
+        f"{len(check.seen) - 1} records, {check.again[1]} decided again, {check.again[0]} not decided again"
+    )
+    print("signed by the key given" if key else "no key was given: the bundle only agrees with itself")
+    print("decided by Cedar" if check.cedar else "cedarpy is not installed: no decision was decided again")
+    kinds = {re.sub(r"/[0-9a-f]+(?=[/.])", "/*", name) for name in check.files.keys() - check.checked}
+    print(f"not shown: records {', '.join(check.gaps) or 'none'} of {check.size}, nor any that follow")
+    print(f"not checked, and no evidence: {', '.join(sorted(kinds))}")
+    print("something is wrong" if check.faults else "what was checked holds")
     return 1 if check.faults else 0
 
 

@@ -10,6 +10,9 @@ from remit.errors import LedgerError
 from remit.ledger.encoding import decode_leaf, decode_record, leaf_digest
 from remit.ledger.heads import Heads
 from remit.ledger.report import ERASE_CONTENT
+from remit.workbench.evidence.model import named_revisions
+from remit.workbench.evidence.readme import DecisionRow
+from remit.workbench.evidence.report import Complete
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +40,7 @@ class RecordWalk:
         self.since = str(manifest.get("from", ""))
         self.until = str(manifest.get("to", ""))
         self.disclosed = members.get("disclosed") is True
-        self._first, self._last = (
+        self.first, self.last = (
             value if type(value := members.get(name)) is int else -1 for name in ("first", "last")
         )
         self._said = manifest.get("records")
@@ -45,6 +48,8 @@ class RecordWalk:
         self.counts: Counter[str] = Counter()
         self.decisions: set[str] = set()
         self.images: set[str] = set()
+        self.revisions: set[str] = set()
+        self.rows: list[DecisionRow] = []
         self._before = -1
         self._between = 0
         self._edges: dict[int, str] = {}
@@ -83,7 +88,7 @@ class RecordWalk:
             self._find(place, str(error).removeprefix(f"{place}: "))
         at = str(value["at"])
         inside = self.since <= at and (not self.until or at < self.until)
-        self._between += self._first <= line.index <= self._last
+        self._between += self.first <= line.index <= self.last
         self._edges[line.index] = at
         if value["agent"] != self.agent:
             self._other(line, value)
@@ -104,12 +109,17 @@ class RecordWalk:
     def _own(self, line: Line, value: JsonObject, content: JsonValue) -> tuple[JsonObject, JsonValue] | None:
         kind, body = str(value["kind"]), cast("JsonObject", value["body"])
         self.counts[kind] += 1
+        self.revisions |= named_revisions(body)
+        if not self.first <= line.index <= self.last:
+            self._find(f"record {line.index}", "lies outside of the window that the manifest names")
         if "content" in value and line.content is None:
             self._bare.add(line.index)
         self._heads.add(line.index, value)
         if kind == "decision":
             self.decisions.add(str(line.index))
-            self.images.add(str(body.get("image")))
+            if isinstance(body.get("image"), str):
+                self.images.add(str(body["image"]))
+            self.rows.append(DecisionRow.of(line.index, value))
             if body.get("verdict") == "allow":
                 self._allowed.add((str(value["run"]), str(body.get("request"))))
             return body, content
@@ -130,13 +140,17 @@ class RecordWalk:
         if self._said != dict(self.counts):
             self._find("manifest.json", "counts other records than there are")
 
-    def complete(self) -> bool:
-        """Whether every record of the log in this time is here, and its neighbours lie outside of it."""
-        if self._before < 0 or self._between != self._last - self._first + 1:
-            return False
-        before, after = self._edges.get(self._first - 1, ""), self._edges.get(self._last + 1, "")
-        begins = self._first == 0 or (before != "" and before < self.since)
-        ends = self._last == self._newest.size - 1 or (
-            after != "" and self.until != "" and after >= self.until
-        )
-        return begins and ends
+    def complete(self) -> Complete | None:
+        """Up to where every record of the log in this time is here; None where that is not shown.
+
+        Where the checkpoint ends before a record lies beyond the time, an older checkpoint may have been
+        chosen, so nothing is said about what was written later.
+        """
+        if self._before < 0 or self._between != self.last - self.first + 1:
+            return None
+        before, after = self._edges.get(self.first - 1, ""), self._edges.get(self.last + 1, "")
+        begins = self.first == 0 or (before != "" and before < self.since)
+        whole = after != "" and self.until != "" and after >= self.until
+        if not begins or not (whole or self.last == self._newest.size - 1):
+            return None
+        return Complete(record=self.last, at=self._edges[self.last], size=self._newest.size, whole_time=whole)
