@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from telemetry_support import ANA, open_desk, recorded
 
 from remit import Caller, DocumentError, EvaluationError
+from remit.cli.exits import ExitCode
 from remit.cli.main import cli
 from remit.document.values import canonical_bytes
 from remit.gate.obligations import REDACTED
@@ -255,8 +256,20 @@ def test_only_records_of_the_wanted_time_agent_and_kind_are_exported(store: Path
     assert early + late == every
     assert {item["record"]["at"] < middle for item in early} == {True}
     assert [item["record"]["body"]["by"] for item in approvals]
-    assert lines(export(store, "--format", "jsonl", "--agent", "0123")) == []
-    assert json.loads(export(store, "--format", "opa", "--agent", "0123").stdout) == []
+    later = ("--from", "2999-01-01")
+    assert lines(export(store, "--format", "jsonl", *later)) == []
+    assert json.loads(export(store, "--format", "opa", *later).stdout) == []
+
+
+def test_an_agent_that_is_not_there_is_refused_before_a_file_is_written(store: Path, tmp_path: Path) -> None:
+    place = tmp_path / "out.jsonl"
+    done = CliRunner().invoke(
+        cli,
+        ["ledger", "export", "--store", str(store), "--format", "jsonl", "--agent", "0123", "-o", str(place)],
+    )
+    assert done.exit_code == ExitCode.BAD_INPUT
+    assert "the store holds no agent `0123`" in done.stderr
+    assert not place.exists()
 
 
 def test_times_are_read_with_their_offset() -> None:
