@@ -10,12 +10,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from remit.errors import LedgerError, SettledError
+from remit.errors import SettledError
 from remit.ledger.checkpoint import Checkpoint, sign_checkpoint, verifier_key, verify_checkpoint
 from remit.ledger.report import RawRecord, StoredNote
 from remit.ledger.tree import Node, Peaks, is_place, node_number, peak_places
 from remit_adapters._sqlite_schema import NUMBERED_NODES
-from remit_adapters.stores.log_rows import Cell, as_bytes, log_rows, outdated
+from remit_adapters.stores.log_rows import Cell, as_bytes, log_rows, outdated, require_signed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -57,11 +57,7 @@ class LogAppender:
         peaks = peaks_at(self._connection, size)
         row = self._connection.execute("SELECT note FROM checkpoints ORDER BY number DESC LIMIT 1").fetchone()
         checkpoint = verify_checkpoint(row[0], [self._key], origin=self._origin) if row else None
-        if checkpoint is None or (checkpoint.size, checkpoint.root) != (peaks.size, peaks.root()):
-            raise LedgerError(
-                "the log is not what its last checkpoint signs: nothing was appended; "
-                "run `remit ledger verify`"
-            )
+        require_signed(checkpoint, peaks)
         self.peaks = peaks
         return peaks
 

@@ -25,7 +25,7 @@ from remit.ledger.checkpoint import (
 from remit.ledger.report import RawRecord, StoredNote
 from remit.ledger.tree import Node, Peaks, is_place, node_number, peak_places
 from remit_adapters.stores.base import CHUNK
-from remit_adapters.stores.log_rows import Cell, LogRows, log_rows, outdated
+from remit_adapters.stores.log_rows import Cell, LogRows, log_rows, outdated, require_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -118,11 +118,7 @@ class LogAppender:
         digests = {(row[1], row[2]): bytes(row[3]) for row in rows}
         peaks = Peaks(size=size, digests=tuple(digests.get(place, b"") for place in places))
         checkpoint = None if note is None else self._verified(connection, str(note))
-        if checkpoint is None or (checkpoint.size, checkpoint.root) != (peaks.size, peaks.root()):
-            raise LedgerError(
-                "the log is not what its last checkpoint signs: nothing was appended; "
-                "run `remit ledger verify`"
-            )
+        require_signed(checkpoint, peaks)
         self.peaks = peaks
         return peaks
 

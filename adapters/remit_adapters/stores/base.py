@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 from remit.errors import LedgerError
+from remit.host.clock import SystemClock
 from remit.ledger.encoding import decode_record
 from remit.ledger.report import ERASE_CONTENT
 from remit.ports import Batch
@@ -38,18 +37,6 @@ Row = tuple[int, bytes, bytes | None, bytes | None]
 
 _C = TypeVar("_C")
 _K = TypeVar("_K", bound="ControlState")
-
-
-class SystemClock:
-    """The system's clock."""
-
-    def now(self) -> str:
-        """RFC 3339 UTC time with milliseconds."""
-        return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-    def monotonic_s(self) -> float:
-        """Seconds on a clock that never goes back."""
-        return time.monotonic()
 
 
 class StoreBase(ABC, Generic[_C, _K]):

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remit.document.merkle import leaf_hash
-from remit.errors import HeadMovedError
+from remit.errors import HeadMovedError, LedgerError
 from remit.ledger.encoding import SALT_BYTES, Sealed, leaf_digest, seal_draft
 from remit.records import Draft, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from remit.ledger.checkpoint import Checkpoint
     from remit.ledger.tree import Peaks
     from remit.ports import Judged
 
@@ -54,6 +55,18 @@ class LogRows:
     intents: list[Cell]
     nodes: list[Cell]
     settled: list[str]
+
+
+def require_signed(checkpoint: Checkpoint | None, peaks: Peaks) -> None:
+    """Refuse to append to a tree that is not what the last checkpoint signs.
+
+    Raises:
+        LedgerError: it is not, or there is no checkpoint.
+    """
+    if checkpoint is None or (checkpoint.size, checkpoint.root) != (peaks.size, peaks.root()):
+        raise LedgerError(
+            "the log is not what its last checkpoint signs: nothing was appended; run `remit ledger verify`"
+        )
 
 
 def log_rows(
