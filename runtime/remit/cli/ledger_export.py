@@ -89,8 +89,6 @@ def export(
     try:
         # What is recorded meanwhile waits for the next export: else a busy log would never come to an end.
         size = opened.size()
-        if agent and not any(_is_of(name, agent) for name, _ in opened.agents()):
-            raise bad_input(f"the store holds no agent `{agent}`", "`remit ledger show` names its agents")
         wanted = Selection(
             since=begin,
             until=end,
@@ -98,6 +96,8 @@ def export(
             kind="decision" if form in DECISIONS_ALONE else kind or "",
             size=size,
         )
+        if agent and not any(wanted.is_of(name) for name, _ in opened.agents()):
+            raise bad_input(f"the store holds no agent `{agent}`", "`remit ledger show` names its agents")
         make = _maker(form, opened, content=not bare)
         with stages() as begin_stage:
             values = (
@@ -144,10 +144,6 @@ def _watched(
         if report is not None and number % STEP == 0:
             report(min(number, size), size)
         yield record
-
-
-def _is_of(name: str, wanted: str) -> bool:
-    return name.removeprefix("sha256:").startswith(wanted.removeprefix("sha256:"))
 
 
 def _written(values: Iterator[JsonObject], output: str | None, *, array: bool) -> int:

@@ -35,9 +35,12 @@ class Selection:
     kind: str = ""
     size: int | None = None
 
+    def is_of(self, agent: str) -> bool:
+        """Whether an agent id is one that is wanted."""
+        return agent.removeprefix("sha256:").startswith(self.agent.removeprefix("sha256:"))
+
     def of(self, records: Iterable[Record]) -> Iterator[Record]:
         """Yield the wanted ones of `records`, which are in log order."""
-        agent = self.agent.removeprefix("sha256:")
         for record in records:
             if self.size is not None and record.index >= self.size:
                 return
@@ -45,7 +48,7 @@ class Selection:
             at = str(value["at"])
             if (
                 (not self.kind or value["kind"] == self.kind)
-                and str(value["agent"]).removeprefix("sha256:").startswith(agent)
+                and self.is_of(str(value["agent"]))
                 and at >= self.since
                 and (not self.until or at < self.until)
             ):
