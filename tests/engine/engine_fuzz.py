@@ -6,6 +6,7 @@ line that repeats it: work is cut into units, each with a seed of its own.
 
 A pair is decided by the reference engine, by the compiled one as it was made, and by the one that was saved and
 made again from bytes; decision, reasons, errors and what compiled code alone found are compared.
+Of half of the images the compiler makes tables wherever it can, and not only where they are worth it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from engine_worlds import Caller, random_image
 
 from remit.engine.cedar import CedarEngine
 from remit.engine.compiled.engine import CompiledEngine
+from remit.engine.compiled.index import Index
 from remit.engine.compiled.support import Unsupported
 from remit.engine.policy_index import PolicyIndex
 from remit.errors import PolicyError
@@ -51,6 +53,13 @@ def comparable(decision: Decision) -> Any:
         for failure in decision.errors
     ]
     return decision.verdict, decision.kind, decision.reasons, errors, decision.image
+
+
+class Tables(Index):
+    """Makes tables of all conditions that tables can answer."""
+
+    MIN_MASKED = 1
+    MIN_MASKED_EACH = 0
 
 
 class Remembered:
@@ -118,7 +127,8 @@ def run(seed: int, pairs: int) -> Counter[str]:
             seen["image refused"] += 1
             continue
         try:
-            compiled = CompiledEngine(image, reference=reference, index=index)
+            arranger = chance.choice([Index, Tables])
+            compiled = CompiledEngine(image, reference=reference, index=index, arranger=arranger)
         except Unsupported:
             seen["image unsupported"] += 1
             continue

@@ -648,6 +648,38 @@ class Author:
             rules.append(self.policy(f"rule-{first + number}", test))
         return rules
 
+    def crowd(self, first: int) -> list[str]:
+        """Write many rules that only compare a few numbers and texts with constants: what tables are made for."""
+        plain = (Primitive("Long"), Primitive("String"), Primitive("Bool"))
+        found = [path for path in self._here if path.type in plain and (not path.guards or self._rarely())]
+        if not found:
+            return []
+        paths = [self.chance.choice(found) for _ in range(self.chance.randint(1, 4))]
+        rules: list[str] = []
+        for number in range(self.chance.randrange(4, 40)):
+            tests = [self.plainly(self.chance.choice(paths)) for _ in range(self.chance.choice([1, 1, 2, 3]))]
+            rules.append(self.policy(f"rule-{first + number}", " && ".join(tests)))
+        return rules
+
+    def _rarely(self) -> bool:
+        return self.chance.random() < 0.1
+
+    def plainly(self, path: Path) -> str:
+        """Compare one path with constants."""
+        literal, other = self.literal(path.type, 0), self.literal(path.type, 0)
+        tests = [f"{path.text} == {literal}", f"{path.text} != {literal}"]
+        tests += [f"[{literal}, {other}].contains({path.text})", f"!([{literal}].contains({path.text}))"]
+        tests.append(f"({path.text} == {literal} || {path.text} == {other})")
+        if path.type == Primitive("Bool"):
+            tests += [path.text, f"!{path.text}"]
+        if path.type == Primitive("Long"):
+            order, another = self.pick("<", "<=", ">", ">="), self.pick("<", "<=", ">", ">=")
+            tests += 3 * [f"{path.text} {order} {literal}", f"{literal} {order} {path.text}"]
+            tests.append(f"({path.text} {order} {literal} && {path.text} {another} {other})")
+            tests.append(f"!({path.text} {order} {literal} || {path.text} {another} {other})")
+        test = self.pick(*tests)
+        return " && ".join((*path.guards, test)) if path.guards and self.chance.random() < 0.9 else test
+
 
 class Caller:
     """Writes random requests: mostly as declared, sometimes wrong in one place."""
@@ -806,6 +838,8 @@ def random_image(chance: random.Random) -> tuple[World, PolicyImage]:
         rules = [author.policy(f"rule-{n}") for n in range(chance.randint(1, 7))]
         if chance.random() < 0.35:
             rules += author.family(len(rules))
+        if chance.random() < 0.3:
+            rules += author.crowd(len(rules))
         good: list[str] = []
         for rule in rules:
             try:

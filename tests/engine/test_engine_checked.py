@@ -12,6 +12,7 @@ from remit.engine.checked import CheckedEngine, Divergence
 from remit.engine.compiled.code import BOOL, FALSE, TRUE, Code
 from remit.engine.compiled.emit import Emitter
 from remit.engine.compiled.index import Index
+from remit.engine.compiled.masks import Ranges, Values
 from remit.engine.image import PolicyImage, image_digest
 from remit.engine.port import Engine
 from remit.engine.request import Entity, EntityRef, Request
@@ -121,6 +122,12 @@ def policies() -> str:
         f'@id("country-{country}") forbid(principal, action, resource) '
         f'when {{ context.input.country == "{country}" && context.input has flag && context.input.flag }};'
         for country in ("DE", "FR", "IT", "ES", "PT")
+    ]
+    rules += [
+        f'@id("small-{region}-{most}") permit(principal, action, resource) '
+        f'when {{ context.input.country != "{region}" && context.input.amount < {most} }};'
+        for region in ("CH", "US", "EU")
+        for most in (100, 300, 700)
     ]
     rules.append('@id("group") forbid(principal in Remit::Team::"blocked", action, resource);')
     rules.append(
@@ -300,12 +307,38 @@ class LookupsForgetTheRest(Index):
         return super()._lookup(alone, levels)
 
 
+class TablesAreOffByOne(Index):
+    def _mask(self, conditions: Any, found: Any) -> Any:
+        moved = [
+            one._replace(bounds=tuple(bound + 1 for bound in one.bounds)) if isinstance(one, Ranges) else one
+            for one in found
+        ]
+        return super()._mask(conditions, moved)
+
+
+class TablesForgetOtherTexts(Index):
+    def _mask(self, conditions: Any, found: Any) -> Any:
+        kept = [one._replace(other=0) if isinstance(one, Values) else one for one in found]
+        return super()._mask(conditions, kept)
+
+
+class TablesForgetAVariable(Index):
+    def _mask(self, conditions: Any, found: Any) -> Any:
+        return super()._mask(conditions, found[1:] or found)
+
+
+class TablesNameTheNeighbour(Index):
+    def _mask(self, conditions: Any, found: Any) -> Any:
+        return super()._mask([*conditions[1:], conditions[0]], found)
+
+
 BUGS: list[type[Emitter | Index]] = [
     LessBecomesLessOrEqual, AtLeastBecomesMore, UnlessBecomesWhen, NotIsDropped, AndBecomesOr, OrForgetsItsLast,
     TrueEqualsOne, HasIsAlwaysTrue, HasIsAlwaysFalse, OverflowPasses, MinusIsSwapped, LikeLooksAtTheStart,
     InForgetsTheHierarchy, AllBecomesAny, MissingIsNoError, BranchesAreSwapped, ScopesAreForgotten, EveryTypeFits,
     EntitiesAreEqual, ErrorsAreFalse, BoundsAreOffByOne, GroupsLoseARule,
-    GuardsAreTooStrong, LookupsForgetTheRest,
+    GuardsAreTooStrong, LookupsForgetTheRest, TablesAreOffByOne, TablesForgetOtherTexts, TablesForgetAVariable,
+    TablesNameTheNeighbour,
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ Kind = Literal["allowed", "forbidden", "not_permitted", "error"]
 
 
 # A request is made for every decision, and a frozen dataclass fills each field by name through `object`,
-# which took longer than the compiled decision. So these three fill their own slots, and only that.
+# which took longer than the compiled decision. So these, and the answer, fill their own slots, and only that.
 
 _NONE: JsonObject = {}
 """Stands for attributes that were not given."""
@@ -112,7 +112,7 @@ class PolicyFailure:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class Decision:
     """The engine's answer.
 
@@ -132,10 +132,30 @@ class Decision:
     engine: str
     image: str
 
+    def __init__(
+        self,
+        *,
+        verdict: Verdict,
+        kind: Kind,
+        reasons: tuple[str, ...],
+        errors: tuple[PolicyFailure, ...],
+        engine: str,
+        image: str,
+    ) -> None:
+        _set_verdict(self, verdict)
+        _set_kind(self, kind)
+        _set_reasons(self, reasons)
+        _set_errors(self, errors)
+        _set_engine(self, engine)
+        _set_image(self, image)
+
     @property
     def allowed(self) -> bool:
         """Whether the verdict is allow."""
         return self.verdict == "allow"
+
+
+_set_verdict, _set_kind, _set_reasons, _set_errors, _set_engine, _set_image = _setters(Decision)
 
 
 def context_keys(context: Mapping[str, JsonValue]) -> tuple[str, ...]:

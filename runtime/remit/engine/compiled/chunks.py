@@ -12,7 +12,7 @@ from remit.engine.compiled.entities import are_unicode, gather, is_unicode
 from remit.engine.compiled.lifting import READERS, lifter
 from remit.engine.compiled.longs import PACKERS
 from remit.engine.compiled.patterns import matcher
-from remit.engine.compiled.recipes import Later, Lift, Lookup, Match, Recipe
+from remit.engine.compiled.recipes import Later, Lift, Lookup, Match, Recipe, constants_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -92,37 +92,41 @@ class Block:
 class FunctionMaker:
     """Makes functions of recipes; equal source is compiled once.
 
+    A function's constants are parameters with defaults: so functions that differ in their constants alone
+    share their code, and what the interpreter learns of it, and all see one dictionary of names.
+
     Args:
         shared: what every function may name beside `NAMESPACE`.
     """
 
     def __init__(self, shared: Mapping[str, object]) -> None:
         self._codes: dict[str, CodeType] = {}
-        # Found after a function's own constants, as built-ins are; one dictionary for all functions.
-        self._builtins = {**NAMESPACE, **shared}
+        self._kept: dict[object, object] = {}
+        self._names: dict[str, object] = {"__builtins__": {**NAMESPACE, **shared}}
 
     def code(self, recipe: Recipe) -> CodeType:
         """Return a recipe's code."""
         if recipe.code is not None:
             return recipe.code
-        code = self._codes.get(recipe.source)
+        head, end, body = recipe.source.partition("):\n")
+        source = "".join((", ".join((head, *recipe.named())), end, body))
+        code = self._codes.get(source)
         if code is None:
-            module = compile(recipe.source, "<policies>", "exec", dont_inherit=True, optimize=1)
+            module = compile(source, "<policies>", "exec", dont_inherit=True, optimize=1)
             (code,) = (value for value in module.co_consts if isinstance(value, CodeType))
-            self._codes[recipe.source] = code
+            self._codes[source] = code
         return code
 
     def make(self, recipe: Recipe) -> Callable[..., object]:
         """Return the one function that a recipe describes."""
         code = self.code(recipe)
-        named = {
-            name: self._made(recipe.constants[name]) for name in code.co_names if name in recipe.constants
-        }
-        return FunctionType(code, {"__builtins__": self._builtins, **named})
+        constants = tuple(self._made(recipe.constants[name]) for name in constants_of(code))
+        return FunctionType(code, self._names, None, constants)
 
     def forget(self) -> None:
         """Drop what is only needed while many functions are made."""
         self._codes.clear()
+        self._kept.clear()
 
     def _made(self, constant: object) -> object:
         match constant:
@@ -134,8 +138,18 @@ class FunctionMaker:
                 return lifter(declared)
             case Match(parts):
                 return matcher(parts)
+            case tuple() | dict():
+                return self._shared(constant)
             case _:
                 return constant
+
+    def _shared(self, table: tuple[object, ...] | dict[object, object]) -> object:
+        """Return one table of numbers for all that are equal: what many functions look up stays at hand."""
+        if isinstance(table, tuple):
+            return self._kept.setdefault(table, table) if {*map(type, table)} == {int} else table
+        # Keys that are equal and of different types are different keys.
+        rows = tuple((type(key), key, value) for key, value in table.items())
+        return self._kept.setdefault(rows, table) if {*map(type, table.values())} == {int} else table
 
 
 def write_function(name: str, parameters: Sequence[str], body: Sequence[str]) -> str:

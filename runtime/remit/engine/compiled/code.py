@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Literal
 from remit.engine.schema import EntityType, Primitive, RecordType, SetType, Type
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from remit.engine.reads import Path
 
 BOOL, LONG, STRING = Primitive("Bool"), Primitive("Long"), Primitive("String")
 DECIMAL, DATETIME, DURATION, IP = (Primitive(n) for n in ("decimal", "datetime", "duration", "ipaddr"))
 COMPARED = frozenset({"Long", "datetime", "duration"})
 """Types that `<` is defined for."""
+
+CHOSEN = frozenset({"Long", "String", "Bool"})
+"""Types whose values are plain numbers and texts, so that a table can be looked up by them."""
 
 Order = Literal["==", "<", "<=", ">", ">="]
 NO_FACTS: frozenset[Path] = frozenset()
@@ -37,6 +42,23 @@ class Atom:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A condition whose truth depends on how one variable compares with constants: what a table can answer.
+
+    Args:
+        slot: the local variable; what it holds is there in every request.
+        type: `Long`, `String` or `Bool`.
+        constants: the truth changes at these alone: below, at and above each number, at each text or Bool.
+        holds: the condition, of a value of that type; of an `object()` it is what it is of any other text.
+    """
+
+    slot: str
+    type: str
+    constants: frozenset[object]
+    holds: Callable[[object], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
     """A Python expression.
 
@@ -50,6 +72,7 @@ class Code:
         certain: it is such a variable, and what it holds is there in every request.
         constant: the constant in a tuple of one, if it is one.
         atom: see there.
+        choice: see there.
         conjuncts: the parts, if it is a conjunction.
     """
 
@@ -62,6 +85,7 @@ class Code:
     certain: bool = False
     constant: tuple[object] | tuple[()] = ()
     atom: Atom | None = None
+    choice: Choice | None = None
     conjuncts: tuple[Code, ...] = ()
 
 
@@ -69,6 +93,21 @@ FAILS = Code(text="fails()", type=None, safe=False)
 FAILS_AS_BOOL = Code(text="fails()", type=BOOL, safe=False)
 TRUE = Code(text="True", type=BOOL, safe=True)
 FALSE = Code(text="False", type=BOOL, safe=True)
+
+
+def chosen(code: Code, constants: frozenset[object], holds: Callable[[object], bool]) -> Choice | None:
+    """Return the choice that a comparison of an expression with constants is, if it is one."""
+    declared = code.type
+    if not (code.slot and code.certain and isinstance(declared, Primitive) and declared.name in CHOSEN):
+        return None
+    return Choice(slot=code.slot, type=declared.name, constants=constants, holds=holds)
+
+
+def choice_of(code: Code) -> Choice | None:
+    """Return the choice that a condition is, if it is one: a Bool is compared with true."""
+    if code.choice is not None or code.type != BOOL:
+        return code.choice
+    return chosen(code, frozenset((True,)), lambda value: value is True)
 
 
 def is_primitive(declared: Type | None, *names: str) -> bool:
@@ -94,6 +133,7 @@ class Constants:
     """Objects that generated code names; nothing of a document becomes source but plain numbers and text."""
 
     values: dict[str, object] = field(default_factory=dict[str, object])
+    _objects: int = 0
     _names: dict[tuple[type, object], str] = field(default_factory=dict[tuple[type, object], str])
 
     def add(self, value: object) -> str:
@@ -107,6 +147,8 @@ class Constants:
 
     def add_object(self, value: object) -> str:
         """Return the name of a constant that is compared by identity."""
-        name = f"o{len(self.values)}"
+        # Numbered apart from the others, so that programs that differ in these alone are the same source.
+        name = f"o{self._objects}"
+        self._objects += 1
         self.values[name] = value
         return name

@@ -7,14 +7,13 @@ The bytes hold code that is executed, so whoever can write them decides as they 
 from __future__ import annotations
 
 import marshal
-import re
 import sys
 from importlib.util import MAGIC_NUMBER
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from remit.engine.compiled.extensions import Datetime, Decimal, Duration, Ip
-from remit.engine.compiled.recipes import Later, Lift, Lookup, Match, Recipe
+from remit.engine.compiled.recipes import Later, Lift, Lookup, Match, Recipe, constants_of
 from remit.engine.compiled.values import FALSE_KEY, TRUE_KEY, ExtensionKey, RecordKey
 from remit.engine.compiled.version import NAME
 from remit.engine.schema import Attribute, EntityType, Primitive, RecordType, SetType
@@ -28,7 +27,6 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 _COLLECTIONS = frozenset({tuple, frozenset, list})
 _NUMBERS: Mapping[str, type[int]] = {"decimal": Decimal, "datetime": Datetime, "duration": Duration}
 _NUMBER_NAMES = {kind: name for name, kind in _NUMBERS.items()}
-_CONSTANT = re.compile(r"\b[ko]\d+\b")
 
 _VERSION = (NAME, sys.version, MAGIC_NUMBER)
 """Code of another interpreter must not be run."""
@@ -108,17 +106,17 @@ class Freezer:
             # Kept alive in the list, so that its id stays its own.
             number = self._numbers[id(code)] = len(self.codes)
             self.codes.append(code)
-        return (number, self._constants(recipe, frozenset(code.co_names)))
+        return (number, self._constants(recipe, constants_of(code)))
 
     def _source(self, recipe: Recipe) -> tuple[object, ...]:
         """Return its source, to be compiled when it is first needed, and its constants."""
         self._later += 1
         if self._later > MAX_LATER:
             raise TooMuch(f"more than {MAX_LATER} functions")
-        return (recipe.source, self._constants(recipe, frozenset(_CONSTANT.findall(recipe.source))))
+        return (recipe.source, self._constants(recipe, recipe.named()))
 
-    def _constants(self, recipe: Recipe, named: frozenset[str]) -> dict[str, object]:
-        return {name: self._packed(value) for name, value in recipe.constants.items() if name in named}
+    def _constants(self, recipe: Recipe, named: tuple[str, ...]) -> dict[str, object]:
+        return {name: self._packed(recipe.constants[name]) for name in named}
 
     def _packed(self, value: object) -> object:
         match value:

@@ -9,6 +9,8 @@ Rules
    these bounds: where not even that holds, none of them is looked at.
 5. Conditions that compare one path with constants (`x == "a"`, `x == "b"`, …) are one look-up; the rest of
    each is written when its constant is first met.
+6. Conditions that only compare numbers and texts with constants, and are not too many, are tables: one
+   look-up for each variable says which of them apply (`remit.engine.compiled.masks`).
 """
 
 from __future__ import annotations
@@ -25,13 +27,16 @@ from remit.engine.compiled.chunks import (
     single_block,
     write_function,
 )
+from remit.engine.compiled.masks import MAX_MASKED, Ranges, choices, tables
+from remit.engine.compiled.outcomes import MASK_SHIFT
 from remit.engine.compiled.recipes import Later, Lookup, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from remit.engine.compiled.code import Atom, Code, Constants
+    from remit.engine.compiled.code import Atom, Choice, Code, Constants
+    from remit.engine.compiled.masks import Values
     from remit.engine.compiled.outcomes import Outcomes
 
 MIN_SAME = 2
@@ -81,6 +86,10 @@ class Index:
     SEARCHES = {">": "bisect_left", "<": "bisect_right"}  # noqa: RUF012  # a class attribute for tests to override
     """How many bounds lie below a value: for `value > bound` those that are less, for `<` also its equals."""
 
+    MIN_MASKED = 6
+    MIN_MASKED_EACH = 2
+    """Fewer conditions, in all or for each variable, are not worth tables: they are tested one by one."""
+
     def __init__(
         self,
         constants: Constants,
@@ -106,6 +115,11 @@ class Index:
         """
         blocks = [single_block(condition) for condition in conditions if not condition.safe]
         rest = [condition for condition in conditions if condition.safe]
+        if not guarded:
+            # One comparison that may spare all of the others.
+            rest = self._guards(rest, blocks, levels, guarded)
+        if len(rest) <= MAX_MASKED:
+            rest = self._masks(rest, blocks)
         rest = self._guards(rest, blocks, levels, guarded)
         rest = self._same(rest, blocks)
         rest = self._bounds(rest, blocks)
@@ -115,7 +129,53 @@ class Index:
                 break
             blocks.append(self._lookup(parts, levels - 1))
             rest = _without(rest, parts)
+        rest = self._masks(rest, blocks)
         return blocks + [single_block(condition) for condition in rest]
+
+    def _masks(self, conditions: Sequence[Condition], blocks: list[Block]) -> list[Condition]:
+        """Write tables for those conditions that tables can answer, if they are worth it; return the rest."""
+        known = {condition.rule: choices(condition) for condition in conditions}
+        rest: list[Condition] = []
+        for forbid in (False, True):
+            mine = [condition for condition in conditions if condition.forbid is forbid]
+            able = [condition for condition in mine if known[condition.rule] is not None]
+            names = {choice.slot for condition in able for choice in known[condition.rule] or ()}
+            if not names or len(able) < max(self.MIN_MASKED, self.MIN_MASKED_EACH * len(names)):
+                rest += mine
+                continue
+            rest += [condition for condition in mine if known[condition.rule] is None]
+            able = sorted(able, key=lambda one: self._outcomes.rule(one.rule))
+            for start in range(0, len(able), MAX_MASKED):
+                some = able[start : start + MAX_MASKED]
+                blocks.append(self._mask(some, self.tables([known[one.rule] or () for one in some])))
+        return rest
+
+    @staticmethod
+    def tables(conditions: Sequence[Sequence[Choice]]) -> list[Ranges | Values]:
+        """Return the tables for conditions; a method for tests to override."""
+        return tables(conditions)
+
+    def _mask(self, conditions: Sequence[Condition], found: Sequence[Ranges | Values]) -> Block:
+        base = self._outcomes.mask([condition.rule for condition in conditions])
+        terms: list[str] = []
+        for one in found:
+            if isinstance(one, Ranges):
+                masks = self._constants.add_object(tuple([mask << MASK_SHIFT for mask in one.masks]))
+                bounds = self._constants.add_object(one.bounds)
+                terms.append(f"{masks}[bisect_left({bounds}, {one.slot})]")
+            else:
+                named = {value: mask << MASK_SHIFT for value, mask in one.masks.items()}
+                table = self._constants.add_object(named)
+                other = self._constants.add_object(one.other << MASK_SHIFT)
+                terms.append(f"{table}.get({one.slot}, {other})")
+        hits = _hits(conditions[0])
+        return Block(
+            lines=(
+                f"n = {' & '.join(terms)}",
+                f"if n: {hits}.append(n | {self._constants.add_object(base)})",
+            ),
+            variables=frozenset(one.slot for one in found),
+        )
 
     def _guards(
         self,
@@ -146,7 +206,8 @@ class Index:
         atom = parts[0].atom
         order = atom.order[0]
         bounds = [_bound(part.atom) for part in parts]
-        test = f"{atom.slot} {order} {self.weakest(order, bounds)}"
+        # As a constant, so that programs that differ in it alone are the same source.
+        test = f"{atom.slot} {order} {self._constants.add_object(self.weakest(order, bounds))}"
         if not all(part.atom.certain for part in parts):
             test = f"{atom.slot} is not M and {test}"
         # Where all bounds are one, it is tested here and nowhere else.

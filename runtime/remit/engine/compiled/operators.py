@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from remit.engine.compiled.code import (
     BOOL,
@@ -16,9 +17,12 @@ from remit.engine.compiled.code import (
     STRING,
     TRUE,
     Atom,
+    Choice,
     Code,
     Constants,
     Order,
+    choice_of,
+    chosen,
     is_primitive,
     plain_elements,
 )
@@ -29,9 +33,16 @@ from remit.engine.compiled.values import key
 from remit.engine.schema import EntityType, Primitive, SetType, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _FLIPPED: Mapping[Order, Order] = {"==": "==", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_COMPARES: Mapping[Order, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 class Operators:
@@ -68,7 +79,7 @@ class Operators:
 
     def negation(self, code: Code) -> Code:
         """Return `!code`."""
-        return Code(text=f"(not {code.text})", type=BOOL, safe=code.safe)
+        return Code(text=f"(not {code.text})", type=BOOL, safe=code.safe, choice=_negated(choice_of(code)))
 
     def conjunction(self, codes: Sequence[Code]) -> Code:
         """Return the conjunction of conditions, each written with the facts of those before it."""
@@ -77,13 +88,15 @@ class Operators:
             type=BOOL,
             safe=all(code.safe for code in codes),
             facts=NO_FACTS.union(*(code.facts for code in codes)),
+            choice=_joined(codes, all),
             conjuncts=tuple(codes),
         )
 
     def disjunction(self, codes: Sequence[Code]) -> Code:
         """Return the disjunction of conditions."""
         text = "(" + " or ".join(code.text for code in codes) + ")"
-        return Code(text=text, type=BOOL, safe=all(code.safe for code in codes))
+        safe = all(code.safe for code in codes)
+        return Code(text=text, type=BOOL, safe=safe, choice=_joined(codes, any))
 
     def choice(self, condition: Code, then: Code, other: Code) -> Code:
         """Return `if condition then then else other`."""
@@ -201,7 +214,8 @@ class Operators:
         safe = left.safe and right.safe
         plain = plain_elements(left.type)
         if plain and is_primitive(right.type, plain):
-            return Code(text=f"({right.text} in {left.text})", type=BOOL, safe=safe)
+            text = f"({right.text} in {left.text})"
+            return Code(text=text, type=BOOL, safe=safe, choice=_among(left, right))
         if left.type is not None or left.constant:
             text = f"(key({self.lifted(right)}) in {self.lifted(left)})"
             return Code(text=text, type=BOOL, safe=safe)
@@ -274,5 +288,34 @@ def _with_atom(code: Code, order: Order, left: Code, right: Code) -> Code:
         left, right, order = right, left, _FLIPPED[order]
     if not left.slot or not right.constant:
         return code
-    atom = Atom(slot=left.slot, order=order, constant=right.constant[0], certain=left.certain)
-    return replace(code, atom=atom)
+    constant = right.constant[0]
+    atom = Atom(slot=left.slot, order=order, constant=constant, certain=left.certain)
+    compares = _COMPARES[order]
+    choice = chosen(left, frozenset((constant,)), lambda value: compares(value, constant))
+    return replace(code, atom=atom, choice=choice)
+
+
+def _negated(choice: Choice | None) -> Choice | None:
+    if choice is None:
+        return None
+    holds = choice.holds
+    return replace(choice, holds=lambda value: not holds(value))
+
+
+def _joined(codes: Sequence[Code], join: Callable[[Iterable[bool]], bool]) -> Choice | None:
+    """Return the choice that conditions amount to together, if all are about one variable."""
+    choices = [choice for code in codes if (choice := choice_of(code)) is not None]
+    if not choices or len(choices) < len(codes) or len({choice.slot for choice in choices}) > 1:
+        return None
+    constants = frozenset[object]().union(*(choice.constants for choice in choices))
+    return replace(
+        choices[0], constants=constants, holds=lambda value: join(one.holds(value) for one in choices)
+    )
+
+
+def _among(constants: Code, code: Code) -> Choice | None:
+    """Return the choice that `constants.contains(code)` is, if it is one."""
+    if not constants.constant:
+        return None
+    held = cast("frozenset[object]", constants.constant[0])
+    return chosen(code, held, lambda value: value in held)

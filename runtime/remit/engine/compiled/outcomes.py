@@ -1,21 +1,29 @@
 """What policies hit, as decisions: each outcome is one value, made once.
 
-A *piece* is a number that generated code reports: a policy's number, or a number of a group.
+A *piece* is a number that generated code reports: a policy's number, a number of a group, or a mask.
 A group's numbers stand for its first one, two, three … policies, in the order that its index gives them.
+A mask is the first of a group's numbers, and above it (`MASK_SHIFT`) a bit for each of its policies.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 from remit.engine.request import Decision, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 MAX_KEPT = 200_000
 """Rule ids in all decisions kept; where more are, they are made anew."""
+
+MASK_SHIFT = 32
+"""Bits of a piece that number it."""
+
+_NUMBERS = (1 << MASK_SHIFT) - 1
+_BITS = bytes.maketrans(b"01", b"\0\1")
 
 
 class Failed(NamedTuple):
@@ -50,12 +58,25 @@ class Outcomes:
         self._image = image
         self._bases: list[int] = []
         self._groups: list[tuple[int, ...]] = []
+        self._named: dict[int, tuple[str, ...]] = {}
         self._known: dict[tuple[int, ...], int] = {}
         self._next = len(rules)
         self._kept = 0
         self.permitted: dict[tuple[int, ...], Decision] = {}
         self.forbidden: dict[tuple[int, ...], Decision] = {}
         self.nothing = self._decision("not_permitted", ())
+
+    def rule(self, number: int) -> str:
+        """Return a policy's rule id."""
+        return self._rules[number]
+
+    def mask(self, rules: Sequence[int]) -> int:
+        """Return the number beneath the masks of a group.
+
+        Args:
+            rules: the group, sorted by rule id; the first has the lowest bit.
+        """
+        return self.group(rules)
 
     def group(self, rules: Sequence[int]) -> int:
         """Return the number that stands for the first policy of a group; the next one for the first two …."""
@@ -68,6 +89,8 @@ class Outcomes:
 
     def _add(self, group: tuple[int, ...]) -> int:
         base = self._next
+        if base + len(group) > _NUMBERS:
+            raise OverflowError("too many groups of policies")
         self._next += len(group)
         # In this order: another thread that sees the base finds the group.
         self._groups.append(group)
@@ -96,16 +119,33 @@ class Outcomes:
         """Make the decision for forbids that apply."""
         return self._keep(self.forbidden, pieces, self._decision("forbidden", self.rule_ids(pieces)))
 
-    def rule_ids(self, pieces: Iterable[int]) -> tuple[str, ...]:
+    def rule_ids(self, pieces: Collection[int]) -> tuple[str, ...]:
         """Return the rules that pieces stand for, sorted."""
-        found: list[int] = []
+        found: list[str] = []
+        # What stands for one mask is sorted: its group is.
+        mixed = len(pieces) > 1
         for piece in pieces:
+            if piece > _NUMBERS:
+                bits = bin(piece >> MASK_SHIFT)[:1:-1].encode().translate(_BITS)
+                found += compress(self._names(piece & _NUMBERS), bits)
+                continue
+            mixed = True
             if piece < len(self._rules):
-                found.append(piece)
+                found.append(self._rules[piece])
             else:
-                place = bisect_right(self._bases, piece) - 1
-                found.extend(self._groups[place][: piece - self._bases[place] + 1])
-        return tuple(sorted(self._rules[number] for number in found))
+                base = self._bases[bisect_right(self._bases, piece) - 1]
+                found += self._names(base)[: piece - base + 1]
+        if mixed:
+            found.sort()
+        return tuple(found)
+
+    def _names(self, base: int) -> tuple[str, ...]:
+        """Return the rules of the group that has a number."""
+        names = self._named.get(base)
+        if names is None:
+            group = self._groups[bisect_right(self._bases, base) - 1]
+            names = self._named[base] = tuple([self._rules[rule] for rule in group])
+        return names
 
     def _keep(
         self, kept: dict[tuple[int, ...], Decision], pieces: tuple[int, ...], decision: Decision

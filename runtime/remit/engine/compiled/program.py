@@ -47,7 +47,10 @@ if TYPE_CHECKING:
     from remit.engine.schema import ActionType, SchemaTypes
 
 MAX_INLINE = 16
-"""Attributes of an entity, and policies of everybody, whose tests stand in the program itself."""
+"""Attributes of an entity whose checks stand in the program itself."""
+
+MAX_LINES = 48
+"""Statements about policies of one scope that stand there; more become functions of their own."""
 
 _SHARED = re.compile(rf"\b(?:{PRINCIPAL}|{RESOURCE}|{TABLE}|{ABOVE})\b")
 
@@ -269,12 +272,9 @@ class ProgramWriter:
         self, policies: Sequence[Numbered], wanted: dict[Path, None], constants: Constants
     ) -> Iterator[str]:
         """Yield the statements that test policies; where these are many, they call functions."""
-        if len(policies) <= MAX_INLINE:
-            yield from lines_of(self._blocks(policies, wanted, constants))
-            return
-        own = Constants()
-        blocks = self._blocks(policies, wanted, own)
-        yield from calls("chunk", blocks, own, constants)
+        blocks = self._blocks(policies, wanted, constants)
+        lines = lines_of(blocks)
+        yield from lines if len(lines) <= MAX_LINES else calls("chunk", blocks, constants, constants)
 
     def _blocks(
         self, policies: Sequence[Numbered], wanted: dict[Path, None], constants: Constants

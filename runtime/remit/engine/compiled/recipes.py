@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from remit.engine.schema import Type
+
+_NAME = re.compile(r"\b(?:[ko]\d+|ACTION)\b")
+"""How constants are named, and nothing else in generated code is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,15 @@ class Recipe:
     source: str
     constants: Mapping[str, object]
     code: CodeType | None = None
+
+    def named(self) -> tuple[str, ...]:
+        """Return the constants that the source seems to name; a text in it may look like one."""
+        return tuple(name for name in dict.fromkeys(_NAME.findall(self.source)) if name in self.constants)
+
+
+def constants_of(code: CodeType) -> tuple[str, ...]:
+    """Return the constants that a function's code takes, which are its last parameters."""
+    return tuple(name for name in code.co_varnames[: code.co_argcount] if _NAME.fullmatch(name))
 
 
 class Later:
