@@ -209,6 +209,8 @@ def pack(value: object) -> object:  # noqa: C901, PLR0912  # one case for each c
         return ("list", *map(pack, cast("list[object]", value)))
     if kind is dict:
         items = cast("dict[object, object]", value).items()
+        if all(type(item) in _PLAIN for pair in items for item in pair):
+            return ("plain", value)
         return ("dict", *((pack(key), pack(item)) for key, item in items))
     raise TypeError(f"a constant of class {kind.__name__} cannot be kept")
 
