@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+import decimal
+import enum
 import json
 import math
+import uuid
 from typing import Any
 
+import orjson
 import pytest
 import rfc8785
 from hypothesis import example, given
@@ -16,8 +22,8 @@ from remit.document.values import (
     canonical,
     canonical_bytes,
     canonical_with_first,
-    encode_plain,
     is_plain,
+    plain_bytes,
 )
 
 floats = st.floats(allow_nan=False, allow_infinity=False)
@@ -25,7 +31,10 @@ names = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 close_names = st.sampled_from(
     ["", "a", "é", "€", "\ud7ff", "\ue000", "\uffff", "\U00010000", "\U0001f600", "a\ue000"]
 )
-leaves = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | floats | names
+odd_texts = st.sampled_from(
+    ['a":1.5', "[1.5,null]", "12:30.5", ",n", '":n', "{[{[", "\\", "\x7f\x1f\b", "a,1e5"]
+)
+leaves = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | floats | names | odd_texts
 trees = st.recursive(
     leaves,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names | close_names, inner, max_size=5),
@@ -51,9 +60,53 @@ def test_members_stand_in_the_order_of_utf_16(value: dict[str, Any]) -> None:
 
 @given(trees)
 def test_what_is_called_plain_is_written_as_the_defining_library_does(value: Any) -> None:
-    if is_plain(value):
-        assert encode_plain(value) == rfc8785.dumps(value)
+    assert plain_bytes(value) == (rfc8785.dumps(value) if is_plain(value) else None)
+    assert plain_bytes(value, exact=True) == (rfc8785.dumps(value) if is_plain(value, exact=True) else None)
     assert canonical_bytes(value) == rfc8785.dumps(value)
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class Point:
+    x: int = 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *(1.0, 0.5e-7, 2**53, -(2**63), 2**64, math.nan, -math.inf, -0.0),
+        *(
+            (1,),
+            (),
+            {1: 2},
+            {None: 1},
+            {True: 1},
+            b"x",
+            bytearray(b"x"),
+            {"x"},
+            object(),
+            Colour.RED,
+            Point(),
+        ),
+        *(uuid.UUID(int=1), dt.datetime(2026, 1, 1), dt.date(2026, 1, 1), decimal.Decimal(1)),  # noqa: DTZ001  # no time is meant
+        *(orjson.Fragment(b"1"), {"\U00010000": 1}),
+    ],
+    ids=lambda odd: type(odd).__name__,
+)
+@pytest.mark.parametrize(
+    "around", [lambda odd: odd, lambda odd: {"a": odd}, lambda odd: [1, {"b": ["c", odd]}]]
+)
+def test_what_is_not_plain_is_not_written_as_if_it_were(odd: Any, around: Any) -> None:
+    assert plain_bytes(around(odd)) is None
+
+
+@pytest.mark.parametrize("around", [lambda text: text, lambda text: {"a": text}, lambda text: {text: 1}])
+def test_half_a_character_is_an_error(around: Any) -> None:
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        plain_bytes(around("a\ud800"))
 
 
 @pytest.mark.parametrize("value", [{"a": 0.5}, {"ключ": 1}, {"\uffff": [1.25]}, ["x", None, True, 2**53 - 1]])

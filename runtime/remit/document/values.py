@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
 import rfc8785
 
 if TYPE_CHECKING:
@@ -29,6 +30,23 @@ SPEC = "remit/1"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LAST_OF_BMP = "\uffff"
 _SMALLEST, _LARGEST = 1e-4, 1e16
+_OPTIONS = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_STRICT_INTEGER
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+)
+_NESTED = b"{["
+_BEYOND_BMP = re.compile(rb"[\xf0-\xf4]").search
+# A member's value, and an array's item: what begins like a float whose digits RFC 8785 might write otherwise (as
+# an integer, or with an exponent), or, where the form is to be exact, like any float or a null. What has neither
+# a member nor an array around it is left to the slow way.
+_ODD_FLOAT = rb"-?\d+(?:[eE]|\.(?:0000|(?!\d*[1-9][,}\]])))"
+_ODD = re.compile(rb'":' + _ODD_FLOAT).search
+_ODD_EXACT = re.compile(rb'":[-\dn](?:\d*[.eE]|u)').search
+_ODD_ITEM = re.compile(rb"[,\[]" + _ODD_FLOAT).search
+_ODD_ITEM_EXACT = re.compile(rb"[,\[](?:-?\d+[.eE]|n)").search
 _encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -60,20 +78,53 @@ def canonical_bytes(value: JsonValue) -> bytes:
     Raises:
         ValueError: the value lies outside the I-JSON domain (callers pass checked values).
     """
-    # Where `is_plain` holds, sorting and number forms of the C encoder are those of RFC 8785 (property tests
-    # compare the two); everything else goes to the library that is the definition.
-    if is_plain(value):
-        return _encode(value).encode()
+    data = plain_bytes(value)
+    if data is not None:
+        return data
+    # What is not plain goes to the library that is the definition.
     return rfc8785.dumps(cast("dict[str, object]", value))  # type: ignore[arg-type]  # rfc8785's recursive alias
 
 
-def encode_plain(value: JsonValue) -> bytes:
-    """Return the RFC 8785 form of a value for which `is_plain` holds.
+def plain_bytes(value: JsonValue, *, exact: bool = False) -> bytes | None:
+    """Return the RFC 8785 form of a plain value; None where it is not plain (see `is_plain`).
+
+    Property tests hold both ways that are taken here to the library that is the definition.
+
+    Args:
+        value: any object.
+        exact: floats and nulls are not plain either.
 
     Raises:
-        ValueError: a string holds a lone surrogate.
+        ValueError: a string holds a lone surrogate, or `value` is nested deeper than any value that Remit
+            admits.
     """
-    return _encode(value).encode()
+    try:
+        data = orjson.dumps(value, None, _OPTIONS)
+        # What was written reads back as what it was: all that was no JSON type but was taken for one differs.
+        # A number that is no integer, a null where there must be none, a member name that sorts otherwise in
+        # UTF-16, a depth: what only looks like one in a text is decided below, too.
+        if (
+            data[0] in _NESTED
+            and (data.isascii() or not _BEYOND_BMP(data))
+            and not (_ODD_EXACT if exact else _ODD)(data)
+            and not (b"[" in data.replace(b"[]", b"") and (_ODD_ITEM_EXACT if exact else _ODD_ITEM)(data))
+            and data.count(b"[") + data.count(b"{") < MAX_DEPTH
+            and orjson.loads(data) == value
+        ):
+            return data
+    except (TypeError, ValueError, RecursionError):
+        # Whatever it refuses is looked at below.
+        pass
+    return _encode(value).encode() if is_plain(value, exact=exact) else None
+
+
+def plain_text(text: str) -> bytes:
+    """Return the RFC 8785 form of a string.
+
+    Raises:
+        ValueError: it holds a lone surrogate.
+    """
+    return _encode(text).encode()
 
 
 @dataclass(frozen=True, slots=True)

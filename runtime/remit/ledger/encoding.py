@@ -23,8 +23,8 @@ from remit.document.values import (
     JsonObject,
     JsonValue,
     canonical_bytes,
-    encode_plain,
-    is_plain,
+    plain_bytes,
+    plain_text,
 )
 from remit.errors import LedgerError
 from remit.records import LEDGER_SPEC, Draft, Record, RecordKind
@@ -222,8 +222,9 @@ def _canonical(value: JsonValue, what: str, *, exact: bool) -> bytes:
         exact: refuse floats and nulls.
     """
     try:
-        if is_plain(value, exact=exact):
-            return encode_plain(value)
+        data = plain_bytes(value, exact=exact)
+        if data is not None:
+            return data
         _check(value, what, exact=exact)
         return canonical_bytes(value)
     except (ValueError, RecursionError) as error:
@@ -235,7 +236,7 @@ def _text(text: str, what: str) -> bytes:
     if type(text) is not str:
         raise LedgerError(f"a record's `{what}` must be a string")
     try:
-        return encode_plain(text)
+        return plain_text(text)
     except ValueError as error:
         raise LedgerError(f"`{what}` cannot be written canonically: {error}") from error
 
