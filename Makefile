@@ -31,7 +31,7 @@ check: setup                  ## style, types, layers, documents
 	$(BIN)/mypy
 	$(BIN)/pyright
 	PYTHONPATH=runtime:adapters $(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -p no:randomly tests/docs
+	$(BIN)/python -m pytest -n auto --dist worksteal -q tests/docs
 
 bench: setup                  ## measure; nothing here fails on time
 	$(BIN)/python -m pytest -q -s -p no:randomly -o python_files='bench_*.py' -o testpaths=benchmarks benchmarks

@@ -121,22 +121,23 @@ class Outcomes:
 
     def rule_ids(self, pieces: Collection[int]) -> tuple[str, ...]:
         """Return the rules that pieces stand for, sorted."""
+        if len(pieces) == 1:
+            (piece,) = pieces
+            names = self._named.get(piece & _NUMBERS)
+            if names is not None and piece > _NUMBERS:
+                # The usual answer. A mask's group is sorted.
+                return tuple(compress(names, bin(piece >> MASK_SHIFT)[:1:-1].encode().translate(_BITS)))
         found: list[str] = []
-        # What stands for one mask is sorted: its group is.
-        mixed = len(pieces) > 1
         for piece in pieces:
-            if piece > _NUMBERS:
-                bits = bin(piece >> MASK_SHIFT)[:1:-1].encode().translate(_BITS)
-                found += compress(self._names(piece & _NUMBERS), bits)
-                continue
-            mixed = True
             if piece < len(self._rules):
                 found.append(self._rules[piece])
+            elif piece > _NUMBERS:
+                bits = bin(piece >> MASK_SHIFT)[:1:-1].encode().translate(_BITS)
+                found += compress(self._names(piece & _NUMBERS), bits)
             else:
                 base = self._bases[bisect_right(self._bases, piece) - 1]
                 found += self._names(base)[: piece - base + 1]
-        if mixed:
-            found.sort()
+        found.sort()
         return tuple(found)
 
     def _names(self, base: int) -> tuple[str, ...]:
