@@ -39,9 +39,9 @@ _OPTIONS = (
 )
 _NESTED = b"{["
 _BEYOND_BMP = re.compile(rb"[\xf0-\xf4]").search
-# A member's value, and an array's item: what begins like a float whose digits RFC 8785 might write otherwise (as
-# an integer, or with an exponent), or, where the form is to be exact, like any float or a null. What has neither
-# a member nor an array around it is left to the slow way.
+# A member's value, and an array's item: what begins like a float whose digits RFC 8785 might write otherwise
+# (as an integer, or with an exponent), or, where the form is to be exact, like any float or a null. What has
+# neither a member nor an array around it is left to the slow way.
 _ODD_FLOAT = rb"-?\d+(?:[eE]|\.(?:0000|(?!\d*[1-9][,}\]])))"
 _ODD = re.compile(rb'":' + _ODD_FLOAT).search
 _ODD_EXACT = re.compile(rb'":[-\dn](?:\d*[.eE]|u)').search
