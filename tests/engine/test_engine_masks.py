@@ -104,3 +104,18 @@ def test_a_text_that_looks_like_a_constant_stays_a_text() -> None:
         True,
         False,
     ]
+
+
+def test_conditions_with_very_many_constants_are_tested_one_by_one() -> None:
+    texts = [f'"{number}-{{0}}"' for number in range(800)]
+    named = [", ".join(texts).replace("{0}", str(rule)) for rule in range(6)]
+    on = image(
+        "\n".join(
+            f'@id("r{rule}") permit(principal, action, resource) when {{ [{some}].contains(context.input.country) }};'
+            for rule, some in enumerate(named)
+        )
+    )
+    engine = CompiledEngine(on)
+    assert engine.decide(request(country="799-3")).reasons == ("r3",)
+    (recipe,) = (recipe for key, recipe in engine._recipes.items() if key[0] == "pay")
+    assert recipe.source.count(".append(") == len(named)

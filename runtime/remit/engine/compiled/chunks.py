@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from remit.engine.compiled import extensions, values
 from remit.engine.compiled.entities import are_unicode, gather, is_unicode
@@ -138,15 +138,19 @@ class FunctionMaker:
                 return lifter(declared)
             case Match(parts):
                 return matcher(parts)
-            case tuple() | dict():
-                return self._shared(constant)
+            case tuple():
+                return self._shared_row(cast("tuple[object, ...]", constant))
+            case dict():
+                return self._shared_table(cast("dict[object, object]", constant))
             case _:
                 return constant
 
-    def _shared(self, table: tuple[object, ...] | dict[object, object]) -> object:
-        """Return one table of numbers for all that are equal: what many functions look up stays at hand."""
-        if isinstance(table, tuple):
-            return self._kept.setdefault(table, table) if {*map(type, table)} == {int} else table
+    # Numbers that many functions look up: one copy of all that are equal stays at hand.
+
+    def _shared_row(self, row: tuple[object, ...]) -> object:
+        return self._kept.setdefault(row, row) if {*map(type, row)} == {int} else row
+
+    def _shared_table(self, table: dict[object, object]) -> object:
         # Keys that are equal and of different types are different keys.
         rows = tuple((type(key), key, value) for key, value in table.items())
         return self._kept.setdefault(rows, table) if {*map(type, table.values())} == {int} else table

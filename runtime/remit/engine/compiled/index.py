@@ -27,7 +27,7 @@ from remit.engine.compiled.chunks import (
     single_block,
     write_function,
 )
-from remit.engine.compiled.masks import MAX_MASKED, Ranges, choices, tables
+from remit.engine.compiled.masks import MAX_CONSTANTS, MAX_MASKED, Ranges, choices, tables
 from remit.engine.compiled.outcomes import MASK_SHIFT
 from remit.engine.compiled.recipes import Later, Lookup, Recipe
 
@@ -147,7 +147,11 @@ class Index:
             able = sorted(able, key=lambda one: self._outcomes.rule(one.rule))
             for start in range(0, len(able), MAX_MASKED):
                 some = able[start : start + MAX_MASKED]
-                blocks.append(self._mask(some, self.tables([known[one.rule] or () for one in some])))
+                parts = [known[one.rule] or () for one in some]
+                if sum(len(choice.constants) for part in parts for choice in part) > MAX_CONSTANTS:
+                    rest += some
+                else:
+                    blocks.append(self._mask(some, self.tables(parts)))
         return rest
 
     @staticmethod

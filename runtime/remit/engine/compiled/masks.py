@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from remit.engine.compiled.code import Choice
 
 MAX_MASKED = 256
-"""Conditions in one table: bounds what its masks take together."""
+MAX_CONSTANTS = 4_096
+"""Conditions in tables that belong together, and constants that they name: bounds what the masks take."""
 
 _OTHER = object()
 """Stands for every value that no condition names."""

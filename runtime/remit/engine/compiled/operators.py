@@ -298,8 +298,12 @@ def _with_atom(code: Code, order: Order, left: Code, right: Code) -> Code:
 def _negated(choice: Choice | None) -> Choice | None:
     if choice is None:
         return None
-    holds = choice.holds
-    return replace(choice, holds=lambda value: not holds(value))
+    inner = choice.holds
+
+    def holds(value: object) -> bool:
+        return not inner(value)
+
+    return Choice(slot=choice.slot, type=choice.type, constants=choice.constants, holds=holds)
 
 
 def _joined(codes: Sequence[Code], join: Callable[[Iterable[bool]], bool]) -> Choice | None:
@@ -308,9 +312,11 @@ def _joined(codes: Sequence[Code], join: Callable[[Iterable[bool]], bool]) -> Ch
     if not choices or len(choices) < len(codes) or len({choice.slot for choice in choices}) > 1:
         return None
     constants = frozenset[object]().union(*(choice.constants for choice in choices))
-    return replace(
-        choices[0], constants=constants, holds=lambda value: join(one.holds(value) for one in choices)
-    )
+
+    def holds(value: object) -> bool:
+        return join(choice.holds(value) for choice in choices)
+
+    return Choice(slot=choices[0].slot, type=choices[0].type, constants=constants, holds=holds)
 
 
 def _among(constants: Code, code: Code) -> Choice | None:
