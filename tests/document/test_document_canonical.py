@@ -24,6 +24,7 @@ from remit.document.values import (
     canonical_with_first,
     is_plain,
     plain_bytes,
+    unshared,
 )
 
 floats = st.floats(allow_nan=False, allow_infinity=False)
@@ -168,3 +169,28 @@ def test_an_object_with_a_member_written_before_has_the_bytes_of_the_whole(
 def test_a_member_that_does_not_come_first_is_refused(name: str, others: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="does not come first"):
         canonical_with_first(name, b"1", others)
+
+
+@given(trees)
+def test_a_copy_is_equal_and_shares_nothing_that_can_be_changed(value: Any) -> None:
+    copy = unshared(value)
+    assert canonical_bytes(copy) == canonical_bytes(value)
+    holders = [holder for holder in _holders(value) if holder]
+    assert not {id(holder) for holder in _holders(copy)} & {id(holder) for holder in holders}
+
+
+@pytest.mark.parametrize("odd", [(1, [2]), Colour.RED, math.nan, 2**70, {1: [2]}, "\ud800", object()])
+def test_what_is_no_json_is_copied_as_it_is(odd: Any) -> None:
+    value = {"a": [odd], "b": {}}
+    copy: Any = unshared(value)
+    assert copy["a"][0] is odd or copy == value
+    assert copy["a"] is not value["a"]
+    assert copy["b"] is not value["b"]
+
+
+def _holders(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [value, *(inner for member in value.values() for inner in _holders(member))]
+    if isinstance(value, list):
+        return [value, *(inner for item in value for inner in _holders(item))]
+    return []

@@ -30,13 +30,10 @@ SPEC = "remit/1"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LAST_OF_BMP = "\uffff"
 _SMALLEST, _LARGEST = 1e-4, 1e16
-_OPTIONS = (
-    orjson.OPT_SORT_KEYS
-    | orjson.OPT_STRICT_INTEGER
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
-    | orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_PASSTHROUGH_DATETIME
+_AS_IT_STANDS = (
+    orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 )
+_OPTIONS = _AS_IT_STANDS | orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 _NESTED = b"{["
 _BEYOND_BMP = re.compile(rb"[\xf0-\xf4]").search
 # A member's value, and an array's item: what begins like a float whose digits RFC 8785 might write otherwise
@@ -116,6 +113,27 @@ def plain_bytes(value: JsonValue, *, exact: bool = False) -> bytes | None:
         # Whatever it refuses is looked at below.
         pass
     return _encode(value).encode() if is_plain(value, exact=exact) else None
+
+
+def unshared(value: JsonValue) -> JsonValue:
+    """Return a copy that shares no object or array with `value`."""
+    try:
+        # Written and read back: where that is equal, it is JSON of the plain types alone.
+        copy = cast("JsonValue", orjson.loads(orjson.dumps(value, None, _AS_IT_STANDS)))
+        if copy == value:
+            return copy
+    except (TypeError, ValueError, RecursionError):
+        # It is no JSON, or not wholly: that is for others to say.
+        pass
+    return _walked(value)
+
+
+def _walked(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {name: _walked(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_walked(item) for item in value]
+    return value
 
 
 def plain_text(text: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from remit.document.values import JsonObject, JsonValue, canonical_bytes
+from remit.document.values import JsonObject, canonical_bytes, unshared
 from remit.engine.request import Request
 from remit.gate.answers import Ask
 from remit.gate.arguments import argument_faults
@@ -19,14 +19,14 @@ def own_copy(ask: Ask) -> Ask:
         principal=request.principal,
         action=request.action,
         resource=request.resource,
-        context=cast("JsonObject", _copied(request.context)),
+        context=cast("JsonObject", unshared(request.context)),
         entities=request.entities,
     )
     if isinstance(content, Invocation):
         if request.context.get("input") is content.arguments:
             arguments = cast("JsonObject", own.context["input"])
         else:
-            arguments = cast("JsonObject", _copied(content.arguments))
+            arguments = cast("JsonObject", unshared(content.arguments))
         content = Invocation(tool=content.tool, arguments=arguments, key=content.key)
     return Ask(
         request=own,
@@ -40,18 +40,6 @@ def own_copy(ask: Ask) -> Ask:
         scopes=ask.scopes,
         basis=ask.basis,
     )
-
-
-def _copied(value: JsonValue) -> JsonValue:
-    if isinstance(value, dict):
-        # A call for each text and number would be most of the calls.
-        return {
-            name: _copied(member) if isinstance(member, (dict, list)) else member
-            for name, member in value.items()
-        }
-    if isinstance(value, list):
-        return [_copied(item) if isinstance(item, (dict, list)) else item for item in value]
-    return value
 
 
 def shape_faults(ask: Ask) -> tuple[str, ...]:

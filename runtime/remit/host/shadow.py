@@ -20,6 +20,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from remit.document.values import unshared
 from remit.engine.request import Request
 from remit.errors import LedgerError
 from remit.gate.answers import Answer, AwaitingApproval, Granted
@@ -338,7 +339,7 @@ def _answer(answers: Answers, request: Request, offer: _Offer) -> JsonObject:
 
 def _own(request: Request) -> Request:
     """Return a request whose context nobody else can change."""
-    context = _copied(request.context)
+    context = unshared(request.context)
     return Request(
         principal=request.principal,
         action=request.action,
@@ -346,14 +347,6 @@ def _own(request: Request) -> Request:
         context=context if isinstance(context, dict) else {},
         entities=request.entities,
     )
-
-
-def _copied(value: JsonValue) -> JsonValue:
-    if isinstance(value, dict):
-        return {name: _copied(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_copied(item) for item in value]
-    return value
 
 
 def _said(error: Exception) -> str:
