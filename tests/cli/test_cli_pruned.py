@@ -57,3 +57,21 @@ def test_a_pruned_ledger_verifies_proves_is_cosigned_and_exported(
     assert remit("ledger", "export", "--format", "jsonl", *store, "-o", "out.jsonl").code == 0
     lines = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     assert [line["index"] for line in lines] == list(range(old, old + report.json["size"]))
+
+
+def test_a_verification_says_that_it_used_no_key_but_the_logs_own(
+    remit: Any, project: Callable[..., Path]
+) -> None:
+    project()
+    store = ("--store", "desk/.remit")
+    assert remit("run", "desk", "please pay", *ANA, *store).code == 0
+    said = "checked with the ledger's own key alone, which does not show that nobody rewrote it: bring a key"
+    bare = remit("ledger", "verify", *store)
+    assert (bare.code, said in " ".join(bare.stdout.split())) == (0, True)
+    assert remit("ledger", "verify", *store, "--json").json["key"] == "own"
+    keyed = remit("ledger", "verify", *store, "--key", "desk/.remit/log.pub")
+    assert (keyed.code, "own key" in keyed.stdout) == (0, False)
+    assert remit("ledger", "verify", *store, "--key", "desk/.remit/log.pub", "--json").json["key"] == "given"
+    archive = (*OTTO, *LATE, "--to", "3", "--archive", "old.jsonl", *store)
+    assert remit("ledger", "prune", *archive).code == 0
+    assert "the archive's own key alone" in remit("ledger", "verify-archive", "old.jsonl").stdout

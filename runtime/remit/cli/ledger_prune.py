@@ -114,7 +114,7 @@ def verify_archive(session: Session, *, archive: str, held: tuple[str, ...], key
         keys=texts, held=[read_text(name, hint=HELD_HINT) for name in held]
     )
     if session.json:
-        session.emit(report_value(report))
+        session.emit(report_value(report, own_key=not texts))
     else:
-        show_report(session, report, what="archive")
+        show_report(session, report, own_key=not texts, what="archive")
     return ExitCode.FINE if report.intact else ExitCode.FINDINGS
