@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from remit.cli.agents import Target, command_line, existing_store, find_agent, read_target
+from remit.cli.agents import STORE_FOLDER, Target, command_line, existing_store, find_agent, read_target
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.heads import show_answer
 from remit.cli.openings import Opening, opening_options
@@ -74,7 +74,7 @@ def command(
     place = existing_store(store if named is None else named.store(store).text)
     opened = open_auditable(place, read_only=False)
     try:
-        head = _head(opened, agent, named)
+        head = _head(opened, agent, named, place)
         changed = _changed(head, target.document, source)
         schema = head.governance.caller_schema
         caller = caller_from(person, roles, attributes, schema=schema)
@@ -97,17 +97,22 @@ def command(
     return ExitCode.AWAITING_APPROVAL
 
 
-def _head(store: Store, name: str, named: Target | None) -> Document:
-    """Return the head that is meant; a folder that was edited since still means its store's only agent."""
+def _head(store: Store, name: str, named: Target | None, place: Location) -> Document:
+    """Return the head that is meant; a folder that was edited since means its own store's only agent."""
     agents = dict(store.agents())
     if named is None:
         return find_agent(store, name)
     known = named.document.identity.agent
-    if known not in agents and not named.project:
-        raise bad_input(
-            f"the store holds no agent of `{named.label}`", "run it first, or name the agent by its id"
-        )
-    return find_agent(store, known if known in agents else "")
+    if known in agents:
+        return find_agent(store, known)
+    own = named.folder / STORE_FOLDER
+    if named.project and place.folder is not None and place.folder.resolve() == own.resolve():
+        return find_agent(store, "")
+    held = ", ".join(f"`{short(agent)}`" for agent in list(agents)[:8]) or "none"
+    raise bad_input(
+        f"the store holds no agent of `{named.label}`",
+        f"it holds {held}: name the agent to amend by its id; what it becomes is named by `--from`",
+    )
 
 
 def _changed(head: Document, new: Document, source: str) -> dict[str, JsonObject]:
