@@ -2,7 +2,7 @@
 
 INVARIANT (journaled): at the end of a transaction that wrote to `standing`, the journal has a row of the same
 transaction for the same scope: `lift` for an order that is gone, its own word for one that came or changed.
-Whoever writes for a host may delete orders, so that it can lift them; this keeps a kill from vanishing unsaid.
+Whoever writes for a host may delete orders, to lift them; this keeps a kill from vanishing unsaid.
 It holds for a superuser too, and for a schema that was made before it did, once its owner opens it.
 """
 
