@@ -524,7 +524,9 @@ def test_the_program_names_the_records_that_are_not_here_and_the_files_that_it_d
     assert "everything" not in done.stdout
     bare = stand_alone("desk.zip", "--key", "store/log.pub", bare=True)
     assert "decisions/*/request.json" in bare.stdout
-    assert "images/*/policies.cedar" in bare.stdout
+    # Their digest is what the signed records cite, whoever decides.
+    assert "images/*/policies.cedar" not in bare.stdout
+    assert bare.stdout.splitlines()[-1] == "what was checked holds; all else may be forged"
 
 
 @pytest.mark.parametrize("data", ["[" * 200000, '{"index":0,"leaf":5,"proof":[]}', "[]", "5"])
@@ -572,6 +574,13 @@ def test_policies_that_were_changed_are_not_those_that_decisions_cite(desk: Path
         assert verified().code == 1, name
     pack({**files, policies: files[policies].replace(b"> 5000", b"> 50000")})
     assert stand_alone("desk.zip", "--key", "store/log.pub").returncode == 2
+    for name, before, after in (
+        (policies, b"> 5000", b"> 50000"),
+        (policies.replace("policies.cedar", "schema.json"), b"Long", b"String"),
+    ):
+        pack({**files, name: files[name].replace(before, after)})
+        bare = stand_alone("desk.zip", "--key", "store/log.pub", bare=True)
+        assert (bare.returncode, "are not those of this digest" in bare.stdout) == (1, True), bare.stdout
 
 
 def test_a_document_that_was_changed_and_files_that_belong_to_nothing_are_found(desk: Path) -> None:
