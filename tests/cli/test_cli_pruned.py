@@ -65,10 +65,15 @@ def test_a_verification_says_that_it_used_no_key_but_the_logs_own(
     project()
     store = ("--store", "desk/.remit")
     assert remit("run", "desk", "please pay", *ANA, *store).code == 0
-    said = "checked with the ledger's own key alone, which does not show that nobody rewrote it: bring a key"
+    said = (
+        "checked with the ledger's own key alone, and that does not show that nobody rewrote it: bring a key"
+    )
     bare = remit("ledger", "verify", *store)
     assert (bare.code, said in " ".join(bare.stdout.split())) == (0, True)
     assert remit("ledger", "verify", *store, "--json").json["key"] == "own"
+    assert remit("ledger", "checkpoint", *store, "-o", "held.note").code == 0
+    held = remit("ledger", "verify", *store, "--checkpoint", "held.note")
+    assert "and only what your checkpoints sign is shown not to be rewritten" in held.stdout
     keyed = remit("ledger", "verify", *store, "--key", "desk/.remit/log.pub")
     assert (keyed.code, "own key" in keyed.stdout) == (0, False)
     assert remit("ledger", "verify", *store, "--key", "desk/.remit/log.pub", "--json").json["key"] == "given"

@@ -77,7 +77,7 @@ def verify(
     if session.json:
         session.emit(report_value(report, own_key=not texts))
     else:
-        show_report(session, report, own_key=not texts)
+        show_report(session, report, own_key=not texts, held=bool(notes))
     return ExitCode.FINE if report.intact else ExitCode.FINDINGS
 
 

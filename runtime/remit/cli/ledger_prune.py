@@ -120,7 +120,7 @@ def verify_archive(session: Session, *, archive: str, held: tuple[str, ...], key
     if session.json:
         session.emit(report_value(report, own_key=not texts))
     else:
-        show_report(session, report, own_key=not texts, what="archive")
+        show_report(session, report, own_key=not texts, held=bool(notes), what="archive")
     return ExitCode.FINE if report.intact else ExitCode.FINDINGS
 
 

@@ -34,13 +34,16 @@ def report_value(report: LogReport, *, own_key: bool) -> JsonObject:
     }
 
 
-def show_report(session: Session, report: LogReport, *, own_key: bool, what: str = "ledger") -> None:
+def show_report(
+    session: Session, report: LogReport, *, own_key: bool, held: bool = False, what: str = "ledger"
+) -> None:
     """Write a verification for people.
 
     Args:
         session: where to.
         report: what was found.
         own_key: whether no key but the log's own was used.
+        held: whether it was held against checkpoints that were kept elsewhere.
         what: what was verified.
     """
     if report.intact:
@@ -55,9 +58,13 @@ def show_report(session: Session, report: LogReport, *, own_key: bool, what: str
     session.say(f"  origin {report.origin}")
     session.say(f"  root   sha256:{report.root.hex()}")
     if own_key:
+        shown = (
+            "only what your checkpoints sign is shown not to be rewritten"
+            if held
+            else "that does not show that nobody rewrote it"
+        )
         session.note(
-            f"checked with the {what}'s own key alone, which does not show that nobody rewrote it: "
-            "bring a key from elsewhere with `--key`",
+            f"checked with the {what}'s own key alone, and {shown}: bring a key from elsewhere with `--key`",
             indent=2,
             style="yellow",
         )
