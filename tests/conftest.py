@@ -9,10 +9,13 @@ import pytest
 from hypothesis import settings
 
 from postgres_server import drop_schema, server_url
+from store_places import KINDS, Database, Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from store_places import StorePlace
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -30,3 +33,11 @@ def postgres_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
         yield f"{server}?schema={schema}"
     finally:
         drop_schema(server, schema)
+
+
+@pytest.fixture(params=KINDS)
+def store_place(request: pytest.FixtureRequest, tmp_path: Path) -> StorePlace:
+    """A place for a store of the test's own: once a folder, once a database."""
+    if request.param == "folder":
+        return Folder(path=tmp_path / "store")
+    return Database(url=request.getfixturevalue("postgres_url"))

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remit.errors import HeadMovedError, LedgerError
 from remit.ledger.archive import Segment
-from remit.ledger.encoding import decode_leaf
-from remit.ledger.pruned import PRUNE, Start
-from remit.ledger.tree import node_number, peak_places
-from remit.records import Draft
 from remit_adapters._sqlite_log import peaks_at, raw_records, stored_notes
 from remit_adapters._sqlite_schema import STORE_SCHEMA, statements
+from remit_adapters.stores.prune_rows import kept_nodes, require_as_judged, require_cut, start_at
 
 if TYPE_CHECKING:
     import sqlite3
@@ -39,56 +35,20 @@ def find_cut(connection: sqlite3.Connection, index: int) -> int:
     return int(row[0])
 
 
-def read_start(connection: sqlite3.Connection) -> Start:
-    """Return what the log begins with: the record of its last pruning says so.
-
-    Raises:
-        LedgerError: records are missing at the beginning, and no record says why.
-    """
-    first = first_index(connection)
-    if not first:
-        return Start()
-    rows = connection.execute("SELECT leaf FROM records WHERE kind = 'control' ORDER BY idx DESC")
-    for (leaf,) in rows:
-        body = decode_leaf(leaf)["body"]
-        if isinstance(body, dict) and body.get("operation") == PRUNE:
-            start = Start.from_json(body)
-            if start is not None and start.index == first:
-                return start
-    raise LedgerError(f"no record says why the records before {first} are gone: run `remit ledger verify`")
-
-
 def read_segment(connection: sqlite3.Connection, before: int, *, origin: str, verifier_key: str) -> Segment:
     """Return the records before a cut and their checkpoints.
 
     Raises:
-        LedgerError: `before` is no place to cut at.
+        LedgerError: `before` is no place to cut at, or no record says why earlier ones are gone.
     """
-    if before <= 0 or find_cut(connection, before) != before:
-        raise LedgerError(f"the log cannot be cut before record {before}: no checkpoint signs exactly that")
+    require_cut(before, find_cut(connection, before))
+    control = connection.execute("SELECT leaf FROM records WHERE kind = 'control' ORDER BY idx DESC")
     return Segment(
         origin=origin,
-        verifier_key=verifier_key,
-        start=read_start(connection),
+        verifier_keys=(verifier_key,),
+        start=start_at(first_index(connection), (leaf for (leaf,) in control)),
         records=tuple(raw_records(connection, stop=before)),
         notes=tuple(note for note in stored_notes(connection) if note.size <= before),
-    )
-
-
-def pruning_draft(cut: Cut, *, at: str) -> Draft:
-    """Return the record of a pruning."""
-    return Draft(
-        kind="control",
-        agent="",
-        run="",
-        at=at,
-        body={
-            "operation": PRUNE,
-            **cut.start.to_json(),
-            "by": cut.by,
-            "reason": cut.reason,
-            "archive": cut.archive,
-        },
     )
 
 
@@ -105,21 +65,20 @@ def drop_prefix(connection: sqlite3.Connection, cut: Cut, *, size: int) -> None:
         LedgerError: the log is not as it was judged; nothing was dropped.
     """
     before = cut.start.index
-    if size != cut.size:
-        raise HeadMovedError(f"the log has grown to {size} records since the pruning was judged: try again")
-    if before <= 0 or find_cut(connection, before) != before:
-        raise LedgerError(f"the log cannot be cut before record {before}: no checkpoint signs exactly that")
-    if peaks_at(connection, before) != cut.start.peaks:
-        raise LedgerError("the pruning names other subtree hashes than the log has: nothing was pruned")
     row = connection.execute("SELECT min(idx) FROM open_intents WHERE idx < ?", (before,)).fetchone()
-    if row[0] is not None:
-        raise LedgerError(f"the intent of record {row[0]} has no outcome: nothing before it is pruned")
+    require_as_judged(
+        cut,
+        size=size,
+        signed=find_cut(connection, before),
+        peaks=peaks_at(connection, before),
+        unsettled=row[0],
+    )
     guards = [text for text in statements(STORE_SCHEMA) if _guards(text)]
     for table in _TABLES:
         connection.execute(f"DROP TRIGGER {table}_stay_2")
     connection.execute("DELETE FROM contents WHERE idx < ?", (before,))
     connection.execute("DELETE FROM records WHERE idx < ?", (before,))
-    kept = [node_number(level, index) for level, index in peak_places(before)]
+    kept = kept_nodes(before)
     marks = ", ".join("?" * len(kept))
     connection.execute(
         f"DELETE FROM nodes WHERE (idx + 1) << level <= ? AND number NOT IN ({marks})",  # noqa: S608  # marks alone

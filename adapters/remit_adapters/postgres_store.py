@@ -9,7 +9,8 @@ Rules
    Hosts append one after the other, under the log's advisory lock (`postgres.log`).
 3. A head moves by compare-and-swap in one statement.
 4. Nothing changes records, nodes, checkpoints or signers: grants, forced row-level security and triggers
-   (`postgres.schema`). Content is erased by `erase_content` alone, on the record.
+   (`postgres.schema`). Content is erased by `erase_content` alone, on the record; a signed prefix goes by
+   pruning alone, on the record, by the tables' owner (`postgres.prune`).
 5. Whatever is read back is verified; whatever fails is a `LedgerError` with one message.
 
 Keys: each host signs with a key of its own, in a folder of its own (`postgres.place`), and enters its
@@ -40,7 +41,7 @@ from remit.ledger.cosignature import Quorum
 from remit.ledger.tree import EMPTY_ROOT
 from remit.ledger.verification import verify_log
 from remit_adapters._sealed_files import SealedFiles
-from remit_adapters.postgres import agents, log
+from remit_adapters.postgres import agents, log, prune
 from remit_adapters.postgres.connect import configure, connect, keepalive
 from remit_adapters.postgres.control import PostgresControl
 from remit_adapters.postgres.errors import refusals_named
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
     from remit.document.model import Document
+    from remit.ledger.archive import Segment
     from remit.ledger.report import Finding, LogReport, RawRecord
     from remit.ports import Clock, RunState, Signer
 
@@ -337,6 +339,12 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
 
     def _open_intents(self, connection: psycopg.Connection) -> list[Row]:
         return log.open_intents(connection)
+
+    def _find_cut(self, connection: psycopg.Connection, index: int) -> int:
+        return prune.find_cut(connection, index)
+
+    def _segment(self, connection: psycopg.Connection, before: int) -> Segment:
+        return prune.read_segment(connection, before, origin=self.origin)
 
     def _newest_note(self, connection: psycopg.Connection) -> str | None:
         row = connection.execute("SELECT note FROM checkpoints ORDER BY number DESC LIMIT 1").fetchone()

@@ -26,7 +26,6 @@ Needs SQLite 3.37 or newer (standard library module `sqlite3`).
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -38,7 +37,6 @@ from remit.ledger.checkpoint import Checkpoint, parse_verifier_key, sign_checkpo
 from remit.ledger.cosignature import Quorum
 from remit.ledger.tree import EMPTY_ROOT
 from remit.ledger.verification import verify_log
-from remit.ports import Batch
 from remit_adapters._sealed_files import SealedFiles
 from remit_adapters._sqlite_agents import find_agents, load_agent, read_agent
 from remit_adapters._sqlite_claims import find_first_claim, prepare_claims
@@ -50,7 +48,7 @@ from remit_adapters._sqlite_log import (
     stored_nodes,
     stored_notes,
 )
-from remit_adapters._sqlite_prune import find_cut, pruning_draft, read_segment
+from remit_adapters._sqlite_prune import find_cut, read_segment
 from remit_adapters._sqlite_runs import list_runs, load_run
 from remit_adapters._sqlite_schema import (
     BUSY_TIMEOUT_S,
@@ -65,8 +63,6 @@ from remit_adapters._sqlite_writer import Writer
 from remit_adapters.stores.base import CHUNK, Row, StoreBase
 from remit_adapters.stores.heads import derived_findings, head_findings
 from remit_adapters.stores.key import PUBLIC_FILE, load_signer, origin_of, publish_key
-from remit_adapters.stores.log_rows import seal_drafts
-from remit_adapters.stores.turns import Job
 
 if TYPE_CHECKING:
     import sqlite3
@@ -74,10 +70,8 @@ if TYPE_CHECKING:
 
     from remit.document.model import Document
     from remit.ledger.archive import Segment
-    from remit.ledger.pruning import Cut
     from remit.ledger.report import Finding, LogReport, RawRecord
     from remit.ports import Clock, RunState, Signer
-    from remit.records import Receipt
 
 STORE_FILE: Final = "store.db"
 CONTROL_FILE: Final = "control.db"
@@ -259,34 +253,6 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
         with self._reading("look up a claim") as connection:
             return find_first_claim(connection, agent, approval)
 
-    def cut_before(self, index: int) -> int:
-        """Return the largest signed size up to `index` at which the log can be cut; 0 where there is none."""
-        with self._reading("read the checkpoints") as connection:
-            return find_cut(connection, index)
-
-    def segment(self, before: int) -> Segment:
-        """Return the records that are there before `before`, a value of `cut_before`, all at once.
-
-        Raises:
-            LedgerError: it is no place to cut at, or the log cannot be read.
-        """
-        with self._reading("read a segment of the log") as connection:
-            return read_segment(connection, before, origin=self.origin, verifier_key=self.verifier_key)
-
-    def prune(self, cut: Cut) -> Receipt:
-        """Record a pruning and drop what lies before it; the future of the log still verifies.
-
-        Raises:
-            LedgerError: the log is not as it was judged, or it cannot be done; nothing was dropped.
-        """
-        if not cut.by.strip():
-            raise LedgerError("a pruning must say by whom")
-        draft = pruning_draft(cut, at=self._clock.now())
-        future: Future[tuple[Receipt, ...]] = Future()
-        job = Job(sealed=seal_drafts((draft,)), batch=Batch(records=(draft,)), future=future, cut=cut)
-        self._writable().put(job)
-        return future.result()[0]
-
     def verify(
         self,
         *,
@@ -372,6 +338,12 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
         return connection.execute(
             _RECORD_COLUMNS + " JOIN open_intents AS o ON o.idx = r.idx ORDER BY r.idx"
         ).fetchall()
+
+    def _find_cut(self, connection: sqlite3.Connection, index: int) -> int:
+        return find_cut(connection, index)
+
+    def _segment(self, connection: sqlite3.Connection, before: int) -> Segment:
+        return read_segment(connection, before, origin=self.origin, verifier_key=self.verifier_key)
 
     def _newest_note(self, connection: sqlite3.Connection) -> str | None:
         row = connection.execute("SELECT note FROM checkpoints ORDER BY number DESC LIMIT 1").fetchone()

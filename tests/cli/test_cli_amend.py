@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cli_desk import RULES
+from cli_desk import RULES, write_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,3 +81,14 @@ def test_an_amendment_changes_no_memory_block(remit: Any, project: Callable[...,
     (folder / "agent.yaml").write_text(text)
     refused = remit("amend", "desk", "--from", "desk", *OLGA)
     assert (refused.code, "other memory blocks" in refused.stderr) == (2, True)
+
+
+def test_a_folder_of_another_agent_is_not_taken_for_the_only_one_of_a_store(
+    remit: Any, project: Callable[..., Path], tmp_path: Path
+) -> None:
+    project(rules=GUARDED)
+    assert remit("run", "desk", "hello", *ANA).code == 0
+    write_project(tmp_path / "other", rules=SMALLER)
+    refused = remit("amend", "other", "--from", "other", *OLGA, *STORE)
+    assert (refused.code, "the store holds no agent of `other`; it holds `" in refused.stderr) == (2, True)
+    assert "name the agent to amend by its id" in refused.stderr

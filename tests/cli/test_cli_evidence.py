@@ -209,7 +209,9 @@ def test_a_time_leaves_out_what_lies_outside(desk: Path) -> None:
     counts = []
     for option in ("--to", "--from"):
         agent = Path("agent").read_text()
-        done = invoke("evidence", "export", "--agent", agent, option, at, *STORE, "-o", "desk.zip", "--json")
+        done = invoke(
+            "evidence", "export", "--agent", agent, option, at, *STORE, "-o", "desk.zip", "--force", "--json"
+        )
         assert done.code == 0
         found = verified()
         assert found.json["findings"] == []
@@ -223,7 +225,9 @@ def test_a_time_leaves_out_what_lies_outside(desk: Path) -> None:
 def test_completeness_is_shown_where_the_leaves_of_others_are_disclosed_and_only_there(desk: Path) -> None:
     assert verified().json["complete"] is False
     agent = Path("agent").read_text()
-    done = invoke("evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip", "--disclose-others")
+    done = invoke(
+        "evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip", "--force", "--disclose-others"
+    )
     assert done.code == 0
     found = verified()
     assert (found.code, found.json["complete"]) == (0, True)
@@ -284,7 +288,7 @@ def cut(files: Files, size: int) -> Files:
 def test_a_bundle_that_ends_with_an_older_checkpoint_is_complete_only_up_to_that(desk: Path) -> None:
     agent = Path("agent").read_text()
     done = invoke(
-        *("evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip", "--disclose-others"),
+        *("evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip", "--force", "--disclose-others"),
         *("--checkpoint", "held.note"),
     )
     assert done.code == 0
@@ -308,7 +312,17 @@ def test_a_time_is_covered_whole_only_where_a_record_beyond_it_follows(desk: Pat
     at = json.loads(whole[len(whole) // 2]["leaf"])["at"]
     for until, covered in ((at, True), ("2100-01-01", False)):
         done = invoke(
-            *("evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip", "--disclose-others"),
+            *(
+                "evidence",
+                "export",
+                "--agent",
+                agent,
+                *STORE,
+                "-o",
+                "desk.zip",
+                "--force",
+                "--disclose-others",
+            ),
             *("--to", until),
         )
         assert done.code == 0
@@ -510,7 +524,9 @@ def test_the_program_names_the_records_that_are_not_here_and_the_files_that_it_d
     assert "everything" not in done.stdout
     bare = stand_alone("desk.zip", "--key", "store/log.pub", bare=True)
     assert "decisions/*/request.json" in bare.stdout
-    assert "images/*/policies.cedar" in bare.stdout
+    # Their digest is what the signed records cite, whoever decides.
+    assert "images/*/policies.cedar" not in bare.stdout
+    assert bare.stdout.splitlines()[-1] == "what was checked holds; all else may be forged"
 
 
 @pytest.mark.parametrize("data", ["[" * 200000, '{"index":0,"leaf":5,"proof":[]}', "[]", "5"])
@@ -558,6 +574,13 @@ def test_policies_that_were_changed_are_not_those_that_decisions_cite(desk: Path
         assert verified().code == 1, name
     pack({**files, policies: files[policies].replace(b"> 5000", b"> 50000")})
     assert stand_alone("desk.zip", "--key", "store/log.pub").returncode == 2
+    for name, before, after in (
+        (policies, b"> 5000", b"> 50000"),
+        (policies.replace("policies.cedar", "schema.json"), b"Long", b"String"),
+    ):
+        pack({**files, name: files[name].replace(before, after)})
+        bare = stand_alone("desk.zip", "--key", "store/log.pub", bare=True)
+        assert (bare.returncode, "are not those of this digest" in bare.stdout) == (1, True), bare.stdout
 
 
 def test_a_document_that_was_changed_and_files_that_belong_to_nothing_are_found(desk: Path) -> None:
@@ -675,7 +698,7 @@ def test_a_log_that_was_rewritten_and_signed_again_is_seen_by_a_held_checkpoint(
     refused = invoke("evidence", "export", "--agent", agent, *STORE, "--checkpoint", "held.note")
     assert refused.code == 2
     assert "does not extend the checkpoint" in refused.stderr
-    assert invoke("evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip").code == 0
+    assert invoke("evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip", "--force").code == 0
     assert verified().code == 0
     done = verified("--checkpoint", "held.note")
     assert done.code == 1
@@ -707,7 +730,7 @@ def test_erased_content_stays_erased_and_is_explained_by_the_record_that_erased_
     with open_store(desk / "store") as store:
         store.erase_content(target, by="dpo", reason="art. 17")
     agent = Path("agent").read_text()
-    assert invoke("evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip").code == 0
+    assert invoke("evidence", "export", "--agent", agent, *STORE, "-o", "desk.zip", "--force").code == 0
     done = verified()
     assert (done.code, done.json["findings"]) == (0, [])
     assert done.json["undecided"] == {"its content was erased": 1}

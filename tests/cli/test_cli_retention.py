@@ -116,3 +116,43 @@ def test_a_ledger_is_pruned_on_the_record_and_its_archive_verifies_without_it(
         assert (spoiled.code, "line 1, is not of an archive" in spoiled.stderr) == (2, True), first
     Path("empty.jsonl").write_text("")
     assert remit("ledger", "verify-archive", "empty.jsonl").code == 2
+
+
+def test_a_hold_on_a_block_that_nobody_has_is_refused_with_those_that_there_are(
+    remit: Any, visited: Path
+) -> None:
+    assert visited.is_dir()
+    agent = remit("ledger", "show", *STORE, "--json").json[0]["record"]["agent"]
+    wrong = remit("hold", "place", *LENA, "--block", "diary", *STORE)
+    assert (wrong.code, "no agent in the store has a memory block `diary`" in wrong.stderr) == (2, True)
+    assert "blocks are `visits`" in wrong.stderr
+    near = remit("hold", "place", *LENA, "--agent", agent, "--block", "visit", *STORE)
+    assert (near.code, "has no memory block `visit`; did you mean `visits`" in near.stderr) == (2, True)
+    assert remit("hold", "list", *STORE, "--json").json == {"holds": []}
+    assert remit("hold", "place", *LENA, "--agent", agent, "--block", "visits", *STORE).code == 0
+
+
+def test_a_checkpoint_that_an_archive_says_nothing_about_is_no_damage_of_it(
+    remit: Any, visited: Path
+) -> None:
+    assert visited.is_dir()
+    otto = ("--as", "otto:records", "--reason", "the term is over", *STORE)
+    late = ("--now", "2999-01-01", "--unsafe-future")
+    notes: list[str] = []
+    for number, wanted in enumerate((4, 8)):
+        remit("ledger", "checkpoint", *STORE, "-o", f"{number}.note")
+        notes.append(f"{number}.note")
+        archive = ("--archive", f"{number}.jsonl")
+        assert remit("ledger", "prune", "--to", str(wanted), *otto, *late, *archive).code == 0
+    newer = remit("ledger", "verify-archive", "0.jsonl", "--checkpoint", notes[0])
+    assert (newer.code, "and `0.jsonl` ends before record" in newer.stderr) == (2, True)
+    assert "damaged" not in newer.stdout + newer.stderr
+    first = Path("0.jsonl").read_text().splitlines()[-1]
+    Path("old.note").write_text(json.loads(first)["checkpoint"])
+    assert remit("ledger", "verify-archive", "0.jsonl", "--checkpoint", "old.note").code == 0
+    edge = remit("ledger", "verify-archive", "1.jsonl", "--checkpoint", "old.note")
+    assert edge.code == 0, edge.stderr
+    empty = next(line for line in Path("0.jsonl").read_text().splitlines() if '"size":0' in line)
+    Path("empty.note").write_text(json.loads(empty)["checkpoint"])
+    older = remit("ledger", "verify-archive", "1.jsonl", "--checkpoint", "empty.note")
+    assert (older.code, "`1.jsonl` begins with record" in older.stderr) == (2, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import re
@@ -339,6 +340,49 @@ def test_an_interrupt_ends_cleanly_with_130(project: Callable[..., Path], tmp_pa
     assert "Traceback" not in complaint
     after = _process("ledger", "verify", "--store", "desk/.remit", folder=tmp_path)
     assert after.returncode == 0, after.stdout
+
+
+EARLY = """
+import os, signal, sys
+class Presses:
+    def find_spec(self, name, path=None, target=None):
+        if name == MODULE:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Presses())
+from remit.start import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("module", ["click", "remit.errors", "remit.cli.exits", "remit.cli.version"])
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_an_interrupt_while_the_command_is_still_being_imported_is_one_line(
+    module: str, form: tuple[str, ...], tmp_path: Path
+) -> None:
+    code = EARLY.replace("MODULE", repr(module))
+    done = subprocess.run(
+        [sys.executable, "-c", code, "version", *form],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 130
+    assert "Traceback" not in done.stdout + done.stderr
+    if form:
+        wanted = {"message": "interrupted", "file": "", "line": 0, "column": 0, "pointer": "", "hint": ""}
+        error = {"kind": "Interrupted", "faults": [wanted], "exit_code": 130}
+        assert (json.loads(done.stdout), done.stderr.strip()) == ({"error": error}, "")
+    else:
+        assert (done.stdout, done.stderr.strip()) == ("", "interrupted")
+
+
+def test_the_command_begins_where_an_interrupt_is_awaited() -> None:
+    (script,) = importlib.metadata.entry_points(group="console_scripts", name="remit")
+    assert script.value == "remit.start:main"
 
 
 def test_an_unexpected_error_is_one_line_and_exit_code_70(

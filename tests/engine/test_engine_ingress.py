@@ -132,8 +132,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("note", {"__entity": {"type": "Remit::Agent", "id": "a"}}, "an object"),
     ("flag", 1, "an integer"),
     ("flag", "true", "text"),
-    ("due", "2026-02-30T00:00:00Z", "no day"),
-    ("due", "2026-01-01T00:00:60Z", "no time"),
+    ("due", "2026-02-30T00:00:00Z", "a day that its month"),
+    ("due", "2026-01-01T00:00:60Z", "a time that no day has"),
     ("due", "2026-01-01T00:00:00.0001Z", "millisecond"),
     ("due", "2026-01-01T00:00:00", "RFC 3339"),
     ("due", "2026-01-01T00:00:00Z\n", "RFC 3339"),
@@ -255,7 +255,10 @@ def test_a_missing_required_argument_that_is_read_is_denied_by_name() -> None:
 def test_a_caller_whose_attributes_are_read_must_be_there() -> None:
     reads_caller = engine('context.caller has kind && context.caller.kind == "service"')
     assert reads_caller.decide(request()).allowed
-    denied(reads_caller.decide(request(entities=())), "`context.caller` names Remit::Caller `ann`")
+    denied(
+        reads_caller.decide(request(entities=())),
+        "`context.caller` names an entity of type Remit::Caller that was not given",
+    )
     for wrong in ("ann", {"type": "Agent", "id": "a"}, {"id": "ann"}, {"type": "Caller", "id": 1}, None):
         denied(reads_caller.decide(request(context={"caller": wrong, "input": {}})), "context.caller")
 

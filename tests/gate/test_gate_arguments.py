@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from remit.document.value_schemas import Conformance
 from remit.gate.arguments import MAX_FAULTS, MAX_PATTERN_TEXT, argument_faults
 
 
@@ -23,8 +24,8 @@ def test_arguments_that_fit_have_no_faults() -> None:
 def test_every_fault_is_named_with_its_place() -> None:
     parameters = schema(amount={"type": "integer"}, items={"type": "array", "items": {"type": "string"}})
     assert argument_faults({"amount": "x", "items": ["a", 1]}, parameters) == (
-        "`arguments.amount`: 'x' is not of type 'integer'",
-        "`arguments.items[1]`: 1 is not of type 'string'",
+        "`arguments.amount`: is a text, expected is an integer",
+        "`arguments.items[1]`: is an integer, expected is a text",
     )
 
 
@@ -100,9 +101,73 @@ def test_no_more_faults_are_listed_than_anybody_reads() -> None:
     assert len(argument_faults({f"a{n}": n for n in range(50)}, parameters)) == MAX_FAULTS
 
 
-def test_a_long_value_is_cut_in_its_fault() -> None:
-    (fault,) = argument_faults({"n": "x" * 10_000}, schema(n={"type": "integer"}))
-    assert len(fault) < 250
+SECRET = "Ada Lovelace"
+WRONG: list[tuple[dict[str, Any], Any]] = [
+    ({"type": "integer"}, SECRET),
+    ({"type": ["integer", "array"]}, {SECRET: SECRET}),
+    ({"enum": ["a", "b"]}, SECRET),
+    ({"const": "a"}, [SECRET]),
+    ({"minLength": 99}, SECRET),
+    ({"maxLength": 3}, SECRET),
+    ({"pattern": "^[0-9]+$"}, SECRET),
+    ({"type": "string", "format": "date"}, SECRET),
+    ({"maxItems": 0}, [SECRET]),
+    ({"uniqueItems": True}, [SECRET, SECRET]),
+    ({"items": {"type": "object", "required": ["n"]}}, [{SECRET: 1}]),
+    ({"contains": {"type": "integer"}}, [SECRET]),
+    ({"additionalProperties": False}, {SECRET: 1}),
+    ({"unevaluatedProperties": False}, {SECRET: 1}),
+    ({"additionalProperties": {"type": "integer"}}, {SECRET: SECRET}),
+    ({"patternProperties": {"^A": {"type": "integer"}}}, {SECRET: SECRET}),
+    ({"propertyNames": {"maxLength": 3}}, {SECRET: 1}),
+    ({"dependentRequired": {"a": ["b"]}}, {"a": SECRET}),
+    ({"dependentSchemas": {SECRET: {"maxProperties": 0}}}, {SECRET: SECRET}),
+    ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, SECRET),
+    ({"oneOf": [{"type": "string"}, {"minLength": 1}]}, SECRET),
+    ({"not": {"type": "string"}}, SECRET),
+    ({"if": {"type": "string"}, "then": {"maxLength": 2}}, SECRET),
+    ({"allOf": [{"type": "integer"}]}, SECRET),
+    ({"maximum": 5}, 4711),
+    ({"exclusiveMaximum": 5}, 4711),
+    ({"multipleOf": 2}, 4711),
+]
+
+
+@pytest.mark.parametrize(("declared", "value"), WRONG)
+def test_a_fault_says_nothing_of_the_value_but_its_type_and_place(declared: Any, value: Any) -> None:
+    for parameters, arguments in (
+        (schema(person=declared), {"person": value}),
+        (schema(list={"type": "array", "items": declared}), {"list": [value]}),
+    ):
+        faults = argument_faults(arguments, parameters)
+        assert faults
+        for fault in faults:
+            assert "Ada" not in fault
+            assert "4711" not in fault
+            assert fault.startswith(("`arguments.person", "`arguments.list[0]"))
+    if isinstance(declared, dict) and not {"items", "additionalProperties"} & declared.keys():
+        conforms = Conformance({"properties": {"person": declared}})
+        assert "Ada" not in str(conforms.told_faults({"person": value}))
+
+
+def test_what_the_schema_expects_is_told() -> None:
+    assert argument_faults(
+        {"a": "z", "b": 1, "c": "x", "open": {SECRET: 1}},
+        schema(
+            a={"enum": ["x", "y"]},
+            b={"minimum": 3},
+            c={"pattern": "^[0-9]+$"},
+            d={"type": "string"},
+            open={"additionalProperties": {"type": "string"}},
+        )
+        | {"required": ["d"]},
+    ) == (
+        '`arguments.a`: is none of ["x", "y"]',
+        "`arguments.b`: is less than 3",
+        '`arguments.c`: does not match "^[0-9]+$"',
+        "`arguments.open.*`: is an integer, expected is a text",
+        "'d' is a required property",
+    )
 
 
 def test_text_without_a_utf8_form_can_still_be_reported() -> None:

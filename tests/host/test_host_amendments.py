@@ -174,6 +174,21 @@ def test_an_amendment_in_between_voids_an_approval(tmp_path: Path) -> None:
     rt.store.close()
 
 
+def test_a_refused_amendment_ends_also_where_another_one_came_in_between(tmp_path: Path) -> None:
+    rt = desk(tmp_path)
+    first, second = proposed(rt, "First."), proposed(rt, "Second.")
+    assert rt.approve(approval_of(second), by=RISK, reason="read it").allowed
+    assert rt.refuse(approval_of(first), by=RISK, reason="too short").allowed
+    assert rt.resume_run(second.value["run"]).status == "completed"
+    done = rt.resume_run(first.value["run"])
+    assert (done.status, done.reason) == ("denied", "`rita` refused: too short")
+    assert (done.steps[-1].verdict, done.steps[-1].kind) == ("deny", "approval_refused")
+    assert rt.document.execution_state.pending == ()
+    assert rt.document.capabilities.instructions == "Second."
+    assert rt.store.verify().intact
+    rt.store.close()
+
+
 def test_a_head_that_moves_for_another_reason_leaves_an_approval_standing(tmp_path: Path) -> None:
     rt = desk(tmp_path, blocks=[notes_block()])
     answer = proposed(rt)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,14 @@ from remit.ledger.archive import read_archive
 from remit.ports import Batch
 from remit.records import Draft
 from remit.testing.clock import FixedClock
-from remit_adapters.sqlite_store import SqliteStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from remit_adapters.postgres_store import PostgresStore
+    from remit_adapters.sqlite_store import SqliteStore
+    from store_places import StorePlace
 
 DAY_S = 86400.0
 LARGE: dict[str, Any] = {
@@ -40,7 +42,8 @@ class Desk:
     """An agent in a store whose clock the test moves; `old` records are there when the test begins."""
 
     runtime: Runtime
-    store: SqliteStore
+    store: SqliteStore | PostgresStore
+    place: StorePlace
     clock: FixedClock
     old: int
 
@@ -60,13 +63,13 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Generator[Desk]:
+def desk(store_place: StorePlace) -> Generator[Desk]:
     clock = FixedClock()
-    store = open_store(tmp_path / "store", clock=clock)
+    store = store_place.open(clock=clock)
     document = agent(call("refund", order=1, amount=20), say("done"), rules=[LARGE])
     runtime = Runtime.open(document, store=store, tools=(order_status, refund), clock=clock)
     assert runtime.run("hello", caller=ANN).status == "completed"
-    yield Desk(runtime=runtime, store=store, clock=clock, old=store.size())
+    yield Desk(runtime=runtime, store=store, place=store_place, clock=clock, old=store.size())
     report = store.verify()
     assert report.intact, report.findings
     runtime.close()
@@ -150,18 +153,13 @@ def test_an_intent_without_an_outcome_stays(desk: Desk) -> None:
         desk.prune(intent.index + 1)
 
 
-def test_a_damaged_log_is_not_pruned(desk: Desk, tmp_path: Path) -> None:
-    file = tmp_path / "store" / "store.db"
-    with sqlite3.connect(file) as connection:
-        connection.execute("DROP TRIGGER records_stay_1")
-        connection.execute("UPDATE records SET agent = 'x' WHERE idx = 1")
+def test_a_damaged_log_is_not_pruned(desk: Desk) -> None:
+    desk.place.edit(("UPDATE records SET agent = 'x' WHERE idx = 1", ()))
     desk.days(FLOOR_DAYS)
     with pytest.raises(LedgerError, match="the log does not verify, so nothing of it is pruned"):
         desk.prune(desk.old)
-    with sqlite3.connect(file) as connection:
-        connection.execute(
-            "UPDATE records SET agent = ? WHERE idx = 1", (desk.runtime.document.identity.agent,)
-        )
+    agent_id = desk.runtime.document.identity.agent
+    desk.place.edit(("UPDATE records SET agent = ? WHERE idx = 1", (agent_id,)))
 
 
 def test_an_archive_is_never_overwritten_and_without_it_nothing_goes(desk: Desk, tmp_path: Path) -> None:

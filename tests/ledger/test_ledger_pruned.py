@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from remit.document.merkle import leaf_hash
@@ -20,12 +19,14 @@ from remit.ledger.pruned import Start
 from remit.ledger.pruning import Cut
 from remit.ports import Batch
 from remit.records import Draft
-from remit_adapters.sqlite_store import SqliteStore, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from remit.ledger.report import LogReport
+    from remit_adapters.postgres_store import PostgresStore
+    from remit_adapters.sqlite_store import SqliteStore
+    from store_places import StorePlace
 
 COUNT = 41
 AT = "2026-01-01T00:00:00.000Z"
@@ -47,7 +48,7 @@ def moved(number: int, parent: str, child: str) -> Draft:
     return Draft(kind="revision", agent="sha256:" + "b" * 64, run="", at=AT, body=body)
 
 
-def cut_at(store: SqliteStore, wanted: int) -> tuple[Cut, Any]:
+def cut_at(store: SqliteStore | PostgresStore, wanted: int) -> tuple[Cut, Any]:
     segment = store.segment(store.cut_before(wanted))
     peaks, _ = segment.start.peaks.extend(leaf_hash(row.leaf) for row in segment.records)
     heads = segment.verify().heads
@@ -57,61 +58,40 @@ def cut_at(store: SqliteStore, wanted: int) -> tuple[Cut, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    folder: Path
+    place: StorePlace
     checkpoints: dict[int, str]
 
-    def edit(self, *statements: tuple[str, tuple[object, ...]]) -> None:
-        with closing(sqlite3.connect(self.folder / "store.db")) as connection:
-            for (name,) in connection.execute(
-                "SELECT name FROM sqlite_schema WHERE type = 'trigger'"
-            ).fetchall():
-                connection.execute(f"DROP TRIGGER {name}")
-            for statement, values in statements:
-                connection.execute(statement, values)
-            connection.commit()
-
-    def ask(self, statement: str, *values: object) -> list[Any]:
-        with closing(sqlite3.connect(self.folder / "store.db")) as connection:
-            return connection.execute(statement, values).fetchall()
-
     def verify(self, *, held: tuple[str, ...] = ()) -> LogReport:
-        with open_store(self.folder, read_only=True) as store:
+        with self.place.open(read_only=True) as store:
             return store.verify(held=held)
 
 
-def grown(folder: Path, count: int = COUNT) -> dict[int, str]:
+def grown(place: StorePlace, count: int = COUNT) -> dict[int, str]:
     checkpoints: dict[int, str] = {}
-    with open_store(folder) as store:
+    with place.open() as store:
         for number in range(count):
             store.submit(Batch(records=(draft(number),))).result()
             checkpoints[number + 1] = store.checkpoint()
     return checkpoints
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Log:
+@pytest.fixture
+def log(store_place: StorePlace) -> Log:
     """A log of 41 records that was pruned before record 21, and has gone on since."""
-    folder = tmp_path_factory.mktemp("pruned") / "store"
-    checkpoints = grown(folder)
-    with open_store(folder) as store:
+    checkpoints = grown(store_place)
+    with store_place.open() as store:
         cut, _ = cut_at(store, 21)
         store.prune(cut)
         store.submit(Batch(records=(draft(COUNT + 1),))).result()
-    return Log(folder=folder, checkpoints=checkpoints)
-
-
-@pytest.fixture
-def log(template: Log, tmp_path: Path) -> Log:
-    shutil.copytree(template.folder, tmp_path / "store")
-    return replace(template, folder=tmp_path / "store")
+    return Log(place=store_place, checkpoints=checkpoints)
 
 
 @pytest.mark.parametrize("before", [1, 2, 3, 7, 8, 16, 31, 32, 33, 40, 41])
 def test_a_log_pruned_anywhere_verifies_against_every_checkpoint_that_was_held_from_there_on(
-    before: int, tmp_path: Path
+    before: int, store_place: StorePlace
 ) -> None:
-    checkpoints = grown(tmp_path / "store")
-    with open_store(tmp_path / "store") as store:
+    checkpoints = grown(store_place)
+    with store_place.open() as store:
         cut, segment = cut_at(store, before)
         assert segment.verify().root == parse_checkpoint(checkpoints[before]).checkpoint.root
         store.prune(cut)
@@ -123,7 +103,7 @@ def test_a_log_pruned_anywhere_verifies_against_every_checkpoint_that_was_held_f
 
 
 def test_every_node_that_later_proofs_need_is_there(log: Log) -> None:
-    nodes = {(level, index) for level, index in log.ask("SELECT level, idx FROM nodes")}
+    nodes = {(level, index) for level, index in log.place.ask("SELECT level, idx FROM nodes")}
     size = COUNT + 2
     for leaf in range(21, size):
         level, index, width = 0, leaf, size
@@ -132,26 +112,25 @@ def test_every_node_that_later_proofs_need_is_there(log: Log) -> None:
             if (sibling + 1) << level <= size:
                 assert (level, sibling) in nodes, (leaf, level, sibling)
             level, index, width = level + 1, index >> 1, (width + 1) >> 1
-    assert log.ask("SELECT count(*) FROM contents WHERE idx < 21") == [(0,)]
-    assert log.ask("SELECT min(size) FROM checkpoints") == [(21,)]
+    assert log.place.ask("SELECT count(*) FROM contents WHERE idx < 21") == [(0,)]
+    assert log.place.ask("SELECT min(size) FROM checkpoints") == [(21,)]
 
 
 def test_the_tables_are_append_only_again_after_a_pruning(log: Log) -> None:
-    with closing(sqlite3.connect(log.folder / "store.db")) as connection:
-        for statement in ("DELETE FROM records", "DELETE FROM nodes", "DELETE FROM checkpoints"):
-            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-                connection.execute(statement)
+    for statement in ("DELETE FROM records", "DELETE FROM nodes", "DELETE FROM checkpoints"):
+        with pytest.raises((sqlite3.IntegrityError, psycopg.errors.IntegrityError), match="append-only"):
+            log.place.ask(statement)
 
 
 def test_rows_that_go_beyond_what_was_pruned_are_found(log: Log) -> None:
-    log.edit(("DELETE FROM contents WHERE idx = 21", ()), ("DELETE FROM records WHERE idx = 21", ()))
+    log.place.edit(("DELETE FROM contents WHERE idx = 21", ()), ("DELETE FROM records WHERE idx = 21", ()))
     report = log.verify()
     assert "record 21: missing: the row was deleted" in map(str, report.findings)
 
 
-def test_a_beginning_that_no_record_explains_is_found(tmp_path: Path) -> None:
-    log = Log(folder=tmp_path / "store", checkpoints=grown(tmp_path / "store"))
-    log.edit(
+def test_a_beginning_that_no_record_explains_is_found(store_place: StorePlace) -> None:
+    log = Log(place=store_place, checkpoints=grown(store_place))
+    log.place.edit(
         ("DELETE FROM contents WHERE idx < 8", ()),
         ("DELETE FROM records WHERE idx < 8", ()),
         ("DELETE FROM nodes WHERE (idx + 1) << level <= 8 AND level < 3", ()),
@@ -163,8 +142,10 @@ def test_a_beginning_that_no_record_explains_is_found(tmp_path: Path) -> None:
 
 
 def test_a_row_that_was_put_back_is_found(log: Log) -> None:
-    leaf = log.ask("SELECT leaf FROM records WHERE idx = 21")[0][0].replace(b'"index":21', b'"index":20')
-    log.edit(
+    leaf = log.place.ask("SELECT leaf FROM records WHERE idx = 21")[0][0].replace(
+        b'"index":21', b'"index":20'
+    )
+    log.place.edit(
         (
             "INSERT INTO records (idx, leaf, kind, agent, run) VALUES (20, ?, 'decision', ?, '')",
             (leaf, "sha256:" + "a" * 64),
@@ -174,7 +155,7 @@ def test_a_row_that_was_put_back_is_found(log: Log) -> None:
 
 
 def test_every_member_of_the_record_of_a_pruning_counts(log: Log) -> None:
-    ((leaf,),) = log.ask("SELECT leaf FROM records WHERE idx = ?", COUNT)
+    ((leaf,),) = log.place.ask("SELECT leaf FROM records WHERE idx = ?", COUNT)
     body = json.loads(leaf)["body"]
     assert body["before"] == 21
     for old, new in (
@@ -183,36 +164,38 @@ def test_every_member_of_the_record_of_a_pruning_counts(log: Log) -> None:
         (b'"by":"ann"', b'"by":"bob"'),
         (b'"operation":"prune"', b'"operation":"prunes"'),
     ):
-        log.edit(("UPDATE records SET leaf = ? WHERE idx = ?", (leaf.replace(old, new), COUNT)))
+        log.place.edit(("UPDATE records SET leaf = ? WHERE idx = ?", (leaf.replace(old, new), COUNT)))
         assert not log.verify().intact, old
-    log.edit(("UPDATE records SET leaf = ? WHERE idx = ?", (leaf, COUNT)))
+    log.place.edit(("UPDATE records SET leaf = ? WHERE idx = ?", (leaf, COUNT)))
     assert log.verify().intact
 
 
 def test_every_stored_node_of_a_pruned_log_counts(log: Log) -> None:
-    for number, digest in log.ask("SELECT number, digest FROM nodes"):
-        log.edit(("UPDATE nodes SET digest = ? WHERE number = ?", (bytes(32), number)))
+    for number, digest in log.place.ask("SELECT number, digest FROM nodes"):
+        log.place.edit(("UPDATE nodes SET digest = ? WHERE number = ?", (bytes(32), number)))
         assert not log.verify().intact, number
-        log.edit(("UPDATE nodes SET digest = ? WHERE number = ?", (digest, number)))
+        log.place.edit(("UPDATE nodes SET digest = ? WHERE number = ?", (digest, number)))
     assert log.verify().intact
 
 
 def test_a_changed_record_of_a_pruned_log_is_named(log: Log) -> None:
-    ((leaf,),) = log.ask("SELECT leaf FROM records WHERE idx = 30")
-    log.edit(("UPDATE records SET leaf = ? WHERE idx = 30", (leaf.replace(b'"number":30', b'"number":31'),)))
+    ((leaf,),) = log.place.ask("SELECT leaf FROM records WHERE idx = 30")
+    log.place.edit(
+        ("UPDATE records SET leaf = ? WHERE idx = 30", (leaf.replace(b'"number":30', b'"number":31'),))
+    )
     assert [finding.index for finding in log.verify().findings] == [30]
 
 
 def test_a_checkpoint_that_was_dropped_beside_the_pruning_is_found(log: Log) -> None:
-    log.edit(("DELETE FROM checkpoints WHERE size = 21", ()))
+    log.place.edit(("DELETE FROM checkpoints WHERE size = 21", ()))
     assert any("is missing: it was deleted" in finding.problem for finding in log.verify().findings)
 
 
 def test_a_held_checkpoint_of_the_pruned_part_is_named_and_verifies_on_the_archive(
-    tmp_path: Path,
+    store_place: StorePlace, tmp_path: Path
 ) -> None:
-    checkpoints = grown(tmp_path / "store")
-    with open_store(tmp_path / "store") as store:
+    checkpoints = grown(store_place)
+    with store_place.open() as store:
         cut, segment = cut_at(store, 21)
         write_archive(tmp_path / "old.jsonl", segment)
         store.prune(cut)
@@ -225,9 +208,9 @@ def test_a_held_checkpoint_of_the_pruned_part_is_named_and_verifies_on_the_archi
         assert (kept.findings, kept.size, kept.signed_size) == ((), 21, 21)
 
 
-def test_every_line_of_an_archive_counts(tmp_path: Path) -> None:
-    grown(tmp_path / "store", 9)
-    with open_store(tmp_path / "store") as store:
+def test_every_line_of_an_archive_counts(store_place: StorePlace, tmp_path: Path) -> None:
+    grown(store_place, 9)
+    with store_place.open() as store:
         _, segment = cut_at(store, 8)
         key = store.verifier_key
     path = tmp_path / "old.jsonl"
@@ -249,9 +232,11 @@ def test_every_line_of_an_archive_counts(tmp_path: Path) -> None:
                 assert not read_archive(path).verify(keys=(key,)).intact, (number, old)
 
 
-def test_a_log_can_be_pruned_again_and_each_archive_verifies_alone(tmp_path: Path) -> None:
-    grown(tmp_path / "store")
-    with open_store(tmp_path / "store") as store:
+def test_a_log_can_be_pruned_again_and_each_archive_verifies_alone(
+    store_place: StorePlace, tmp_path: Path
+) -> None:
+    grown(store_place)
+    with store_place.open() as store:
         for wanted in (5, 18, 30):
             cut, segment = cut_at(store, wanted)
             write_archive(tmp_path / f"{wanted}.jsonl", segment)
@@ -265,27 +250,26 @@ def test_a_log_can_be_pruned_again_and_each_archive_verifies_alone(tmp_path: Pat
         assert sizes == [(0, 5), (5, 18), (18, 30)]
 
 
-def test_a_chain_of_heads_goes_on_over_a_pruning_and_a_break_in_it_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("parent", "broken"), [(2, 0), (3, 1)])
+def test_a_chain_of_heads_goes_on_over_a_pruning_and_a_break_in_it_is_found(
+    parent: int, broken: int, store_place: StorePlace
+) -> None:
     revisions = ["sha256:" + str(number) * 64 for number in range(5)]
-    for name, parent in (("kept", revisions[2]), ("broken", revisions[3])):
-        folder = tmp_path / name
-        with open_store(folder) as store:
-            for number in range(2):
-                store.submit(
-                    Batch(records=(moved(number, revisions[number], revisions[number + 1]),))
-                ).result()
-            cut, _ = cut_at(store, 2)
-            store.prune(cut)
-            store.submit(Batch(records=(moved(9, parent, revisions[4]),))).result()
-            # The agent itself is not in this store; the chain is what is looked at.
-            problems = [item.problem for item in store.verify().findings if "moves the head" in item.problem]
-        assert len(problems) == (name == "broken"), problems
+    with store_place.open() as store:
+        for number in range(2):
+            store.submit(Batch(records=(moved(number, revisions[number], revisions[number + 1]),))).result()
+        cut, _ = cut_at(store, 2)
+        store.prune(cut)
+        store.submit(Batch(records=(moved(9, revisions[parent], revisions[4]),))).result()
+        # The agent itself is not in this store; the chain is what is looked at.
+        problems = [item.problem for item in store.verify().findings if "moves the head" in item.problem]
+    assert len(problems) == broken, problems
 
 
 def test_every_record_and_every_later_checkpoint_of_a_pruned_log_is_proved_from_stored_nodes(
     log: Log,
 ) -> None:
-    with open_store(log.folder, read_only=True) as store:
+    with log.place.open(read_only=True) as store:
         newest = store.checkpoint()
         for record in store.records():
             (row,) = store.raw(start=record.index, stop=record.index + 1)

@@ -126,6 +126,47 @@ def test_an_auditor_reads_everything_and_changes_nothing(store: PostgresStore, p
         asked(postgres_url, "INSERT INTO open_intents VALUES ('x', 1)", role=schema.READER)
 
 
+LIFT = "DELETE FROM standing WHERE scope = 'all'"
+JOURNAL = "INSERT INTO journal (act, scope, given_by, reason, at) VALUES ('{}', '{}', 'bea', 'r', 'now')"
+
+
+@pytest.mark.parametrize("role", ["", schema.WRITER])
+@pytest.mark.parametrize(
+    "act",
+    [
+        LIFT,
+        f"{LIFT}; {JOURNAL.format('lift', 'run:other')}",
+        f"{LIFT}; {JOURNAL.format('kill', 'all')}",
+        f"CREATE TEMP TABLE journal (LIKE journal); {JOURNAL.format('lift', 'all')}; {LIFT}",
+        "UPDATE standing SET stop = 'suspend'",
+        "UPDATE standing SET scope = 'run:other'",
+        "INSERT INTO standing VALUES ('run:other', 'kill', 'ana', 'r', 'now')",
+    ],
+)
+def test_an_order_does_not_come_or_go_without_its_row_of_the_journal(
+    store: PostgresStore, postgres_url: str, act: str, role: str
+) -> None:
+    store.control.stop(Stop(scope="all", order="kill", by="ana", reason="r", at=AT))
+    # What an earlier transaction wrote into the journal is no excuse.
+    asked(postgres_url, JOURNAL.format("lift", "all"))
+    with pytest.raises(psycopg.errors.IntegrityError):
+        asked(postgres_url, act, role=role)
+    assert store.control.in_force(["all"]) is not None
+    assert [stop.scope for stop in store.control.standing()] == ["all"]
+    asked(postgres_url, f"{LIFT}; {JOURNAL.format('lift', 'all')}", role=role)
+    assert store.control.standing() == ()
+
+
+def test_the_orders_of_an_older_schema_are_guarded_once_its_owner_opens_it(postgres_url: str) -> None:
+    with open_store(postgres_url):
+        pass
+    asked(postgres_url, "DROP TRIGGER standing_journaled ON standing; DROP FUNCTION require_journal()")
+    with open_store(postgres_url) as store:
+        store.control.stop(Stop(scope="all", order="kill", by="ana", reason="r", at=AT))
+        with pytest.raises(psycopg.errors.IntegrityError, match="without a row of the journal"):
+            asked(postgres_url, LIFT, role=schema.WRITER)
+
+
 # --- many hosts
 
 

@@ -62,6 +62,22 @@ def test_each_line_of_the_log_may_be_a_json_object(project: Path) -> None:
     assert all(line["decision"].startswith("sha256:") for line in allowed)
 
 
+def test_the_log_that_is_asked_for_by_name_is_heard_unless_its_level_says_otherwise(project: Path) -> None:
+    for options, environment in ((("--telemetry", "log"), {}), ((), {"REMIT_TELEMETRY": "log"})):
+        assert run(project, *options, **environment).stderr.count("run_started") == 1
+    assert run(project, "--telemetry", "log", "--log-level", "warning").stderr == ""
+    assert run(project, "--telemetry", "otel").stderr == ""
+
+
+def test_a_format_of_log_lines_that_is_none_is_bad_input(project: Path) -> None:
+    said = run(project, REMIT_LOG_FORMAT="jsonl")
+    assert said.exit_code == 2
+    (fault,) = json.loads(said.stdout)["error"]["faults"]
+    assert fault["message"] == "`REMIT_LOG_FORMAT=jsonl` is no format of log lines"
+    assert fault["hint"] == "set `console` or `json`"
+    assert run(project, REMIT_LOG_FORMAT="console").exit_code == 0
+
+
 def test_other_verbs_are_measured_too(project: Path) -> None:
     run(project)
     said = CliRunner().invoke(

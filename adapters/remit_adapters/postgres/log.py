@@ -231,13 +231,15 @@ def open_intents(connection: psycopg.Connection) -> list[Row]:
     return found.fetchall()
 
 
-def raw_records(connection: psycopg.Connection) -> Iterator[RawRecord]:
-    """All rows in order of their index, exactly as they lie there; within a transaction."""
+def raw_records(connection: psycopg.Connection, *, stop: int | None = None) -> Iterator[RawRecord]:
+    """All rows in order, or those below `stop`, exactly as they lie there; within a transaction."""
     with connection.cursor("raw_records", binary=True) as cursor:
         cursor.itersize = _AT_ONCE
         cursor.execute(
             "SELECT r.idx, r.leaf, r.kind, r.agent, r.run, c.salt, c.content"
-            " FROM records AS r LEFT JOIN contents AS c ON c.idx = r.idx ORDER BY r.idx"
+            " FROM records AS r LEFT JOIN contents AS c ON c.idx = r.idx"
+            " WHERE (%(stop)s::bigint IS NULL OR r.idx < %(stop)s::bigint) ORDER BY r.idx",
+            {"stop": stop},
         )
         for index, leaf, kind, agent, run, salt, content in cursor:
             yield RawRecord(

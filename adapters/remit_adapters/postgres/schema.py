@@ -5,9 +5,10 @@ Rules
    delete records, nodes, checkpoints or signers. Every connection of a store takes that role.
 2. Row-level security is forced: without a policy for it, an update or a deletion meets no row, whoever owns
    the table. Triggers that are always on refuse it aloud, also for a superuser.
+   A standing order comes and goes with its row of the journal alone (`postgres.journaled`).
 3. `remit_reader` may read everything: for an auditor.
-4. The owner of the tables can take all of that away again. Grants stop accidents and intruders; a checkpoint
-   that is kept elsewhere proves.
+4. The owner of the tables can take all of that away again, and for a pruning does (`postgres.prune`). Grants
+   stop accidents and intruders; a checkpoint that is kept elsewhere proves.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import psycopg
 from psycopg import sql
 
 from remit.errors import LedgerError
+from remit_adapters.postgres.journaled import guard_orders
 
 if TYPE_CHECKING:
     from remit_adapters.postgres.place import Place
@@ -101,14 +103,14 @@ def prepare_schema(place: Place) -> None:
         psycopg.Error: the server refuses.
     """
     with psycopg.connect(place.conninfo, autocommit=True) as connection:
-        if schema_version(connection, place.schema):
-            return
-        _make_roles(connection)
-        with connection.transaction():
-            # Two hosts may begin at once: whoever waits here finds the other's work done.
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
-            if not schema_version(connection, place.schema):
-                _make(connection, place.schema)
+        if not schema_version(connection, place.schema):
+            _make_roles(connection)
+            with connection.transaction():
+                # Two hosts may begin at once: whoever waits here finds the other's work done.
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
+                if not schema_version(connection, place.schema):
+                    _make(connection, place.schema)
+        guard_orders(connection, place)
 
 
 def schema_version(connection: psycopg.Connection, schema: str) -> int:

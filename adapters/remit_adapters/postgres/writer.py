@@ -22,6 +22,7 @@ from remit_adapters.postgres.agents import advance_agent, create_agent, save_run
 from remit_adapters.postgres.connect import connect
 from remit_adapters.postgres.errors import FATAL, refusal
 from remit_adapters.postgres.log import LogAppender
+from remit_adapters.postgres.prune import drop_prefix
 from remit_adapters.stores.groups import Groups
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class Writer(Groups):
                 raise LedgerError(f"there is no record {index} whose content could be erased")
         if job.erase:
             connection.execute("DELETE FROM contents WHERE idx = ANY(%s)", ([*job.erase],))
+        if job.cut is not None:
+            drop_prefix(connection, job.cut, size=peaks.size)
         peaks, answers = self._log.append(connection, peaks, [job.sealed])
         return peaks, answers[0]
 

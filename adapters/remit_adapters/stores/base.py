@@ -15,6 +15,7 @@ from remit.ports import Batch
 from remit.records import Draft, Receipt, Record
 from remit_adapters.stores.agent_rows import only_agent
 from remit_adapters.stores.log_rows import seal_drafts
+from remit_adapters.stores.prune_rows import pruning_draft
 from remit_adapters.stores.turns import Job
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from remit.document.model import Document
+    from remit.ledger.archive import Segment
+    from remit.ledger.pruning import Cut
     from remit.ledger.report import RawRecord
     from remit.ports import Clock, ControlState, Judged
     from remit_adapters._sealed_files import SealedFiles
@@ -40,7 +43,7 @@ _K = TypeVar("_K", bound="ControlState")
 
 
 class StoreBase(ABC, Generic[_C, _K]):
-    """The ports `Ledger` and `AgentStore`, and `.control`, the port `ControlState`, over rows.
+    """The ports `Ledger`, `PrunableLedger`, `AgentStore`, and `.control`, the port `ControlState`, over rows.
 
     Usable from several threads. A context manager; closing waits for everything submitted.
     After a fork the child must open its own.
@@ -111,6 +114,14 @@ class StoreBase(ABC, Generic[_C, _K]):
         """Read the intent records without an outcome."""
 
     @abstractmethod
+    def _find_cut(self, connection: _C, index: int) -> int:
+        """Read the largest signed size up to `index` beyond what is pruned already, or 0."""
+
+    @abstractmethod
+    def _segment(self, connection: _C, before: int) -> Segment:
+        """Read the records before a cut and their checkpoints, in one state."""
+
+    @abstractmethod
     def _newest_note(self, connection: _C) -> str | None:
         """Read the newest checkpoint."""
 
@@ -167,6 +178,8 @@ class StoreBase(ABC, Generic[_C, _K]):
 
     def records(self, *, agent: str = "", run: str = "", start: int = 0) -> Iterator[Record]:
         """Iterate over durable records in log order, optionally of one agent or run, from index `start`.
+
+        A record that is pruned while somebody iterates is passed over, as one that was pruned before.
 
         Raises (while iterating):
             LedgerError: a record cannot be read, or is not what it was.
@@ -256,8 +269,37 @@ class StoreBase(ABC, Generic[_C, _K]):
         self._writable().put(job)
         return future.result()[0]
 
+    def cut_before(self, index: int) -> int:
+        """Return the largest signed size up to `index` at which the log can be cut; 0 where there is none."""
+        with self._reading("read the checkpoints") as connection:
+            return self._find_cut(connection, index)
+
+    def segment(self, before: int) -> Segment:
+        """Return the records that are there before `before`, a value of `cut_before`, all at once.
+
+        Raises:
+            LedgerError: it is no place to cut at, or the log cannot be read.
+        """
+        with self._reading("read a segment of the log") as connection:
+            return self._segment(connection, before)
+
+    def prune(self, cut: Cut) -> Receipt:
+        """Record a pruning and drop what lies before it; the future of the log still verifies.
+
+        Raises:
+            HeadMovedError: the log has grown since it was judged; nothing was dropped.
+            LedgerError: the log is not as it was judged, or it cannot be done; nothing was dropped.
+        """
+        if not cut.by.strip():
+            raise LedgerError("a pruning must say by whom")
+        draft = pruning_draft(cut, at=self._clock.now())
+        future: Future[tuple[Receipt, ...]] = Future()
+        job = Job(sealed=seal_drafts((draft,)), batch=Batch(records=(draft,)), future=future, cut=cut)
+        self._writable().put(job)
+        return future.result()[0]
+
     def size(self) -> int:
-        """Return the number of durable records."""
+        """Return the number of records that were ever recorded, the pruned ones among them."""
         with self._reading("read the log") as connection:
             return self._size(connection)
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from remit.cli.agents import Target, command_line, existing_store, find_agent, read_target
+from remit.cli.agents import STORE_FOLDER, Target, command_line, existing_store, find_agent, read_target
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.heads import show_answer
+from remit.cli.openings import Opening, opening_options
 from remit.cli.options import (
     attribute_options,
     caller_from,
@@ -20,9 +21,7 @@ from remit.cli.options import (
     store_option,
 )
 from remit.cli.output import short
-from remit.cli.settle import tools_folder
 from remit.cli.stores import open_auditable
-from remit.host.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,9 +46,7 @@ if TYPE_CHECKING:
     "--from", "source", required=True, metavar="NEW", help="Project folder or document to take the fields of."
 )
 @click.option("--reason", required=True, help="Why, in your own words; approvers approve it too.")
-@click.option(
-    "--folder", default=None, metavar="DIR", help="Where Python tools are found. Default: beside the store."
-)
+@opening_options
 @person_options
 @store_option
 @common
@@ -59,7 +56,7 @@ def command(
     agent: str,
     source: str,
     reason: str,
-    folder: str | None,
+    opening: Opening,
     person: str | None,
     roles: tuple[str, ...],
     attributes: tuple[str, ...],
@@ -77,11 +74,11 @@ def command(
     place = existing_store(store if named is None else named.store(store).text)
     opened = open_auditable(place, read_only=False)
     try:
-        head = _head(opened, agent, named)
+        head = _head(opened, agent, named, place)
         changed = _changed(head, target.document, source)
         schema = head.governance.caller_schema
         caller = caller_from(person, roles, attributes, schema=schema)
-        with Runtime.open(head, store=opened, folder=tools_folder(folder, place)) as runtime:
+        with opening.runtime(head, store=opened, place=place) as runtime:
             answer = runtime.amend(
                 by=caller,
                 reason=reason,
@@ -95,22 +92,27 @@ def command(
     if session.json:
         session.emit(answer.to_json())
     else:
-        where = ("--folder", folder) if folder is not None else ()
-        _show_waiting(session, answer, place, (*where, *attribute_options(caller, schema=schema)), changed)
+        options = (*opening.words(), *attribute_options(caller, schema=schema))
+        _show_waiting(session, answer, place, options, changed)
     return ExitCode.AWAITING_APPROVAL
 
 
-def _head(store: Store, name: str, named: Target | None) -> Document:
-    """Return the head that is meant; a folder that was edited since still means its store's only agent."""
+def _head(store: Store, name: str, named: Target | None, place: Location) -> Document:
+    """Return the head that is meant; a folder that was edited since means its own store's only agent."""
     agents = dict(store.agents())
     if named is None:
         return find_agent(store, name)
     known = named.document.identity.agent
-    if known not in agents and not named.project:
-        raise bad_input(
-            f"the store holds no agent of `{named.label}`", "run it first, or name the agent by its id"
-        )
-    return find_agent(store, known if known in agents else "")
+    if known in agents:
+        return find_agent(store, known)
+    own = named.folder / STORE_FOLDER
+    if named.project and place.folder is not None and place.folder.resolve() == own.resolve():
+        return find_agent(store, "")
+    held = ", ".join(f"`{short(agent)}`" for agent in list(agents)[:8]) or "none"
+    raise bad_input(
+        f"the store holds no agent of `{named.label}`",
+        f"it holds {held}: name the agent to amend by its id; what it becomes is named by `--from`",
+    )
 
 
 def _changed(head: Document, new: Document, source: str) -> dict[str, JsonObject]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remit.cli.openings import Opening, answer_options, opening_options
 from remit.cli.options import common, example, person_options, store_option
 from remit.cli.settle import settle
 
@@ -20,19 +21,9 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("approval")
-@click.option("--reason", required=True, help="Why, in the person's own words.")
-@click.option(
-    "--meaning",
-    type=click.Choice(("review", "approval", "responsibility", "authorship")),
-    default="approval",
-    show_default=True,
-    help="What the act means.",
-)
-@click.option("--continue", "go_on", is_flag=True, help="Let the run go on at once.")
+@answer_options
 @click.option("--refuse", is_flag=True, help="Refuse instead of approving.")
-@click.option(
-    "--folder", default=None, metavar="DIR", help="Where Python tools are found. Default: beside the store."
-)
+@opening_options
 @person_options
 @store_option
 @common
@@ -44,7 +35,7 @@ def command(
     meaning: str,
     go_on: bool,
     refuse: bool,
-    folder: str | None,
+    opening: Opening,
     person: str | None,
     roles: tuple[str, ...],
     attributes: tuple[str, ...],
@@ -62,5 +53,5 @@ def command(
         reason=reason,
         meaning=meaning,
         store=store,
-        folder=folder,
+        opening=opening,
     )

@@ -295,12 +295,12 @@ def _end(session: Session, demo: Demo, played: list[Played], shown: list[JsonObj
                 "passed": len(played) - failed,
                 "failed": failed,
                 "shown": [*shown],
-                "ledger": report_value(report),
+                "ledger": report_value(report, own_key=True),
             }
         )
     else:
         session.say()
-        show_report(session, report)
+        show_report(session, report, own_key=True)
         style = "bold red" if failed or not report.intact else "bold green"
         session.say(f"{len(played) - failed} of {len(played)} scenes as expected", style=style)
     return ExitCode.FINDINGS if failed or not report.intact else ExitCode.FINE

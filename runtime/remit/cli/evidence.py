@@ -15,6 +15,7 @@ from remit.cli.ledger_timestamp import RESPONSE_HINT, authority_option, read_aut
 from remit.cli.ledger_witness import witness_options
 from remit.cli.options import common, example, store_option
 from remit.cli.output import one_line, short
+from remit.cli.output_files import force_option, require_new
 from remit.cli.progress import stages
 from remit.cli.stores import open_auditable
 from remit.document.carriers import format_of
@@ -72,6 +73,7 @@ def command() -> None:
     is_flag=True,
     help="Also the leaves of other agents' records between, so that completeness can be counted.",
 )
+@force_option
 @store_option
 @common
 def export(
@@ -85,6 +87,7 @@ def export(
     held: tuple[str, ...],
     timestamps: tuple[str, ...],
     disclose: bool,
+    force: bool,
     store: str | None,
 ) -> int:
     """Write one archive from which every record and decision of some time can be checked offline.
@@ -94,6 +97,7 @@ def export(
     path = Path(output)
     if not output or path.is_dir() or not path.parent.is_dir():
         raise bad_input(f"`{output}` cannot be a bundle", "name a file in a folder that exists")
+    require_new(path, force=force)
     start, end = _moment(since, "--from"), _moment(until, "--to")
     if start and end and start >= end:
         raise bad_input(f"`--from {since}` is not before `--to {until}`", "the end is excluded")

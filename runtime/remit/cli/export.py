@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from remit.cli.agents import read_target
-from remit.cli.exits import ExitCode, bad_input
+from remit.cli.exits import ExitCode
 from remit.cli.options import common, example
 from remit.cli.output import one_line
+from remit.cli.output_files import force_option, require_new
 from remit.exchange.export import WRITERS, Subject, imported_as, writer
 from remit.project.build import SUFFIX, write_whole
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="The back-end whose model is written. Default: the first that is not `scripted`.",
 )
-@click.option("--force", is_flag=True, help="Overwrite the file.")
+@force_option
 @common
 def command(
     session: Session,
@@ -72,10 +73,7 @@ def command(
     text = json.dumps(exported.value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
     if output is not None:
         path = Path(output)
-        if path.exists() and not force:
-            raise bad_input(
-                f"`{path.as_posix()}` exists", "name another file, or overwrite it with `--force`"
-            )
+        require_new(path, force=force)
         write_whole(path, text.encode())
     if session.json:
         session.emit(

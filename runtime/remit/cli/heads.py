@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from remit.cli.agents import existing_store, find_agent, is_store_named, no_store, read_target, store_place
 from remit.cli.exits import ExitCode, bad_input
+from remit.cli.openings import PLAIN, Opening, tools_folder
 from remit.cli.options import caller_from, caller_hint
 from remit.cli.output import Session, short, shortened
-from remit.cli.settle import tools_folder
 from remit.cli.stores import AuditableStore, open_auditable
 from remit.cli.telemetry import chosen_telemetry
 from remit.host.runtime import Runtime
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_head(
-    name: str, *, store: str | None, folder: str | None = None, adopt: bool = True
+    name: str, *, store: str | None, opening: Opening = PLAIN, adopt: bool = True
 ) -> Generator[tuple[Runtime, AuditableStore]]:
     """Open the head of an agent.
 
     Args:
         name: a project folder, a document file, the beginning of an agent id, or empty for the only agent.
         store: `--store`.
-        folder: where Python tools are found; beside the store, or the project folder, where None.
+        opening: where Python tools are found (beside the store, or in the project folder, where it does not
+            say), and whose signatures are needed.
         adopt: put an agent into the store that is not there yet, and make the store if there is none; a
             project's own store, where none was named, may always be new.
 
@@ -48,10 +49,10 @@ def open_head(
             raise no_store(place)
         if place.folder is not None:
             place.folder.parent.mkdir(parents=True, exist_ok=True)
-        tools = Path(folder) if folder is not None else target.folder
+        tools = target.folder if opening.folder is None else Path(opening.folder)
     else:
         place = existing_store(store)
-        tools = tools_folder(folder, place)
+        tools = tools_folder(opening.folder, place)
     opened = open_auditable(place, read_only=False)
     try:
         if document is not None and not adopt and opened.load(document.identity.agent) is None:
@@ -67,6 +68,8 @@ def open_head(
             folder=tools,
             telemetry=telemetry.sinks,
             telemetry_content=telemetry.content,
+            trust=opening.trust,
+            signed=opening.documents(),
         ) as runtime:
             yield runtime, opened
     finally:
@@ -94,6 +97,7 @@ def act(
     attributes: Sequence[str],
     reason: str,
     store: str | None,
+    opening: Opening = PLAIN,
 ) -> int:
     """Do one thing to an agent on a person's behalf, and say what came of it.
 
@@ -102,7 +106,7 @@ def act(
     """
     if not reason.strip():
         raise bad_input("the reason is empty", "say why with `--reason`")
-    with open_head(name, store=store, adopt=False) as (runtime, _):
+    with open_head(name, store=store, opening=opening, adopt=False) as (runtime, _):
         schema = runtime.document.governance.caller_schema
         caller = caller_from(person, roles, attributes, schema=schema)
         answer = deed(runtime, caller)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from remit.cli.agents import existing_store, find_agent
-from remit.cli.exits import ExitCode
+from remit.cli.exits import ExitCode, bad_input
 from remit.cli.instants import instant_from
 from remit.cli.options import caller_from, common, example, person_options, store_option
 from remit.cli.output import Session, short
@@ -16,8 +16,10 @@ from remit.errors import EnforcementError
 from remit.host.clock import SystemClock
 from remit.host.holds import HoldScope, lift_hold, place_hold, standing_holds
 from remit.ledger.encoding import KINDS
+from remit.project.source import listing, nearest
 
 if TYPE_CHECKING:
+    from remit.cli.stores import AuditableStore
     from remit.host.holds import Hold
 
 
@@ -64,6 +66,8 @@ def place(
     caller = caller_from(person, roles, attributes)
     opened = open_auditable(existing_store(store), read_only=False)
     try:
+        if block:
+            _require_block(opened, agent, block)
         scope = HoldScope(
             agent=find_agent(opened, agent).identity.agent if agent else "",
             block=block,
@@ -81,6 +85,25 @@ def place(
         session.parts(("held", "bold green"), (f": {hold.id}", ""))
         _show(session, hold)
     return ExitCode.FINE
+
+
+def _require_block(opened: AuditableStore, agent: str, block: str) -> None:
+    """Refuse a block that no agent has whom the hold would be about: it would keep nothing, unnoticed.
+
+    Raises:
+        FaultsError: says which blocks there are.
+    """
+    heads = (
+        [find_agent(opened, agent)] if agent else [find_agent(opened, name) for name, _ in opened.agents()]
+    )
+    known = sorted({item.name for head in heads for item in head.memory.blocks})
+    if block not in known:
+        whose = f"agent `{agent}`" if agent else "no agent in the store"
+        has = "has no" if agent else "has a"
+        raise bad_input(
+            f"{whose} {has} memory block `{block}`",
+            nearest(block, known) or f"blocks are {listing(known) or 'none'}",
+        )
 
 
 @command.command("lift", epilog=example('remit hold lift hold-3f --as otto:legal --reason "case closed"'))

@@ -75,9 +75,9 @@ def verify(
     finally:
         opened.close()
     if session.json:
-        session.emit(report_value(report))
+        session.emit(report_value(report, own_key=not texts))
     else:
-        show_report(session, report)
+        show_report(session, report, own_key=not texts, held=bool(notes))
     return ExitCode.FINE if report.intact else ExitCode.FINDINGS
 
 

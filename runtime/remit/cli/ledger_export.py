@@ -12,6 +12,7 @@ from remit import __version__
 from remit.cli.agents import existing_store
 from remit.cli.exits import ExitCode, bad_input
 from remit.cli.options import common, example, store_option
+from remit.cli.output_files import force_option, require_new
 from remit.cli.progress import stages
 from remit.cli.stores import AuditableStore, open_auditable
 from remit.ledger.encoding import KINDS
@@ -61,6 +62,7 @@ STEP = 512
 @click.option(
     "-o", "--output", default=None, metavar="FILE", help="Compressed where it ends in .gz. Default: stdout."
 )
+@force_option
 @store_option
 @common
 def export(
@@ -73,6 +75,7 @@ def export(
     kind: str | None,
     bare: bool,
     output: str | None,
+    force: bool,
     store: str | None,
 ) -> int:
     """Write records of the ledger for a SIEM or another program; what was erased is said to be."""
@@ -82,6 +85,8 @@ def export(
         raise bad_input("`--json` beside an export to stdout", "name a file with `-o FILE`")
     if output is not None and not Path(output).parent.is_dir():
         raise bad_input(f"`{output}` lies in no folder that exists", "make the folder first")
+    if output is not None:
+        require_new(Path(output), force=force)
     begin, end = (moment(text) if text else "" for text in (since, until))
     if begin and end and begin >= end:
         raise bad_input(f"`--to {until}` is not after `--from {since}`", "exchange them")

@@ -17,9 +17,11 @@ from remit.cli.retention import config_option, rules_from
 from remit.cli.stores import open_auditable
 from remit.host.pruning import index_at, prune
 from remit.ledger.archive import read_archive
+from remit.ledger.checkpoint import parse_checkpoint
 
 if TYPE_CHECKING:
     from remit.cli.output import Session
+    from remit.ledger.archive import Segment
 
 
 @click.command(
@@ -110,11 +112,34 @@ def prune_records(
 def verify_archive(session: Session, *, archive: str, held: tuple[str, ...], keys: tuple[str, ...]) -> int:
     """Verify a pruned part of a log from its ARCHIVE alone; needs no store."""
     texts = [key_text(name) for name in keys]
-    report = read_archive(Path(archive)).verify(
-        keys=texts, held=[read_text(name, hint=HELD_HINT) for name in held]
-    )
+    segment = read_archive(Path(archive))
+    notes = [read_text(name, hint=HELD_HINT) for name in held]
+    for name, note in zip(held, notes, strict=True):
+        _require_within(segment, note, name=name, archive=archive)
+    report = segment.verify(keys=texts, held=notes)
     if session.json:
-        session.emit(report_value(report))
+        session.emit(report_value(report, own_key=not texts))
     else:
-        show_report(session, report, what="archive")
+        show_report(session, report, own_key=not texts, held=bool(notes), what="archive")
     return ExitCode.FINE if report.intact else ExitCode.FINDINGS
+
+
+def _require_within(segment: Segment, note: str, *, name: str, archive: str) -> None:
+    """Refuse a checkpoint that says nothing about an archive: that is no damage of it.
+
+    Raises:
+        LedgerError: it is no checkpoint.
+        FaultsError: it signs more than the archive holds, or less than what the archive begins with.
+    """
+    size, first = parse_checkpoint(note).checkpoint.size, segment.start.index
+    before = first + len(segment.records)
+    if size > before:
+        raise bad_input(
+            f"`{name}` signs {size} records, and `{archive}` ends before record {before}",
+            "check it on the ledger itself, or on the archive of a later part",
+        )
+    if size < first:
+        raise bad_input(
+            f"`{name}` signs {size} records, and `{archive}` begins with record {first}",
+            "check it on the archive of an earlier part",
+        )

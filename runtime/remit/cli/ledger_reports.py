@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from remit.ledger.report import LogReport
 
 
-def report_value(report: LogReport) -> JsonObject:
-    """Return a verification as a JSON object with stable keys."""
+def report_value(report: LogReport, *, own_key: bool) -> JsonObject:
+    """Return a verification as a JSON object with stable keys; `own_key` as in `show_report`."""
     findings: list[JsonValue] = [
         {"index": item.index, "last": item.last, "problem": item.problem, "hint": item.hint}
         for item in report.findings
@@ -30,11 +30,22 @@ def report_value(report: LogReport) -> JsonObject:
         "complete_from": report.complete_from,
         "erased": [*report.erased],
         "unfinished": [*report.unfinished],
+        "key": "own" if own_key else "given",
     }
 
 
-def show_report(session: Session, report: LogReport, *, what: str = "ledger") -> None:
-    """Write a verification for people; `what` was verified."""
+def show_report(
+    session: Session, report: LogReport, *, own_key: bool, held: bool = False, what: str = "ledger"
+) -> None:
+    """Write a verification for people.
+
+    Args:
+        session: where to.
+        report: what was found.
+        own_key: whether no key but the log's own was used.
+        held: whether it was held against checkpoints that were kept elsewhere.
+        what: what was verified.
+    """
     if report.intact:
         session.parts(
             (f"✓ {what} intact", "bold green"),
@@ -46,6 +57,17 @@ def show_report(session: Session, report: LogReport, *, what: str = "ledger") ->
             session.say(f"  {finding}", style="red")
     session.say(f"  origin {report.origin}")
     session.say(f"  root   sha256:{report.root.hex()}")
+    if own_key:
+        shown = (
+            "only what your checkpoints sign is shown not to be rewritten"
+            if held
+            else "that does not show that nobody rewrote it"
+        )
+        session.note(
+            f"checked with the {what}'s own key alone, and {shown}: bring a key from elsewhere with `--key`",
+            indent=2,
+            style="yellow",
+        )
     if report.witnessed_size:
         session.say(f"  witnessed up to size {report.witnessed_size}")
     if report.complete_from:

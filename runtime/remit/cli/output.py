@@ -21,9 +21,10 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from remit.errors import Fault, FaultsError
+
 if TYPE_CHECKING:
     from remit.document.values import JsonObject, JsonValue
-    from remit.errors import Fault
 
 PIPE_COLUMNS = 120
 """Width in characters where there is no terminal that says its own."""
@@ -132,14 +133,24 @@ class Session:
         click.echo(printable(text), err=True)
 
 
+LOG_FORMATS = ("console", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 def start_logging(level: str) -> None:
-    """Send structured logs of at least `level` to stderr; a JSON object a line with REMIT_LOG_FORMAT=json."""
+    """Send structured logs of at least `level` to stderr; a JSON object a line with REMIT_LOG_FORMAT=json.
+
+    Raises:
+        FaultsError: REMIT_LOG_FORMAT is set to something else than what it knows.
+    """
     import structlog  # takes longer to import than the rest of the command line together
 
-    machine = os.environ.get("REMIT_LOG_FORMAT", "").lower() == "json"
+    form = os.environ.get("REMIT_LOG_FORMAT", "").lower()
+    if form not in ("", *LOG_FORMATS):
+        known = " or ".join(f"`{name}`" for name in LOG_FORMATS)
+        problem = f"`REMIT_LOG_FORMAT={printable(form)}` is no format of log lines"
+        raise FaultsError(Fault(message=problem, hint=f"set {known}"))
+    machine = form == "json"
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[

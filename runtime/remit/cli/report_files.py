@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from remit.cli.exits import bad_input
-from remit.project.build import write_whole
+from remit.project.build import require_file, write_whole
 from remit.workbench.report import to_html, to_markdown
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def check_report_files(*names: str | None) -> None:
     for name in names:
         if name is not None and (not name or Path(name).is_dir() or not Path(name).parent.is_dir()):
             raise bad_input(f"`{name}` cannot be a report file", "name a file in a folder that exists")
+        if name is not None:
+            require_file(Path(name))
 
 
 def write_reports(session: Session, report: Report, *, html: str | None, markdown: str | None) -> None:

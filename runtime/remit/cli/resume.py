@@ -9,17 +9,14 @@ import click
 from remit.cli.agents import existing_store, find_agent
 from remit.cli.exits import bad_input, code_of_status
 from remit.cli.heads import act, looks_like_run
+from remit.cli.openings import Opening, opening_options
 from remit.cli.options import attribute_options, common, example, person_options, store_option
-from remit.cli.settle import tools_folder
 from remit.cli.stores import open_auditable
-from remit.cli.telemetry import chosen_telemetry, telemetry_options
+from remit.cli.telemetry import telemetry_options
 from remit.cli.timeline import Timeline
-from remit.host.runtime import Runtime
 from remit.host.thread import RunMemo
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from remit.cli.output import Session
 
 
@@ -33,9 +30,7 @@ if TYPE_CHECKING:
 @click.argument("target", default="")
 @click.option("--reason", default="", help="Why; needed for an agent.")
 @click.option("--backend", default=None, metavar="NAME", help="For a run: use only this back-end.")
-@click.option(
-    "--folder", default=None, metavar="DIR", help="Where Python tools are found. Default: beside the store."
-)
+@opening_options
 @telemetry_options
 @person_options
 @store_option
@@ -46,7 +41,7 @@ def command(
     target: str,
     reason: str,
     backend: str | None,
-    folder: str | None,
+    opening: Opening,
     person: str | None,
     roles: tuple[str, ...],
     attributes: tuple[str, ...],
@@ -54,7 +49,7 @@ def command(
 ) -> int:
     """Let TARGET go on: the id of a run that waited or was suspended, or a suspended agent."""
     if target and looks_like_run(target, store=store):
-        return _resume_run(session, target, backend=backend, folder=folder, store=store)
+        return _resume_run(session, target, backend=backend, opening=opening, store=store)
     return act(
         session,
         target,
@@ -64,11 +59,12 @@ def command(
         attributes=attributes,
         reason=reason,
         store=store,
+        opening=opening,
     )
 
 
 def _resume_run(
-    session: Session, run: str, *, backend: str | None, folder: str | None, store: str | None
+    session: Session, run: str, *, backend: str | None, opening: Opening, store: str | None
 ) -> int:
     place = existing_store(store)
     opened = open_auditable(place, read_only=False)
@@ -77,17 +73,8 @@ def _resume_run(
         if state is None:
             raise bad_input(f"the store holds no run `{run}`", "`remit ledger show` lists runs")
         document = find_agent(opened, state.agent)
-        tools: Path = tools_folder(folder, place)
         timeline = Timeline(session)
-        telemetry = chosen_telemetry()
-        with Runtime.open(
-            document,
-            store=opened,
-            folder=tools,
-            backend=backend,
-            telemetry=telemetry.sinks,
-            telemetry_content=telemetry.content,
-        ) as runtime:
+        with opening.runtime(document, store=opened, place=place, backend=backend) as runtime:
             result = runtime.resume_run(run, on_event=timeline.show, backend=backend)
             left = runtime.leftovers(run=run)
     finally:
@@ -97,7 +84,6 @@ def _resume_run(
     else:
         caller = RunMemo.from_json(state.value).caller
         options = attribute_options(caller, schema=document.governance.caller_schema)
-        where = ("--folder", folder) if folder is not None else ()
-        timeline.finish(result, settle=("--store", place.shown, *where, *options))
+        timeline.finish(result, settle=("--store", place.shown, *opening.words(), *options))
         timeline.leftovers(left, store=place.shown)
     return code_of_status(result.status)

@@ -10,9 +10,9 @@ import click
 from remit.cli.agents import existing_store
 from remit.cli.exits import ExitCode
 from remit.cli.instants import judged_now, now_option
+from remit.cli.openings import tools_folder
 from remit.cli.options import caller_from, common, example, person_options, store_option
 from remit.cli.output import Session, short
-from remit.cli.settle import tools_folder
 from remit.cli.stores import open_auditable
 from remit.host.retention import apply_retention, plan_retention
 from remit.host.retention_rules import RetentionRules, find_retention, read_retention

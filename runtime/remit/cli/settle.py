@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remit.cli.agents import existing_store, find_agent
@@ -11,16 +10,14 @@ from remit.cli.exits import ExitCode, bad_input, code_of_status
 from remit.cli.options import attribute_options, caller_from, caller_hint
 from remit.cli.output import Session, short
 from remit.cli.stores import open_auditable
-from remit.cli.telemetry import chosen_telemetry
 from remit.cli.timeline import Timeline
-from remit.host.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from remit.cli.openings import Opening
     from remit.document.model import Document, PendingApproval
     from remit.document.values import JsonObject
-    from remit.host.location import Location
     from remit.host.stores import Store
 
 
@@ -62,11 +59,6 @@ def find_waiting(store: Store, name: str) -> Waiting:
     )
 
 
-def tools_folder(option: str | None, store: Location) -> Path:
-    """Return where Python tools are found: the option, else the folder that the store lies in."""
-    return Path(option) if option is not None else store.beside
-
-
 def settle(
     session: Session,
     name: str,
@@ -79,7 +71,7 @@ def settle(
     reason: str,
     meaning: str,
     store: str | None,
-    folder: str | None,
+    opening: Opening,
 ) -> int:
     """Record a person's answer; with `go_on`, let the run go on.
 
@@ -94,14 +86,7 @@ def settle(
         waiting = find_waiting(opened, name)
         document, pending = waiting.document, waiting.pending
         caller = caller_from(person, roles, attributes, schema=document.governance.caller_schema)
-        telemetry = chosen_telemetry()
-        with Runtime.open(
-            document,
-            store=opened,
-            folder=tools_folder(folder, place),
-            telemetry=telemetry.sinks,
-            telemetry_content=telemetry.content,
-        ) as runtime:
+        with opening.runtime(document, store=opened, place=place) as runtime:
             act = runtime.approve if approved else runtime.refuse
             answer = act(pending.id, by=caller, reason=reason, meaning=meaning)
             value: JsonObject = {"answer": answer.to_json(), "approval": pending.id, "run": pending.run}
@@ -121,8 +106,7 @@ def settle(
                 session.emit({**value, "result": result.to_json()})
             else:
                 options = attribute_options(caller, schema=document.governance.caller_schema)
-                where = ("--folder", folder) if folder is not None else ()
-                timeline.finish(result, settle=("--store", place.shown, *where, *options))
+                timeline.finish(result, settle=("--store", place.shown, *opening.words(), *options))
             return code_of_status(result.status)
     finally:
         opened.close()

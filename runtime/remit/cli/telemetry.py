@@ -1,4 +1,7 @@
-"""Who measures a verb: `--telemetry`, else `REMIT_TELEMETRY`, and the log where its level asks for it."""
+"""Who measures a verb: `--telemetry`, else `REMIT_TELEMETRY`, and the log where its level asks for it.
+
+The log that was asked for by name is heard: where no `--log-level` is given, it is `info` then.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+from click.core import ParameterSource
+
+from remit.cli.output import start_logging
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,11 +70,14 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, object], objec
 
 def chosen_telemetry() -> Chosen:
     """Return who measures this invocation."""
-    meta = click.get_current_context().meta
+    context = click.get_current_context()
+    meta = context.meta
     names: tuple[str, ...] = meta.get(_CHOSEN) or tuple(
         name.strip() for name in os.environ.get("REMIT_TELEMETRY", "").split(",") if name.strip()
     )
     if meta.get(LOG_LEVEL) in _TALKATIVE:
         names = (*names, "log")
+    elif "log" in names and context.get_parameter_source("log_level") is ParameterSource.DEFAULT:
+        start_logging("info")
     content = bool(meta.get(_CONTENT)) or os.environ.get("REMIT_TELEMETRY_CONTENT", "").lower() in _TRUE
     return Chosen(sinks=tuple(dict.fromkeys(names)), content=content)

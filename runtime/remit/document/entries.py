@@ -92,7 +92,7 @@ def entry_value(entry: Entry) -> JsonObject:
 
 
 def payload_faults(block: Block, payload: Payload, conformance: Conformance | None = None) -> tuple[str, ...]:
-    """Return what keeps a payload from standing in a block.
+    """Return what keeps a payload from standing in a block, without anything of its value.
 
     Args:
         block: the declared block.
@@ -103,7 +103,7 @@ def payload_faults(block: Block, payload: Payload, conformance: Conformance | No
     faults = [
         f"the value{f' at `{pointer}`' if pointer else ''} does not fit the schema of block "
         f"`{block.name}`: {what}"
-        for pointer, what in checker.faults(payload.value)
+        for pointer, what in checker.told_faults(payload.value)
     ]
     if block.subject and not payload.subject:
         faults.append(f"block `{block.name}` holds data about persons, so the payload needs a `subject`")

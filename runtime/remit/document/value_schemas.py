@@ -13,12 +13,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from remit.document.json_text import printable
+from remit.document.value_faults import steps_told, value_fault
 from remit.document.values import JsonObject, JsonValue, canonical_bytes, pointer_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, ValidationError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _VALUE_KEYWORDS = ("default", "enum", "const", "examples")
@@ -153,19 +154,39 @@ class Conformance:
     def __init__(self, schema: JsonObject) -> None:
         self._text_only = schema == {"type": "string"}
         self._canonical = canonical_bytes(schema)
+        self._schema = schema
 
     def faults(self, value: JsonValue) -> tuple[tuple[str, str], ...]:
-        """Return `(pointer within the value, what is wrong)`; empty where the value conforms."""
+        """Return `(pointer within the value, what is wrong)`; empty where the value conforms.
+
+        For the author of the value: what is wrong may quote it.
+        """
+        return self._found(value, lambda error: (_pointer(error.absolute_path), printable(error.message)))
+
+    def told_faults(self, value: JsonValue) -> tuple[tuple[str, str], ...]:
+        """Return the same without anything of the value, for people and for records that are never erased."""
+        return self._found(
+            value,
+            lambda error: (_pointer(steps_told(error.absolute_path, self._schema)), value_fault(error)),
+        )
+
+    def _found(
+        self, value: JsonValue, told: Callable[[ValidationError], tuple[str, str]]
+    ) -> tuple[tuple[str, str], ...]:
         if self._text_only and isinstance(value, str):
             return ()
         from referencing.exceptions import Unresolvable
 
         try:
             return tuple(
-                ("".join(pointer_to("", token) for token in error.absolute_path), printable(error.message))
+                told(error)
                 for error in _validator(self._canonical).iter_errors(value)  # pyright: ignore[reportUnknownMemberType]
             )
         except RecursionError:
             return (("", "the schema refers to itself without end"),)
         except Unresolvable:
             return (("", "the schema has a reference that leads nowhere"),)
+
+
+def _pointer(path: Iterable[str | int]) -> str:
+    return "".join(pointer_to("", token) for token in path)

@@ -48,6 +48,14 @@ MAX_DECISIONS = 20_000
 """Decisions without errors that are kept as values; beyond that they are made anew."""
 
 _POLICY_ERROR = re.compile(r"error while evaluating policy `(?P<policy>.*?)`: (?P<why>.*)", re.DOTALL)
+_QUOTING = (
+    (
+        re.compile(r"(error while evaluating `\w+` extension function): .*", re.DOTALL),
+        r"\1: its argument is malformed or beyond its range",
+    ),
+    (re.compile(r"(integer overflow while attempting to \w+) the values? .*", re.DOTALL), r"\1"),
+    (re.compile(r'::"(?:[^"\\]|\\.)*"', re.DOTALL), '::"…"'),
+)
 _NOTHING = Reads()
 
 
@@ -198,7 +206,9 @@ class CedarEngine:
         messages = answer.diagnostics.errors
         reasons = tuple(sorted(chosen.rules[policy] for policy in answer.diagnostics.reasons))
         if answer.decision is cedarpy.Decision.NoDecision:
-            return self._error(*(_cause(message) for message in messages or ["the engine gave no decision"]))
+            return self._error(
+                *(_told(_cause(message)) for message in messages or ["the engine gave no decision"])
+            )
         if messages:
             failures = {_failure(message, chosen.rules) for message in messages}
             # Permits that matched do not determine a deny; forbids that applied do.
@@ -284,13 +294,20 @@ def _admits(scope: EntityScope, uid: Uid) -> bool:
 def _failure(message: str, rules: Mapping[str, str]) -> PolicyFailure:
     match = _POLICY_ERROR.fullmatch(message)
     if match is not None and match["policy"] in rules:
-        return PolicyFailure(rule=rules[match["policy"]], message=_text(match["why"]))
+        return PolicyFailure(rule=rules[match["policy"]], message=_text(_told(match["why"])))
     # An id with a backtick in it: find the one that the message starts with.
     for policy, rule in rules.items():
         start = f"error while evaluating policy `{policy}`: "
         if message.startswith(start):
-            return PolicyFailure(rule=rule, message=_text(message[len(start) :]))
-    return PolicyFailure(rule="", message=_text(message))
+            return PolicyFailure(rule=rule, message=_text(_told(message[len(start) :])))
+    return PolicyFailure(rule="", message=_text(_told(message)))
+
+
+def _told(why: str) -> str:
+    """Return Cedar's reason without the values that it quotes: its record is never erased."""
+    for pattern, without in _QUOTING:
+        why = pattern.sub(without, why)
+    return why
 
 
 def _cause(message: str) -> str:

@@ -120,7 +120,7 @@ class Walk:
         """Return all entities, having checked that none is missing (rule 5)."""
         for kind, name, path in self._needed:
             if (kind, name) not in self._table:
-                self._fault(path, f"names {kind} `{_short(name)}`, an entity that was not given")
+                self._fault(path, f"names an entity of type {kind} that was not given")
         return list(self._table.values())
 
     def _known(self, ref: EntityRef, what: str) -> bool:

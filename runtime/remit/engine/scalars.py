@@ -54,7 +54,7 @@ def decimal_text(value: float) -> str:
     whole, _, places = text.partition(".")
     places = places.rstrip("0")
     if len(places) > _DECIMAL_PLACES:
-        raise ValueError(f"{text}: a decimal has at most four places, and nothing is rounded")
+        raise ValueError("a decimal has at most four places, and nothing is rounded")
     return f"{whole}.{places or '0'}"
 
 
@@ -69,13 +69,13 @@ def datetime_text(value: str) -> str:
     year, month, day, hour, minute, second, fraction, zulu, sign, offset_hour, offset_minute = match.groups()
     leap = int(year) % 4 == 0 and (int(year) % 100 != 0 or int(year) % 400 == 0)
     if not 1 <= int(month) <= 12:  # noqa: PLR2004  # months of a year
-        raise ValueError(f"no month {month}")
+        raise ValueError("a month that no year has")
     if not 1 <= int(day) <= _DAYS[int(month) - 1] + (1 if leap and month == "02" else 0):
-        raise ValueError(f"no day {day} in month {month} of {year}")
+        raise ValueError("a day that its month does not have")
     if hour is None:
         return f"{year}-{month}-{day}"
     if int(hour) > 23 or int(minute) > 59 or int(second) > 59:  # noqa: PLR2004  # hours and minutes of a clock
-        raise ValueError(f"no time {hour}:{minute}:{second}")
+        raise ValueError("a time that no day has")
     milliseconds = ""
     if fraction is not None:
         if fraction[_MILLISECOND_DIGITS:].strip("0"):
@@ -84,7 +84,7 @@ def datetime_text(value: str) -> str:
     if zulu:
         return f"{year}-{month}-{day}T{hour}:{minute}:{second}{milliseconds}Z"
     if int(offset_hour) > 23 or int(offset_minute) > 59:  # noqa: PLR2004  # see above
-        raise ValueError(f"no offset {sign}{offset_hour}:{offset_minute}")
+        raise ValueError("an offset that no clock has")
     return f"{year}-{month}-{day}T{hour}:{minute}:{second}{milliseconds}{sign}{offset_hour}{offset_minute}"
 
 

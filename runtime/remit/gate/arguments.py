@@ -23,6 +23,7 @@ import jsonschema
 import referencing
 from jsonschema import validators
 
+from remit.document.value_faults import steps_told, value_fault
 from remit.engine.scalars import datetime_text
 from remit.gate.acceptance import Acceptance, acceptance_of
 
@@ -37,14 +38,16 @@ MAX_FAULTS = 8
 MAX_PATTERN_TEXT = 4096
 """Characters of a text that a schema's `pattern` may be searched in."""
 
-_SHOWN = 160
+_NESTED = "the tool's pattern nests repetitions and is not searched"
+_LONG = f"text under a pattern is longer than {MAX_PATTERN_TEXT} characters"
+_UNSEARCHED = (_NESTED, _LONG)
 _NESTED_REPETITION = re.compile(
     r"[*+}]\)[*+{]|[*+}]\)\?[*+{]|\([^()]*[*+][^()]*\)[*+{]|\([^()]*\|[^()]*\)[*+]"
 )
 
 
 def argument_faults(arguments: object, parameters: JsonObject) -> tuple[str, ...]:
-    """Return what is wrong with a tool's arguments; empty where they fit.
+    """Return what is wrong with a tool's arguments, without their values; empty where they fit.
 
     Args:
         arguments: what the model proposed; None where it was no JSON object at all.
@@ -57,18 +60,18 @@ def argument_faults(arguments: object, parameters: JsonObject) -> tuple[str, ...
         if prepared.accepts is not None and prepared.accepts(cast("JsonValue", arguments)):
             return ()
         errors = islice(prepared.validator.iter_errors(arguments), MAX_FAULTS)
-        return tuple(_sentence(error) for error in errors)
+        return tuple(_sentence(error, parameters) for error in errors)
     except RecursionError:
         return ("the arguments are nested too deeply",)
     except Exception as error:  # noqa: BLE001  # a schema that cannot be applied (a dangling $ref, a bad pattern) must not let arguments pass
         return (f"the tool's schema cannot be applied: {type(error).__name__}",)
 
 
-def _sentence(error: jsonschema.ValidationError) -> str:
-    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
-    message = str(error.message)
-    shown = message if len(message) <= _SHOWN else message[:_SHOWN] + "…"
-    text = f"`arguments{place}`: {shown}" if place else shown
+def _sentence(error: jsonschema.ValidationError, parameters: JsonObject) -> str:
+    steps = steps_told(error.absolute_path, parameters)
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    told = str(error.message) if error.message in _UNSEARCHED else value_fault(error)
+    text = f"`arguments{place}`: {told}" if place else told
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -101,11 +104,11 @@ def _pattern(
     if not isinstance(instance, str) or not isinstance(pattern, str):
         return
     if _NESTED_REPETITION.search(pattern):
-        yield jsonschema.ValidationError("the tool's pattern nests repetitions and is not searched")
+        yield jsonschema.ValidationError(_NESTED)
     elif len(instance) > MAX_PATTERN_TEXT:
-        yield jsonschema.ValidationError(f"text under a pattern is longer than {MAX_PATTERN_TEXT} characters")
+        yield jsonschema.ValidationError(_LONG)
     elif not re.search(pattern, instance):
-        yield jsonschema.ValidationError(f"the text does not match `{pattern}`")
+        yield jsonschema.ValidationError("the text does not match")
 
 
 _Draft = cast("Callable[..., Any]", validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern}))  # pyright: ignore[reportUnknownMemberType]  # jsonschema ships no types

@@ -7,7 +7,8 @@ Rules
    the digests of the fields that it replaces: another proposal, or an amendment in between, voids an
    approval.
 3. Once people have answered, the first process that says so in the log asks again with their answers, and
-   carries the amendment out once. A refusal ends it.
+   carries the amendment out once. A refusal ends it, and is not asked anew, also where the head has moved
+   since: who still wants the amendment proposes it again.
 4. An amendment that was approved and whose head moved since it was decided is carried out on the new head
    only where rules and replaced fields are as they were and no order stands: its approval is used up.
 """
@@ -25,6 +26,7 @@ from remit.gate.answers import AwaitingApproval, Denial, Granted
 from remit.host.approvals import grants_of, requested, shown_pending, still_open, waits_for
 from remit.host.events import RunEnded, RunStarted
 from remit.host.execution import answered_value, move, waiting_value
+from remit.host.memory_operations import record_refusal
 from remit.host.operations import answer_of, operation_session
 from remit.host.recovery import first_to_go_on
 from remit.host.requests import agent_entity, caller_entity
@@ -276,6 +278,12 @@ async def resume_amendment(agent: Agent, memo: RunMemo, run: str, emit: Emit) ->
         # INVARIANT (exactly once): what waits is what was saved; a saved state that was changed is another
         # proposal, for which no approval counts.
         proposal = Proposal.from_json(memo.proposal)
+        refusal = next((grant for grant in grants if not grant.approved), None)
+        if refusal is not None:
+            why = f"`{refusal.by}` refused: {refusal.reason}"
+            resource = str(agent_entity(session.document).ref)
+            await record_refusal(session, "amend", resource, "approval_refused", why)
+            return await _ended(session, memo, "denied", why)
         answer = await _attempt(session, proposal, approvals=grants, memo=memo)
         if isinstance(answer, AwaitingApproval):
             await _wait(session, memo, proposal, answer)

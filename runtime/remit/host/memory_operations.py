@@ -96,11 +96,11 @@ class MemoryDesk:
         """Write a new entry; gives its id."""
         found = self._block(block)
         if found is None:
-            return await self._invalid("remember", block, f"no memory block is called `{block}`")
+            return await self._invalid("remember", block, self._no_block())
         payload = Payload(value=value, subject=subject, on_behalf_of=self._session.caller.id)
         fault = _value_fault(found, payload, key=key)
         if not fault and key and find(self._session.document.memory, block, key) is not None:
-            fault = f"block `{block}` has an entry `{key}` already; revise it"
+            fault = f"block `{block}` has an entry with that key already; revise it"
         if fault:
             return await self._invalid("remember", block, fault)
         name = secrets.token_hex(16) if found.subject or not key else key
@@ -131,10 +131,10 @@ class MemoryDesk:
         """Replace an entry's value; gives its id."""
         found = self._block(block)
         if found is None:
-            return await self._invalid("revise", block, f"no memory block is called `{block}`")
+            return await self._invalid("revise", block, self._no_block())
         known = self._entry(found, entry)
         if known is None or known.key is None or known.payload is None:
-            return await self._invalid("revise", block, f"block `{block}` has no entry `{entry}`")
+            return await self._invalid("revise", block, f"block `{block}` has no such entry")
         payload = Payload(value=value, subject=known.payload.subject, on_behalf_of=self._session.caller.id)
         fault = _value_fault(found, payload, key=None)
         if fault:
@@ -168,12 +168,12 @@ class MemoryDesk:
         """Erase an entry, or all of a subject; gives the ids."""
         found = self._block(block)
         if found is None:
-            return await self._invalid("erase", block, f"no memory block is called `{block}`")
+            return await self._invalid("erase", block, self._no_block())
         if bool(entry) == bool(subject):
             return await self._invalid("erase", block, "name either one entry or one data subject")
         known = self._entry(found, entry) if entry else None
         if entry and known is None:
-            return await self._invalid("erase", block, f"block `{block}` has no entry `{entry}`")
+            return await self._invalid("erase", block, f"block `{block}` has no such entry")
         owner = subject or ("" if known is None or known.payload is None else known.payload.subject)
 
         def change(memory: Memory) -> _Change:
@@ -201,7 +201,7 @@ class MemoryDesk:
         """Read a block's entries; `export` gives authors, times, commitments and salts too."""
         found = self._block(block)
         if found is None:
-            return await self._invalid(action, block, f"no memory block is called `{block}`")
+            return await self._invalid(action, block, self._no_block())
         given: JsonObject = {"subject": subject} if subject else {}
         answer = await self._session.ask(
             action, resource=block_entity(found), given=given, approvals=self._approvals
@@ -227,6 +227,11 @@ class MemoryDesk:
 
     def _block(self, name: str) -> Block | None:
         return next((item for item in self._session.document.memory.blocks if item.name == name), None)
+
+    def _no_block(self) -> str:
+        # What was asked for may be anything that a model made up, and the record of it is never erased.
+        known = ", ".join(f"`{item.name}`" for item in self._session.document.memory.blocks)
+        return f"there is no such memory block; blocks: {known or 'none'}"
 
     def _entry(self, block: Block, name: str) -> Entry | None:
         by_key = find(self._session.document.memory, block.name, name)
@@ -329,7 +334,8 @@ class MemoryDesk:
     async def _invalid(
         self, action: str, block: str, message: str, *, kind: str = "invalid_arguments"
     ) -> Invalid:
-        record = await record_refusal(self._session, action, f'Remit::Block::"{block[:64]}"', kind, message)
+        known = block if self._block(block) is not None else ""
+        record = await record_refusal(self._session, action, f'Remit::Block::"{known}"', kind, message)
         return Invalid(message=message, record=record, kind=kind)
 
 

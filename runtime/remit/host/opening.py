@@ -67,6 +67,7 @@ def open_agent(
     telemetry: Sequence[str | TelemetrySink] = (),
     telemetry_content: bool = False,
     trust: str | Path | TrustRules | None = None,
+    signed: Sequence[Document] = (),
 ) -> Agent:
     """Open an agent; see `Runtime.open`.
 
@@ -83,7 +84,7 @@ def open_agent(
         document = read_document(Path(source))
         folder = folder or Path(source).resolve().parent
     clock_used = clock or SystemClock()
-    believed = None if trust is None else trusted(trust, document, clock_used)
+    believed = None if trust is None else trusted(trust, document, clock_used, signed=signed)
     place = location_of(store) if isinstance(store, (str, Path, Location)) else None
     if place is not None and not place.begun:
         # A document that does not compile leaves no store behind.

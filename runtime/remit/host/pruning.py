@@ -155,7 +155,7 @@ def _prunable(store: Store) -> PrunableStore:
 def _archived(path: Path, segment: Segment) -> str:
     digest = write_archive(path, segment)
     # What is on the disk is what must verify once the rows are gone.
-    report = read_archive(path).verify(keys=(segment.verifier_key,))
+    report = read_archive(path).verify(keys=segment.verifier_keys)
     if not report.intact or report.size != len(segment.records):
         raise LedgerError(f"the archive `{path}` does not verify, so nothing is pruned")
     return digest

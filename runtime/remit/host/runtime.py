@@ -89,6 +89,7 @@ class Runtime:
         telemetry: Sequence[str | TelemetrySink] = (),
         telemetry_content: bool = False,
         trust: str | Path | TrustRules | None = None,
+        signed: Sequence[Document] = (),
     ) -> Runtime:
         """Load, verify and compile an agent, and make sure that the store has it.
 
@@ -115,6 +116,8 @@ class Runtime:
                 and reasons.
             trust: whose signatures each field needs, or the path of such a policy (`.yaml`, `.json`). A
                 document that is not signed so is refused, and so is every later head.
+            signed: revisions of the agent that carry signatures, where `source` is a head that carries none;
+                the first one is what was signed when the agent was opened for the first time.
 
         Raises:
             DocumentError: the document cannot be accepted, or `trust` does not trust it.
@@ -140,6 +143,7 @@ class Runtime:
             telemetry=telemetry,
             telemetry_content=telemetry_content,
             trust=trust,
+            signed=signed,
         )
         return cls(agent)
 

@@ -23,6 +23,8 @@ from remit.document.trust import SETTLED, TrustRules, check_trust, read_trust
 from remit.errors import DocumentError, Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from remit.document.model import Document
     from remit.ports import Clock
 
@@ -35,11 +37,13 @@ class Trusted:
         rules: the policy.
         source: the document as it was given, with its signatures.
         clock: time, for the keys' validity.
+        signed: further revisions of the agent whose signatures count for fields that they share.
     """
 
     rules: TrustRules
     source: Document
     clock: Clock
+    signed: tuple[Document, ...] = ()
 
     def require(self, document: Document) -> None:
         """Refuse a head that the policy does not trust.
@@ -49,7 +53,8 @@ class Trusted:
         """
         settled = self.rules.settled()
         if settled:
-            check_trust(document, self.rules, now=self.clock.now(), signed=(self.source,), rules=settled)
+            witnesses = (self.source, *self.signed)
+            check_trust(document, self.rules, now=self.clock.now(), signed=witnesses, rules=settled)
         else:
             self._require_unchanged(document)
         beyond = any(rule.field not in SETTLED for rule in self.rules.rules)
@@ -73,15 +78,28 @@ class Trusted:
             raise DocumentError(*faults)
 
 
-def trusted(trust: str | Path | TrustRules, source: Document, clock: Clock) -> Trusted:
+def trusted(
+    trust: str | Path | TrustRules, source: Document, clock: Clock, *, signed: Sequence[Document] = ()
+) -> Trusted:
     """Check a document against a trust policy, and keep both for the heads to come.
+
+    Args:
+        trust: the policy, or its path.
+        source: what is opened.
+        clock: time, for the keys' validity.
+        signed: where what is opened is a head that carries no signatures, the revisions that do: the first
+            one takes the place of `source` in rules 1 to 3, and `source` must keep to it as every head.
 
     Raises:
         DocumentError: the policy cannot be read, or does not trust the document.
     """
     rules = trust if isinstance(trust, TrustRules) else read_trust_file(Path(trust))
-    check_trust(source, rules, now=clock.now())
-    return Trusted(rules=rules, source=source, clock=clock)
+    first, others = (signed[0], tuple(signed[1:])) if signed else (source, ())
+    check_trust(first, rules, now=clock.now(), signed=others)
+    believed = Trusted(rules=rules, source=first, clock=clock, signed=others)
+    if signed:
+        believed.require(source)
+    return believed
 
 
 def read_trust_file(path: Path) -> TrustRules:

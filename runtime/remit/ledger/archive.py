@@ -2,14 +2,16 @@
 
 A file of JSON lines, UTF-8:
 
-    {"format": "remit/ledger-archive/1", "origin", "verifier_key", "first", "before", "start": {…}}
+    {"format": "remit/ledger-archive/1", "origin", "verifier_key", "verifier_keys"?: […], "first", "before",
+        "start": {…}}
     {"leaf": "<the record's bytes>", "salt"?: "<hex>", "content"?: "<its bytes>"}      one a record
     {"checkpoint": "<signed note>", "number", "size"}          one a checkpoint, the last of size `before`
 
 Rules
 1. The last checkpoint signs exactly the records up to `before`: the peaks in `start` and the records give its
    root. Nothing outside the file is needed but the verifier's key.
-2. A content that was erased before is not there; the records that say so may lie after the segment.
+2. `verifier_keys` is there where more than one host may have signed; `verifier_key` is the first of them.
+3. A content that was erased before is not there; the records that say so may lie after the segment.
 """
 
 from __future__ import annotations
@@ -43,14 +45,14 @@ class Segment:
 
     Args:
         origin: name of the log.
-        verifier_key: text of the key that signs its checkpoints.
+        verifier_keys: texts of the keys that sign its checkpoints, one for each host; at least one.
         start: what it begins with.
         records: its rows, in order.
         notes: its checkpoints, in order; the last one signs exactly these records.
     """
 
     origin: str
-    verifier_key: str
+    verifier_keys: tuple[str, ...]
     start: Start
     records: tuple[RawRecord, ...]
     notes: tuple[StoredNote, ...]
@@ -60,7 +62,7 @@ class Segment:
         return verify_log(
             self.records,
             checkpoints=self.notes,
-            verifier_keys=[parse_verifier_key(text) for text in keys or (self.verifier_key,)],
+            verifier_keys=[parse_verifier_key(text) for text in keys or self.verifier_keys],
             origin=self.origin,
             held=held,
             segment=self.start,
@@ -93,10 +95,12 @@ def write_archive(path: Path, segment: Segment) -> str:
 
 
 def _lines(segment: Segment) -> Iterator[JsonObject]:
+    several: JsonObject = {"verifier_keys": [*segment.verifier_keys]} if segment.verifier_keys[1:] else {}
     yield {
         "format": FORMAT,
         "origin": segment.origin,
-        "verifier_key": segment.verifier_key,
+        "verifier_key": segment.verifier_keys[0],
+        **several,
         "first": segment.start.index,
         "before": segment.start.index + len(segment.records),
         "start": segment.start.to_json(),
@@ -120,13 +124,14 @@ def read_archive(path: Path) -> Segment:
     try:
         with path.open("rb") as file:
             head: JsonObject = {}
-            origin = key = ""
+            origin = ""
+            keys: tuple[str, ...] = ()
             records: list[RawRecord] = []
             notes: list[StoredNote] = []
             for number, data in enumerate(file, start=1):
                 line = _object(json.loads(data))
                 if number == 1:
-                    head, origin, key = line, _text(line["origin"]), _text(line["verifier_key"])
+                    head, origin, keys = line, _text(line["origin"]), _keys(line)
                 elif "leaf" in line:
                     records.append(_record(line))
                 else:
@@ -149,11 +154,20 @@ def read_archive(path: Path) -> Segment:
         raise LedgerError(f"`{path}` is no archive of a ledger in format `{FORMAT}`")
     return Segment(
         origin=origin,
-        verifier_key=key,
+        verifier_keys=keys,
         start=found,
         records=tuple(records),
         notes=tuple(notes),
     )
+
+
+def _keys(line: JsonObject) -> tuple[str, ...]:
+    first, several = _text(line["verifier_key"]), line.get("verifier_keys")
+    if several is None:
+        return (first,)
+    if not isinstance(several, list):
+        raise TypeError("a list was expected")
+    return (first, *(text for item in several if (text := _text(item)) != first))
 
 
 def _record(line: JsonObject) -> RawRecord:

@@ -16,6 +16,7 @@ import contextlib
 import math
 import os
 import re
+import stat
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -310,8 +311,10 @@ def whole_file(path: Path, *, mode: int = 0o644) -> Generator[BinaryIO]:
     Whatever ends the writing early, an interrupt too, leaves no part of the file behind.
 
     Raises:
-        DocumentError: the file cannot be written; what was there before is unharmed.
+        DocumentError: the file cannot be written, or something is there that is no file; what was there
+            before is unharmed.
     """
+    require_file(path)
     temporary = ""
     try:
         try:
@@ -332,6 +335,23 @@ def whole_file(path: Path, *, mode: int = 0o644) -> Generator[BinaryIO]:
             Fault(message=f"`{path.as_posix()}` cannot be written: {error.strerror or error}")
         ) from error
     _sync_folder(path.parent)
+
+
+def require_file(path: Path) -> None:
+    """Refuse a place where something is that is no file: a rename would put a file over a device or a pipe.
+
+    Raises:
+        DocumentError: a folder, a device, a pipe or a socket is there.
+    """
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(kind):
+        what = "a folder" if stat.S_ISDIR(kind) else "no file but a device, a pipe or a socket"
+        raise DocumentError(
+            Fault(message=f"`{path.as_posix()}` cannot be written: it is {what}", hint="name a file")
+        )
 
 
 def _sync_folder(folder: Path) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from remit.errors import LedgerError
+from remit.project.build import require_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,6 +102,7 @@ class BundleWriter:
 
     def finish(self, *, progress: Callable[[int, int], None] | None = None) -> None:
         """Write the archive: whole, synced and renamed."""
+        require_file(self._path)
         handle, part = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.", suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as stream:
