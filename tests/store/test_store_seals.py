@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from remit.errors import LedgerError
+from remit.errors import HeadMovedError, LedgerError
 from remit.ports import Batch, KeyOwner
 from remit.testing.store_contract import (
     contract_document,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from remit.document.model import Document
-    from remit.ports import SubjectKeys
+    from remit.ports import Advance, SubjectKeys
     from remit_adapters.stores.base import StoreBase
 
 VALUE = "MARKER-VALUE-77"
@@ -268,6 +270,60 @@ def test_an_agent_without_subjects_never_asks_for_keys(world: World) -> None:
         store.submit(Batch(records=(), advance=contract_erasure(note.document, *note.put))).result(30)
         store.erase_content(0, by="officer", reason="request")
         assert store.verify().intact
+
+
+def test_of_a_writer_and_an_eraser_at_once_one_comes_after_the_other(world: World) -> None:
+    document = contract_document()
+    agent = document.identity.agent
+    with world.opened() as writer, world.opened() as eraser:
+        writer.submit(Batch(records=(), create=document)).result(30)
+        confirmed: set[str] = set()
+        erased: set[str] = set()
+        over = threading.Event()
+
+        def write() -> None:
+            for n in range(40):
+                confirmed.update(move(writer, agent, lambda head, n=n: contract_note(head, f"k{n}", VALUE)))
+            over.set()
+
+        def erase() -> None:
+            while not over.is_set():
+                erased.update(move(eraser, agent, _erase_all))
+
+        threads = [threading.Thread(target=work) for work in (write, erase)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert over.is_set()
+        for store in (writer, eraser):
+            loaded = store.load(agent)
+            assert loaded is not None
+            readable = {entry.id for entry in loaded.memory.tree if entry.payload is not None}
+            assert readable == confirmed - erased
+        assert len(confirmed) == 40
+        assert erased
+        assert writer.verify().intact
+        erased.update(move(eraser, agent, _erase_all))
+        assert eraser.forget_subject(agent, "someone") == {}
+
+
+def move(store: StoreBase, agent: str, change: Callable[[Document], Advance | None]) -> list[str]:
+    """Move the head, again where it was moved meanwhile; return the ids that were written or erased."""
+    while True:
+        head = store.load(agent)
+        assert head is not None
+        advance = change(head)
+        if advance is None:
+            return []
+        with contextlib.suppress(HeadMovedError):
+            store.submit(Batch(records=(), advance=advance)).result(60)
+            return [*(entry.id for entry in advance.put), *advance.erased]
+
+
+def _erase_all(head: Document) -> Advance | None:
+    entries = [entry for entry in head.memory.tree if entry.payload is not None]
+    return contract_erasure(head, *entries) if entries else None
 
 
 # --- the files of a folder
