@@ -57,7 +57,6 @@ class Sealing:
     def __init__(self, connection: sqlite3.Connection, keys: SubjectKeys) -> None:
         self._connection = connection
         self._keys = keys
-        self._left = True
 
     def obtain(self, owners: Collection[KeyOwner]) -> Mapping[KeyOwner, SubjectKey]:
         """Return the keys of owners, new ones where there are none; within the transaction that uses them.
@@ -81,12 +80,21 @@ class Sealing:
         )
         self._leave([str(row[0]) for row in rows.fetchall() if row[0] not in kept])
 
-    def contents_leave(self, indexes: Sequence[int] = (), *, before: int = 0) -> None:
-        """Enter the keys of contents that are about to be deleted: of these records, or of all before one."""
+    def contents_leave(self, indexes: Sequence[int]) -> None:
+        """Enter the keys of contents of records that are about to be deleted."""
+        # CROSS: from the few indexes to their rows, not through all that is sealed.
         rows = self._connection.execute(
-            f"SELECT DISTINCT {_CONTENT_KEY} FROM contents WHERE {_CONTENT_SEALED}"  # noqa: S608  # constants
-            " AND (idx < ? OR idx IN (SELECT value FROM json_each(?)))",
-            (before, json.dumps([*indexes])),
+            f"SELECT DISTINCT {_CONTENT_KEY} FROM json_each(?) AS j CROSS JOIN contents AS c"  # noqa: S608  # constants
+            f" ON c.idx = j.value WHERE {_CONTENT_SEALED}",
+            (json.dumps([*indexes]),),
+        )
+        self._leave([str(row[0]) for row in rows.fetchall()])
+
+    def contents_leave_before(self, index: int) -> None:
+        """Enter the keys of contents of all records before one, which are about to be pruned."""
+        rows = self._connection.execute(
+            f"SELECT DISTINCT {_CONTENT_KEY} FROM contents WHERE {_CONTENT_SEALED} AND idx < ?",  # noqa: S608  # constants
+            (index,),
         )
         self._leave([str(row[0]) for row in rows.fetchall()])
 
@@ -105,19 +113,17 @@ class Sealing:
             LedgerError: the keys cannot be reached.
             sqlite3.Error: the store cannot be written to.
         """
-        if not self._left:
-            return
         connection = self._connection
+        if connection.execute("SELECT 1 FROM keys_left LIMIT 1").fetchone() is None:
+            return
         connection.execute("BEGIN IMMEDIATE")
         try:
             names = [str(row[0]) for row in connection.execute("SELECT name FROM keys_left").fetchall()]
-            if names:
-                unneeded = [name for name in names if not self._needed(name)]
-                if unneeded:
-                    self._keys.destroy(unneeded)
-                connection.execute("DELETE FROM keys_left")
+            unneeded = [name for name in names if not self._needed(name)]
+            if unneeded:
+                self._keys.destroy(unneeded)
+            connection.execute("DELETE FROM keys_left")
             connection.execute("COMMIT")
-            self._left = False
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -126,11 +132,9 @@ class Sealing:
         return bool(self._connection.execute(_NEEDED, {"name": name}).fetchone()[0])
 
     def _leave(self, names: list[str]) -> None:
-        if names:
-            self._left = True
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO keys_left (name) VALUES (?)", [(name,) for name in names]
-            )
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO keys_left (name) VALUES (?)", [(name,) for name in names]
+        )
 
 
 def keys_id(connection: sqlite3.Connection) -> str:

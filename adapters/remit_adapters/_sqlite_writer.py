@@ -69,10 +69,12 @@ class Writer(Groups):
     def write(self, group: list[Job]) -> Answers:
         """Write a group; what it erases leaves the files before anybody is answered."""
         answers = super().write(group)
+        leaving = False
         for job, answer in zip(group, answers, strict=True):
-            if job.erases and not isinstance(answer, LedgerError):
-                self._residue = True
-        if any(job.erases or job.subject for job in group):
+            if (job.subject or job.erases) and not isinstance(answer, LedgerError):
+                leaving = True
+                self._residue = self._residue or job.erases
+        if leaving:
             self._destroy_keys()
         if self._residue:
             self._scrub()
@@ -115,7 +117,7 @@ class Writer(Groups):
                 raise LedgerError(f"there is no record {index} whose content could be erased")
             self._connection.execute("DELETE FROM contents WHERE idx = ?", (index,))
         if job.cut is not None:
-            self._sealing.contents_leave(before=job.cut.start.index)
+            self._sealing.contents_leave_before(job.cut.start.index)
             drop_prefix(self._connection, job.cut, size=peaks.size)
         if job.subject is not None:
             self._sealing.subject_leaves(*job.subject)

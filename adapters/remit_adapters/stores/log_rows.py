@@ -85,13 +85,9 @@ def log_rows(
     Raises:
         LedgerError: the keys cannot be reached.
     """
-    wanted = dict.fromkeys(
-        owner
-        for batch in batches
-        for record in batch
-        if record.draft.subject and (owner := content_owner(record)) is not None
-    )
-    keys: Mapping[KeyOwner, SubjectKey] = obtain([*wanted]) if wanted else {}
+    about = [record for batch in batches for record in batch if record.draft.subject]
+    wanted = [owner for owner in map(content_owner, about) if owner is not None]
+    keys: Mapping[KeyOwner, SubjectKey] = obtain([*dict.fromkeys(wanted)]) if wanted else {}
     answers: list[tuple[Receipt, ...]] = []
     records: list[Cell] = []
     contents: list[Cell] = []
