@@ -14,23 +14,30 @@ from remit_adapters.stores.agent_rows import (
     agent_prefix,
     changed_entries,
     document_of,
-    entry_text,
     field_texts,
     moved,
     require_same,
     unknown_agent,
     value_text,
 )
+from remit_adapters.stores.seals import entry_rows, opened_rows, row_key
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
     from remit.document.model import Document
-    from remit.ports import Advance
+    from remit.ports import Advance, SubjectKeys
+    from remit_adapters._sqlite_keys import Sealing
 
 
-def create_agent(connection: sqlite3.Connection, document: Document) -> None:
+def create_agent(connection: sqlite3.Connection, document: Document, sealing: Sealing) -> None:
     """Write a new agent whole; the same content again is no change.
+
+    Args:
+        connection: in the transaction that writes it.
+        document: the agent.
+        sealing: gives keys for what is about a data subject.
 
     Raises:
         LedgerError: the agent exists with other content.
@@ -45,9 +52,13 @@ def create_agent(connection: sqlite3.Connection, document: Document) -> None:
     ).lastrowid
     key = cast("int", number)
     _write_fields(connection, key, document)
+    entries = [*document.memory.tree]
     connection.executemany(
         "INSERT INTO entries (agent, id, value) VALUES (?, ?, ?)",
-        ((key, entry.id, entry_text(entry)) for entry in document.memory.tree),
+        (
+            (key, entry.id, row)
+            for entry, row in zip(entries, entry_rows(agent, entries, sealing.obtain), strict=True)
+        ),
     )
     connection.executemany(
         "INSERT INTO operations (agent, seq, value) VALUES (?, ?, ?)",
@@ -55,8 +66,13 @@ def create_agent(connection: sqlite3.Connection, document: Document) -> None:
     )
 
 
-def advance_agent(connection: sqlite3.Connection, advance: Advance) -> None:
+def advance_agent(connection: sqlite3.Connection, advance: Advance, sealing: Sealing) -> None:
     """Move an agent's head by compare-and-swap and write what changed.
+
+    Args:
+        connection: in the transaction that moves it.
+        advance: the move.
+        sealing: gives keys for what is about a data subject, and is told which lose a row.
 
     Raises:
         HeadMovedError: the head is not the expected revision.
@@ -84,27 +100,41 @@ def advance_agent(connection: sqlite3.Connection, advance: Advance) -> None:
         ((key, operation.seq, value_text(operation.value)) for operation in added),
     )
     _write_fields(connection, key, document)
+    changed = changed_entries(advance)
+    rows = entry_rows(agent, changed, sealing.obtain)
+    kept = {row_key(row) for row in rows} - {""}
+    if kept or advance.erased:
+        sealing.entries_leave(key, [entry.id for entry in changed], kept)
     connection.executemany(
         "INSERT INTO entries (agent, id, value) VALUES (?, ?, ?)"
         " ON CONFLICT (agent, id) DO UPDATE SET value = excluded.value",
-        ((key, entry.id, entry_text(entry)) for entry in changed_entries(advance)),
+        ((key, entry.id, row) for entry, row in zip(changed, rows, strict=True)),
     )
 
 
-def load_agent(connection: sqlite3.Connection, agent: str) -> Document | None:
+def load_agent(
+    connection: sqlite3.Connection, agent: str, keys: Callable[[], SubjectKeys]
+) -> Document | None:
     """Read the head document of an agent id and verify that its content gives the head revision.
+
+    Args:
+        connection: for reading.
+        agent: agent id.
+        keys: gives the subjects' keys; not asked where nothing is sealed.
 
     Raises:
         LedgerError: the rows do not give the head revision; the message names the field.
     """
     connection.execute("BEGIN")
     try:
-        return read_agent(connection, agent)
+        return read_agent(connection, agent, keys)
     finally:
         connection.execute("COMMIT")
 
 
-def read_agent(connection: sqlite3.Connection, agent: str) -> Document | None:
+def read_agent(
+    connection: sqlite3.Connection, agent: str, keys: Callable[[], SubjectKeys]
+) -> Document | None:
     """Like `load_agent`, within the caller's transaction.
 
     Raises:
@@ -119,7 +149,8 @@ def read_agent(connection: sqlite3.Connection, agent: str) -> Document | None:
     operations = connection.execute(
         "SELECT value FROM operations WHERE agent = ? ORDER BY seq", (key,)
     ).fetchall()
-    return document_of(agent, revision, fields, [row[0] for row in entries], [row[0] for row in operations])
+    opened = opened_rows(agent, [row[0] for row in entries], keys)
+    return document_of(agent, revision, fields, opened, [row[0] for row in operations])
 
 
 def find_agents(connection: sqlite3.Connection, prefix: str) -> list[str]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from remit.ledger.encoding import Sealed
     from remit.ports import Judged, Signer
     from remit.records import Receipt
+    from remit_adapters._sqlite_keys import Sealing
 
 _ROWS_A_STATEMENT: Final = (64, 16, 8, 7, 6, 5, 4, 3, 2, 1)
 """Few sizes, so that the connection keeps the prepared statements; all of those that a single call needs."""
@@ -36,10 +37,12 @@ class LogAppender:
         connection: of the writer.
         signer: signs checkpoints.
         origin: name of the log.
+        sealing: gives keys for contents that are about a data subject.
     """
 
-    def __init__(self, connection: sqlite3.Connection, signer: Signer, origin: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, signer: Signer, origin: str, sealing: Sealing) -> None:
         self._connection = connection
+        self._sealing = sealing
         self._signer = signer
         self._origin = origin
         self._key = verifier_key(signer)
@@ -62,14 +65,14 @@ class LogAppender:
         return peaks
 
     def append(
-        self, peaks: Peaks, batches: Iterable[Sequence[Sealed]]
+        self, peaks: Peaks, batches: Sequence[Sequence[Sealed]]
     ) -> tuple[Peaks, list[tuple[Receipt, ...]]]:
         """Write batches of records and their nodes; the caller keeps the new state once it is safe.
 
         Many rows a statement: between two statements another thread may take the interpreter, and the writer
         then waits for its turn while everybody waits for the writer.
         """
-        grown, answers, rows = log_rows(peaks, batches)
+        grown, answers, rows = log_rows(peaks, batches, self._sealing.obtain)
         self._insert("records (idx, leaf, kind, agent, run)", 5, rows.records)
         self._insert("contents (idx, salt, content)", 3, rows.contents)
         self._insert("open_intents (digest, idx)", 2, rows.intents)

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 NUMBERED_NODES: Final = 2
 """The schema version from which tree nodes lie in the order in which they became complete."""
+SEALED_ROWS: Final = 3
+"""The schema version from which what is about a data subject is sealed."""
 MINIMUM_SQLITE: Final = (3, 37, 0)
 """STRICT tables came with 3.37."""
 BUSY_TIMEOUT_S: Final = 10.0

@@ -2,7 +2,8 @@
 
 Rules
 1. One commits at a time (`stores.turns`); batches stand and fall alone (`stores.groups`).
-2. Futures resolve after COMMIT; after an erasure, when the erased bytes have also left the files.
+2. Futures resolve after COMMIT; after an erasure, when the erased bytes have also left the files, and the
+   keys that nothing needs any more are destroyed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from remit.errors import LedgerError
 from remit_adapters._sqlite_agents import advance_agent, create_agent
+from remit_adapters._sqlite_keys import Sealing
 from remit_adapters._sqlite_log import LogAppender
 from remit_adapters._sqlite_prune import drop_prefix
 from remit_adapters._sqlite_runs import save_run
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from remit.ledger.encoding import Sealed
     from remit.ledger.tree import Peaks
-    from remit.ports import Signer
+    from remit.ports import Signer, SubjectKeys
     from remit.records import Receipt
     from remit_adapters.stores.turns import Answers, Job
 
@@ -38,6 +40,7 @@ class Writer(Groups):
         file: for messages.
         signer: signs checkpoints.
         origin: name of the log.
+        keys: the subjects' keys.
         busy_timeout_s: how long the connection waits for another process's lock.
     """
 
@@ -49,6 +52,7 @@ class Writer(Groups):
         file: Path,
         signer: Signer,
         origin: str,
+        keys: SubjectKeys,
         *,
         busy_timeout_s: float,
     ) -> None:
@@ -56,16 +60,22 @@ class Writer(Groups):
         self._connection = connection
         self._file = file
         self._busy_timeout_s = busy_timeout_s
-        self._log = LogAppender(connection, signer, origin)
+        self._sealing = Sealing(connection, keys)
+        self._log = LogAppender(connection, signer, origin, self._sealing)
         self._residue = False
+        self._destroy_keys()
         self.start()
 
     def write(self, group: list[Job]) -> Answers:
         """Write a group; what it erases leaves the files before anybody is answered."""
         answers = super().write(group)
+        leaving = False
         for job, answer in zip(group, answers, strict=True):
-            if job.erases and not isinstance(answer, LedgerError):
-                self._residue = True
+            if (job.subject or job.erases) and not isinstance(answer, LedgerError):
+                leaving = True
+                self._residue = self._residue or job.erases
+        if leaving:
+            self._destroy_keys()
         if self._residue:
             self._scrub()
         return answers
@@ -95,17 +105,22 @@ class Writer(Groups):
         if batch.judged is not None:
             self._log.require_newest(batch.judged)
         if batch.create is not None:
-            create_agent(self._connection, batch.create)
+            create_agent(self._connection, batch.create, self._sealing)
         if batch.advance is not None:
-            advance_agent(self._connection, batch.advance)
+            advance_agent(self._connection, batch.advance, self._sealing)
         if batch.run_state is not None:
             save_run(self._connection, batch.run_state)
+        if job.erase:
+            self._sealing.contents_leave(job.erase)
         for index in job.erase:
             if not 0 <= index < peaks.size:
                 raise LedgerError(f"there is no record {index} whose content could be erased")
             self._connection.execute("DELETE FROM contents WHERE idx = ?", (index,))
         if job.cut is not None:
+            self._sealing.contents_leave_before(job.cut.start.index)
             drop_prefix(self._connection, job.cut, size=peaks.size)
+        if job.subject is not None:
+            self._sealing.subject_leaves(*job.subject)
         peaks, answers = self._log.append(peaks, [job.sealed])
         return peaks, answers[0]
 
@@ -135,6 +150,11 @@ class Writer(Groups):
         if self._residue:
             self._scrub()
         self._connection.close()
+
+    def _destroy_keys(self) -> None:
+        """Destroy keys that nothing needs any more; what fails is done at the next erasure or opening."""
+        with contextlib.suppress(sqlite3.Error, LedgerError):
+            self._sealing.destroy_unneeded()
 
     def _scrub(self) -> None:
         """Rewrite the file and truncate the write-ahead log, so that erased bytes are in neither.

@@ -18,7 +18,9 @@ verifier key into `signers` once. What verifies against `signers` alone agrees w
 hosts' keys, or a checkpoint that was kept elsewhere.
 
 Erasure: the rows are gone at once. Their bytes leave the server's files when it rewrites the table
-(`VACUUM FULL contents, entries`) and recycles its write-ahead log; backups are the operator's.
+(`VACUUM FULL contents, entries, subject_keys`) and recycles its write-ahead log; backups are the operator's.
+What is about a data subject is sealed under a key in a table of its own (`postgres.keys`), so a backup
+without that table opens nothing of it.
 
 Threat: the owner of the schema can switch triggers off and rewrite everything. Keep checkpoints elsewhere.
 Needs PostgreSQL 13 or newer, and the extra `postgresql`.
@@ -45,6 +47,7 @@ from remit_adapters.postgres import agents, log, prune
 from remit_adapters.postgres.connect import configure, connect, keepalive
 from remit_adapters.postgres.control import PostgresControl
 from remit_adapters.postgres.errors import refusals_named
+from remit_adapters.postgres.keys import TableKeys, count_sealed
 from remit_adapters.postgres.place import Place, place_of
 from remit_adapters.postgres.schema import prepare_schema, schema_version
 from remit_adapters.postgres.turns import Turns
@@ -53,14 +56,15 @@ from remit_adapters.stores.base import Row, StoreBase
 from remit_adapters.stores.claims import claim_bytes, claim_in
 from remit_adapters.stores.heads import derived_findings, head_findings
 from remit_adapters.stores.key import load_signer, origin_of, publish_key
+from remit_adapters.stores.seals import KEYS_NAME, opened_raw, require_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from remit.document.model import Document
     from remit.ledger.archive import Segment
     from remit.ledger.report import Finding, LogReport, RawRecord
-    from remit.ports import Clock, RunState, Signer
+    from remit.ports import Clock, RunState, Signer, SubjectKeys
 
 PATIENCE_S: Final = 10.0
 MINIMUM_SERVER: Final = 130_000
@@ -78,6 +82,7 @@ def open_store(
     clock: Clock | None = None,
     read_only: bool = False,
     patience_s: float = PATIENCE_S,
+    subject_keys: SubjectKeys | None = None,
 ) -> PostgresStore:
     """Open the store at `url`, making its schema on first use.
 
@@ -87,25 +92,38 @@ def open_store(
         clock: time of records that the store itself writes; None is the system's clock.
         read_only: refuse every change; needs no signing key.
         patience_s: how long to wait for other hosts, and for a server that went away.
+        subject_keys: keeps the keys of data subjects; None keeps them in tables of their own beside the
+            store's.
 
     Raises:
         LedgerError: the server or the schema cannot be used; one message says why.
     """
     place = place_of(url)
+
+    def keys_over(connection: psycopg.Connection) -> SubjectKeys:
+        return subject_keys or TableKeys(connection)
+
     with refusals_named(place.shown, "open the store"), ExitStack() as undo:
         if read_only:
             with connect(place, name="reader", patience_s=patience_s, read_only=True) as connection:
                 if not schema_version(connection, place.schema):
                     raise NoStoreError(f"cannot open the store: there is none in `{place.shown}`")
                 meta = _checked(_meta(connection))
+                require_keys(meta.get(KEYS_NAME, ""), keys_over(connection))
             control = PostgresControl(place, read_only=True)
             undo.callback(control.close)
             store = PostgresStore(
-                place, meta=meta, writer=None, control=control, clock=clock, patience_s=patience_s
+                place,
+                meta=meta,
+                writer=None,
+                control=control,
+                clock=clock,
+                keys=keys_over,
+                patience_s=patience_s,
             )
             undo.pop_all()
             return store
-        prepare_schema(place)
+        prepare_schema(place, keys_over)
         own = signer is None
         if own:
             place.state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -114,11 +132,12 @@ def open_store(
             if connection.info.server_version < MINIMUM_SERVER:
                 raise LedgerError(f"`{place.shown}` is older than PostgreSQL 13, which is needed")
             meta = _begin_log(connection, place, key)
+            require_keys(meta.get(KEYS_NAME, ""), keys_over(connection))
         control = PostgresControl(place)
         undo.callback(control.close)
         if own:
             publish_key(place.state, str(verifier_key(key)))
-        writer = Writer(place, key, meta["origin"], patience_s=patience_s)
+        writer = Writer(place, key, meta["origin"], keys_over, patience_s=patience_s)
         undo.callback(writer.close)
         store = PostgresStore(
             place,
@@ -126,6 +145,7 @@ def open_store(
             writer=writer,
             control=control,
             clock=clock,
+            keys=keys_over,
             patience_s=patience_s,
             cache=SealedFiles.beside(place.state, key, own_key=own) if place.state.is_dir() else None,
         )
@@ -175,6 +195,7 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
         writer: commits; None for a read-only store.
         control: the control state.
         clock: time of records that the store itself writes; None is the system's clock.
+        keys: gives the subjects' keys, over a connection.
         patience_s: how long readers wait for a connection.
         cache: keeps what can be made again; None for a read-only store, which has no key.
     """
@@ -187,6 +208,7 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
         writer: Writer | None,
         control: PostgresControl,
         clock: Clock | None,
+        keys: Callable[[psycopg.Connection], SubjectKeys],
         patience_s: float,
         cache: SealedFiles | None = None,
     ) -> None:
@@ -203,7 +225,8 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
         self._place = place
         self._patience_s = patience_s
         # What was read last of an agent, so that what other hosts did since is all that is read next.
-        self._known: dict[str, Document] = {}
+        self._known: dict[str, agents.Reading] = {}
+        self._keys_over = keys
         self._turns = Turns(place, patience_s=patience_s)
         self._pool = ConnectionPool(
             place.conninfo,
@@ -265,8 +288,9 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
         ):
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             connection.execute("SET LOCAL idle_in_transaction_session_timeout TO 0")
+            subject_keys = self._keys(connection)
             report = verify_log(
-                log.raw_records(connection),
+                opened_raw(log.raw_records(connection), lambda: subject_keys),
                 checkpoints=log.stored_notes(connection),
                 verifier_keys=[parse_verifier_key(text) for text in brought or log.signers(connection)],
                 origin=self.origin,
@@ -274,7 +298,7 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
                 held=held,
                 quorum=needed,
             )
-            found = _beside_the_log(connection, report)
+            found = _beside_the_log(connection, report, lambda: subject_keys)
             connection.execute("COMMIT")
         return replace(report, findings=(*report.findings, *found))
 
@@ -332,7 +356,8 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
         return log.rows_of_kind(connection, kind, start, stop)
 
     def _raw(self, connection: psycopg.Connection, start: int, stop: int | None) -> list[RawRecord]:
-        return log.raw_chunk(connection, start, stop)
+        rows = log.raw_chunk(connection, start, stop)
+        return [*opened_raw(rows, lambda: self._keys(connection))]
 
     def _nodes(self, connection: psycopg.Connection, places: Iterable[tuple[int, int]]) -> tuple[bytes, ...]:
         return log.node_digests(connection, places)
@@ -361,16 +386,26 @@ class PostgresStore(StoreBase[psycopg.Connection, PostgresControl]):
         # Read-only anyway: one state for all rows of the agent.
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         known = self._known.get(agent)
+
+        def keys() -> SubjectKeys:
+            return self._keys(connection)
+
         try:
-            found = None if known is None else agents.catch_up(connection, known)
-            found = found or agents.read_agent(connection, agent)
+            found = None if known is None else agents.catch_up(connection, known, keys)
+            found = found or agents.read_agent(connection, agent, keys)
         finally:
             connection.execute("ROLLBACK")
         if found is not None:
             if len(self._known) >= KNOWN:
                 self._known.clear()
             self._known[agent] = found
-        return found
+        return None if found is None else found[0]
+
+    def _keys(self, connection: psycopg.Connection) -> SubjectKeys:
+        return self._keys_over(connection)
+
+    def _sealed_by(self, connection: psycopg.Connection, key: str) -> int:
+        return count_sealed(connection, key)
 
     def _head(self, connection: psycopg.Connection, agent: str) -> str | None:
         row = connection.execute("SELECT revision FROM agents WHERE agent = %s", (agent,)).fetchone()
@@ -391,7 +426,9 @@ def _checked_if_told(connection: psycopg.Connection) -> None:
         ConnectionPool.check_connection(connection)
 
 
-def _beside_the_log(connection: psycopg.Connection, report: LogReport) -> list[Finding]:
+def _beside_the_log(
+    connection: psycopg.Connection, report: LogReport, keys: Callable[[], SubjectKeys]
+) -> list[Finding]:
     """Check what the store derives from the log, and its agents."""
     strays = connection.execute(
         "SELECT c.idx FROM contents AS c WHERE NOT EXISTS (SELECT 1 FROM records AS r WHERE r.idx = c.idx)"
@@ -402,7 +439,7 @@ def _beside_the_log(connection: psycopg.Connection, report: LogReport) -> list[F
         *derived_findings([int(row[0]) for row in strays], [int(row[0]) for row in listed], report),
         *head_findings(
             dict(agents.list_agents(connection)),
-            lambda agent: agents.read_agent(connection, agent),
+            lambda agent: agents.read_agent(connection, agent, keys),
             report,
         ),
     ]

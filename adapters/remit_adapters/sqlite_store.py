@@ -3,6 +3,7 @@
     store.db     records, contents, tree nodes, checkpoints; agents, entries, operations; runs
     control.db   kill and suspend, apart so that load on the store cannot delay them
     control.mark says that control.db was not changed since, so that it need not be read at each decision
+    subjects.db  keys under which what is about a data subject is sealed; made with the first one
     log.key      the log's signing key (Ed25519, PKCS8 PEM, mode 0600), unless a signer is given
     log.pub      its C2SP verifier key text; give it to auditors
     cache/       what can be made again, sealed by the key; see `_sealed_files`. May be deleted
@@ -16,6 +17,7 @@ Rules
 4. After an erasure the file is rewritten and the write-ahead log truncated before the future resolves.
    The bytes are gone from the folder's files then, not from backups or from blocks that the disk has freed.
    A reader that holds the old state delays that until it ends and the next commit.
+   A key that then seals nothing any more is destroyed too: what it sealed is gone from every copy.
 5. Whatever is read back is verified; whatever fails is a `LedgerError` with one message.
 
 Threat: the folder's owner can read `log.key`, rewrite everything and sign it again. Keep checkpoints
@@ -41,6 +43,7 @@ from remit_adapters._sealed_files import SealedFiles
 from remit_adapters._sqlite_agents import find_agents, load_agent, read_agent
 from remit_adapters._sqlite_claims import find_first_claim, prepare_claims
 from remit_adapters._sqlite_control import SqliteControl
+from remit_adapters._sqlite_keys import SEALING_SCHEMA, count_sealed
 from remit_adapters._sqlite_log import (
     node_digests,
     raw_records,
@@ -58,20 +61,22 @@ from remit_adapters._sqlite_schema import (
     refusals_named,
     require_schema,
 )
+from remit_adapters._sqlite_subjects import SubjectFile
 from remit_adapters._sqlite_upgrade import upgrade_store
 from remit_adapters._sqlite_writer import Writer
 from remit_adapters.stores.base import CHUNK, Row, StoreBase
 from remit_adapters.stores.heads import derived_findings, head_findings
 from remit_adapters.stores.key import PUBLIC_FILE, load_signer, origin_of, publish_key
+from remit_adapters.stores.seals import KEYS_NAME, opened_raw, require_keys
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from remit.document.model import Document
     from remit.ledger.archive import Segment
     from remit.ledger.report import Finding, LogReport, RawRecord
-    from remit.ports import Clock, RunState, Signer
+    from remit.ports import Clock, RunState, Signer, SubjectKeys
 
 STORE_FILE: Final = "store.db"
 CONTROL_FILE: Final = "control.db"
@@ -106,6 +111,7 @@ def open_store(
     clock: Clock | None = None,
     read_only: bool = False,
     busy_timeout_s: float = BUSY_TIMEOUT_S,
+    subject_keys: SubjectKeys | None = None,
 ) -> SqliteStore:
     """Open the store in the folder `path`, making it (mode 0700) on first use.
 
@@ -115,6 +121,7 @@ def open_store(
         clock: time of records that the store itself writes; None is the system's clock.
         read_only: refuse every change; needs no signing key.
         busy_timeout_s: how long to wait for another process's lock.
+        subject_keys: keeps the keys of data subjects; None keeps them in `subjects.db` of the folder.
 
     Raises:
         LedgerError: the folder or a file in it cannot be used; one message says why.
@@ -122,19 +129,26 @@ def open_store(
     folder = Path(path)
     file = folder / STORE_FILE
     with refusals_named(file, "open the store"), ExitStack() as undo:
+        keys = subject_keys or SubjectFile(folder, read_only=read_only, busy_timeout_s=busy_timeout_s)
+        if isinstance(keys, SubjectFile):
+            undo.callback(keys.close)
         if read_only:
             if not file.is_file():
                 raise NoStoreError(f"cannot open the store: there is none in `{folder}`")
             meta = _read_meta(file, busy_timeout_s)
+            require_keys(meta.get(KEYS_NAME, ""), keys)
             control = SqliteControl(folder / CONTROL_FILE, read_only=True)
-            return SqliteStore(
+            store = SqliteStore(
                 folder,
                 meta=meta,
                 writer=None,
                 control=control,
                 clock=clock,
+                keys=keys,
                 busy_timeout_s=busy_timeout_s,
             )
+            undo.pop_all()
+            return store
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _require_begun(folder)
@@ -142,8 +156,8 @@ def open_store(
         connection = connect(file, busy_timeout_s=busy_timeout_s)
         undo.callback(connection.close)
         file.chmod(0o600)
-        prepare_schema(connection, STORE_SCHEMA, application=APPLICATION)
-        upgrade_store(connection)
+        prepare_schema(connection, STORE_SCHEMA + SEALING_SCHEMA, application=APPLICATION)
+        upgrade_store(connection, keys)
         prepare_claims(connection)
         meta = _begin_log(connection, key)
         if meta["verifier_key"] != str(verifier_key(key)):
@@ -151,16 +165,18 @@ def open_store(
                 f"cannot open the store: its log is signed by `{meta['verifier_key']}`, this signer is "
                 f"`{verifier_key(key)}`"
             )
+        require_keys(meta.get(KEYS_NAME, ""), keys)
         control = SqliteControl(folder / CONTROL_FILE)
         undo.callback(control.close)
         publish_key(folder, meta["verifier_key"])
-        writer = Writer(connection, file, key, meta["origin"], busy_timeout_s=busy_timeout_s)
+        writer = Writer(connection, file, key, meta["origin"], keys, busy_timeout_s=busy_timeout_s)
         store = SqliteStore(
             folder,
             meta=meta,
             writer=writer,
             control=control,
             clock=clock,
+            keys=keys,
             busy_timeout_s=busy_timeout_s,
             cache=SealedFiles.beside(folder, key, own_key=signer is None),
         )
@@ -212,6 +228,7 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
         writer: commits; None for a read-only store.
         control: the control state.
         clock: time of records that the store itself writes; None is the system's clock.
+        keys: the subjects' keys.
         busy_timeout_s: how long readers wait for a lock.
         cache: keeps what can be made again; None for a read-only store, which has no key.
     """
@@ -226,6 +243,7 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
         writer: Writer | None,
         control: SqliteControl,
         clock: Clock | None,
+        keys: SubjectKeys,
         busy_timeout_s: float,
         cache: SealedFiles | None = None,
     ) -> None:
@@ -240,6 +258,7 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
             cache=cache,
         )
         self._file = folder / STORE_FILE
+        self._subject_keys = keys
         self._busy_timeout_s = busy_timeout_s
         self._lock = threading.Lock()
         self._reader = connect(self._file, read_only=True, busy_timeout_s=busy_timeout_s)
@@ -281,7 +300,7 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
             stack.callback(connection.close)
             connection.execute("BEGIN")
             report = verify_log(
-                raw_records(connection),
+                opened_raw(raw_records(connection), lambda: self._subject_keys),
                 checkpoints=stored_notes(connection),
                 verifier_keys=[parse_verifier_key(text) for text in texts],
                 origin=self.origin,
@@ -289,7 +308,7 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
                 held=held,
                 quorum=needed,
             )
-            return _with_findings(report, _beside_the_log(connection, report))
+            return _with_findings(report, _beside_the_log(connection, report, lambda: self._subject_keys))
 
     def load_run(self, run: str) -> RunState | None:
         """A run's saved state, or None."""
@@ -310,6 +329,8 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
     def _release(self) -> None:
         with self._lock:
             self._reader.close()
+        if isinstance(self._subject_keys, SubjectFile):
+            self._subject_keys.close()
         self.control.close()
 
     def _chunk(self, connection: sqlite3.Connection, agent: str, run: str, start: int) -> list[Row]:
@@ -329,7 +350,8 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
         return rows_of_kind(connection, kind, start, stop)
 
     def _raw(self, connection: sqlite3.Connection, start: int, stop: int | None) -> list[RawRecord]:
-        return list(islice(raw_records(connection, start=start, stop=stop), CHUNK))
+        rows = raw_records(connection, start=start, stop=stop)
+        return list(islice(opened_raw(rows, lambda: self._subject_keys), CHUNK))
 
     def _nodes(self, connection: sqlite3.Connection, places: Iterable[tuple[int, int]]) -> tuple[bytes, ...]:
         return node_digests(connection, places)
@@ -356,7 +378,13 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
         return find_agents(connection, prefix)
 
     def _head_of(self, connection: sqlite3.Connection, agent: str) -> Document | None:
-        return load_agent(connection, agent)
+        return load_agent(connection, agent, lambda: self._subject_keys)
+
+    def _keys(self, connection: sqlite3.Connection) -> SubjectKeys:  # noqa: ARG002  # they lie elsewhere
+        return self._subject_keys
+
+    def _sealed_by(self, connection: sqlite3.Connection, key: str) -> int:
+        return count_sealed(connection, key)
 
     def _head(self, connection: sqlite3.Connection, agent: str) -> str | None:
         row = connection.execute("SELECT revision FROM agents WHERE agent = ?", (agent,)).fetchone()
@@ -374,7 +402,9 @@ class SqliteStore(StoreBase["sqlite3.Connection", SqliteControl]):
             raise LedgerError(f"`{self.folder / PUBLIC_FILE}` cannot be read: {error}") from error
 
 
-def _beside_the_log(connection: sqlite3.Connection, report: LogReport) -> list[Finding]:
+def _beside_the_log(
+    connection: sqlite3.Connection, report: LogReport, keys: Callable[[], SubjectKeys]
+) -> list[Finding]:
     """Check what the store derives from the log, and its agents."""
     strays = connection.execute("SELECT idx FROM contents WHERE idx NOT IN (SELECT idx FROM records)")
     listed = connection.execute("SELECT idx FROM open_intents ORDER BY idx")
@@ -382,7 +412,7 @@ def _beside_the_log(connection: sqlite3.Connection, report: LogReport) -> list[F
         *derived_findings([int(row[0]) for row in strays], [int(row[0]) for row in listed], report),
         *head_findings(
             dict(_stored_heads(connection)),
-            lambda agent: read_agent(connection, agent),
+            lambda agent: read_agent(connection, agent, keys),
             report,
         ),
     ]

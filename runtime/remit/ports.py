@@ -8,11 +8,11 @@ Contract suites: `remit.testing.backend_contract`, `store_contract`, `telemetry_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -124,6 +124,73 @@ class Signer(Protocol):
 
     def sign(self, message: bytes) -> bytes:
         """64 bytes of Ed25519 signature."""
+        ...
+
+
+KeyUse = Literal["memory", "ledger"]
+"""What a subject's key seals: entries of the agent's memory, or what lies beside records of the ledger."""
+
+
+class KeyOwner(NamedTuple):
+    """Whom a key is about: a data subject, as one agent knows them, for one use."""
+
+    agent: str
+    subject: str
+    use: KeyUse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectKey:
+    """A key under which a store seals what it keeps about one data subject.
+
+    Args:
+        name: 32 hexadecimal digits, random; it stands beside what is sealed and tells nothing of the subject.
+        secret: 32 random bytes, for AES-256-GCM.
+    """
+
+    name: str
+    secret: bytes = field(repr=False)
+
+
+@runtime_checkable
+class SubjectKeys(Protocol):
+    """Keeps the keys of data subjects, apart from what is sealed under them; destroying one erases a person.
+
+    A store calls `obtain` and `destroy` only while it holds its own writing lock, so that of a writer and an
+    eraser one comes after the other. Every change is durable when its method returns.
+    """
+
+    @property
+    def id(self) -> str:
+        """What this set of keys is called; a store that was written with one refuses any other.
+
+        Raises:
+            LedgerError: the keys cannot be reached, or there are none yet.
+        """
+        ...
+
+    def obtain(self, owners: Collection[KeyOwner], *, make: bool) -> Mapping[KeyOwner, SubjectKey]:
+        """The keys of these owners; with `make` new ones where there are none, else those that there are.
+
+        Raises:
+            LedgerError: the keys cannot be reached; nothing may be written without them.
+        """
+        ...
+
+    def held(self, names: Collection[str]) -> Mapping[str, bytes | None]:
+        """The secrets of these keys, None for one that was destroyed; one that was never here is left out.
+
+        Raises:
+            LedgerError: the keys cannot be reached; callers refuse to read.
+        """
+        ...
+
+    def destroy(self, names: Collection[str]) -> None:
+        """Forget these keys for good, but not that they were here; one that is gone stays gone.
+
+        Raises:
+            LedgerError: it cannot be done, or it is not known whether all traces are gone; try again.
+        """
         ...
 
 

@@ -41,6 +41,8 @@ class Draft:
         body: canonical part; strings, integers, booleans, arrays and objects only.
         content: erasable part, committed to by the leaf; None where there is none. A `Canonical` is taken
             as it is, so that what was encoded for a digest is not encoded again.
+        subject: the one data subject whom the content is about, where that is known; a store that seals
+            keeps it under this subject's key. No part of the leaf.
     """
 
     kind: RecordKind
@@ -49,6 +51,7 @@ class Draft:
     at: str
     body: JsonObject
     content: JsonValue | Canonical = None
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,11 +32,11 @@ def navigator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy_example("care-navigator", tmp_path)
 
 
-def _open(navigator: Path, *, backend: str = "scripted") -> Runtime:
+def _open(navigator: Path, *, backend: str = "scripted", store: str = ".remit") -> Runtime:
     file = navigator / "care-navigator.agent.json"
     if not file.exists():
         file.write_bytes(serialize_document(build(navigator)))
-    return Runtime.open(file, store=navigator / ".remit", backend=backend)
+    return Runtime.open(file, store=navigator / store, backend=backend)
 
 
 def _remember(runtime: Runtime) -> None:
@@ -100,7 +101,9 @@ def test_after_erasure_nothing_of_the_person_is_left_and_everything_still_verifi
         assert runtime.run("Book cardiology in Vienna for P-100.", caller=NORA).status == "completed"
         filled = runtime.document
         assert not runtime.erase("care_notes", by=NORA, subject=SUBJECT).allowed
-        assert holding(navigator / ".remit", (NOTE, WISH)) != []
+        assert NOTE in str(runtime.recall("care_notes", by=NORA, subject=SUBJECT).value)
+        assert holding(navigator / ".remit", (NOTE, WISH)) == [], "what is about a person is sealed"
+        shutil.copytree(navigator / ".remit", navigator / "backup")
         for block in ("care_notes", "preferences"):
             assert runtime.erase(block, by=PIA, subject=SUBJECT).allowed
         erased = runtime.document
@@ -116,6 +119,13 @@ def test_after_erasure_nothing_of_the_person_is_left_and_everything_still_verifi
     assert erased.identity == again.identity
     for entry in filled.memory.tree:
         assert verify_proof(str(again.memory.value["root"]), prove(again.memory, entry.id))
+
+    # The keys of today say that the person is erased, so a copy of yesterday's store says so, too.
+    shutil.copyfile(navigator / ".remit" / "subjects.db", navigator / "backup" / "subjects.db")
+    with _open(navigator, store="backup") as restored:
+        assert restored.document.identity == filled.identity
+        assert restored.recall("care_notes", by=NORA, subject=SUBJECT).value == []
+        assert OTHER in str(restored.recall("care_notes", by=NORA, subject="P-200").value)
 
     assert holding(navigator, (NOTE, "zyprofenol", WISH, "Quillfeather")) == []
     assert SUBJECT.encode() not in written

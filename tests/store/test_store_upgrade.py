@@ -17,7 +17,14 @@ from remit_adapters.sqlite_store import open_store
 if TYPE_CHECKING:
     from pathlib import Path
 
+VERSION_2 = (
+    "DROP TABLE keys_left",
+    "DROP INDEX entries_sealed",
+    "DROP INDEX contents_sealed",
+    "PRAGMA user_version=2",
+)
 VERSION_1 = (
+    *VERSION_2,
     (
         "CREATE TABLE old (level INTEGER NOT NULL, idx INTEGER NOT NULL, digest BLOB NOT NULL,"
         " PRIMARY KEY (level, idx)) STRICT, WITHOUT ROWID"

@@ -10,7 +10,6 @@ from remit_adapters.stores.agent_rows import (
     changed_entries,
     document_of,
     document_since,
-    entry_text,
     field_texts,
     moved,
     require_same,
@@ -18,16 +17,18 @@ from remit_adapters.stores.agent_rows import (
     value_text,
 )
 from remit_adapters.stores.run_rows import foreign_run, state_of, state_text
+from remit_adapters.stores.seals import entry_rows, opened_rows, row_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import psycopg
 
     from remit.document.lineage import Operation
     from remit.document.memory import Entry
     from remit.document.model import Document
-    from remit.ports import Advance, RunState
+    from remit.ports import Advance, RunState, SubjectKeys
+    from remit_adapters.postgres.keys import Sealing
 
 _SWAP: Final = """
 WITH head AS (SELECT number, revision FROM agents WHERE agent = %(agent)s),
@@ -49,10 +50,12 @@ INSERT INTO entries (agent, id, value, seq)
     SELECT %(key)s, *, %(seq)s FROM unnest(%(ids)s::text[], %(entries)s::text[])
     ON CONFLICT (agent, id) DO UPDATE SET value = excluded.value, seq = excluded.seq
 """
+Reading = tuple["Document", frozenset[str]]
+"""An agent, and the keys that its entries were sealed under."""
 _RUNS: Final = "SELECT run, agent, status, value FROM runs"
 
 
-def create_agent(connection: psycopg.Connection, document: Document) -> None:
+def create_agent(connection: psycopg.Connection, document: Document, sealing: Sealing) -> None:
     """Write a new agent whole; the same content again is no change.
 
     Raises:
@@ -65,13 +68,16 @@ def create_agent(connection: psycopg.Connection, document: Document) -> None:
         (agent, revision),
     ).fetchone()
     if row is not None:
-        _write(connection, int(row[0]), document, document.lineage.operations, document.memory.tree)
+        entries = [*document.memory.tree]
+        rows = entry_rows(agent, entries, sealing.obtaining(connection))
+        operations = document.lineage.operations
+        _write(connection, int(row[0]), document, operations=operations, entries=entries, rows=rows)
         return
     head = _head(connection, agent)
     require_same(agent, revision, head[1] if head else "")
 
 
-def advance_agent(connection: psycopg.Connection, advance: Advance) -> None:
+def advance_agent(connection: psycopg.Connection, advance: Advance, sealing: Sealing) -> None:
     """Move an agent's head by compare-and-swap and write what changed.
 
     Raises:
@@ -88,18 +94,26 @@ def advance_agent(connection: psycopg.Connection, advance: Advance) -> None:
     key, head, swapped, known = row
     if not swapped:
         raise moved(agent, str(head), advance.expected)
-    _write(connection, int(key), document, added_operations(advance, int(known)), changed_entries(advance))
+    changed = changed_entries(advance)
+    rows = entry_rows(agent, changed, sealing.obtaining(connection))
+    kept = {row_key(row) for row in rows} - {""}
+    if kept or advance.erased:
+        sealing.entries_leave(connection, int(key), [entry.id for entry in changed], kept)
+    operations = added_operations(advance, int(known))
+    _write(connection, int(key), document, operations=operations, entries=changed, rows=rows)
 
 
 def _write(
     connection: psycopg.Connection,
     key: int,
     document: Document,
+    *,
     operations: Iterable[Operation],
-    entries: Iterable[Entry],
+    entries: Sequence[Entry],
+    rows: Sequence[str],
 ) -> None:
     fields = field_texts(document)
-    added, put = list(operations), list(entries)
+    added = list(operations)
     connection.execute(
         _WRITE,
         {
@@ -108,17 +122,22 @@ def _write(
             "operations": [value_text(operation.value) for operation in added],
             "names": list(fields),
             "values": list(fields.values()),
-            "ids": [entry.id for entry in put],
-            "entries": [entry_text(entry) for entry in put],
+            "ids": [entry.id for entry in entries],
+            "entries": [*rows],
             "seq": len(document.lineage.operations) - 1,
         },
     )
 
 
-def read_agent(connection: psycopg.Connection, agent: str) -> Document | None:
+def read_agent(connection: psycopg.Connection, agent: str, keys: Callable[[], SubjectKeys]) -> Reading | None:
     """Read the head document of an agent id and verify that its content gives the head revision.
 
     Within a transaction that sees one state.
+
+    Args:
+        connection: for reading.
+        agent: agent id.
+        keys: gives the subjects' keys; not asked where nothing is sealed.
 
     Raises:
         LedgerError: the rows do not give the head revision; the message names the field.
@@ -132,26 +151,36 @@ def read_agent(connection: psycopg.Connection, agent: str) -> Document | None:
     operations = connection.execute(
         "SELECT value FROM operations WHERE agent = %s ORDER BY seq", (key,)
     ).fetchall()
-    return document_of(
+    rows = [str(row[0]) for row in entries]
+    document = document_of(
         agent,
         revision,
         dict(fields),
-        [row[0] for row in entries],
+        opened_rows(agent, rows, keys),
         [row[0] for row in operations],
     )
+    return document, _names(rows)
 
 
-def catch_up(connection: psycopg.Connection, known: Document) -> Document | None:
+def catch_up(
+    connection: psycopg.Connection, reading: Reading, keys: Callable[[], SubjectKeys]
+) -> Reading | None:
     """Read what came since a revision that was read before; None where the agent must be read whole.
 
+    INVARIANT (a destroyed key is gone): what was opened under a key is not used again without that key.
     Within a transaction that sees one state.
     """
+    known, names = reading
+    if names:
+        held = keys().held(names)
+        if any(held.get(name) is None for name in names):
+            return None
     head = _head(connection, known.identity.agent)
     if head is None:
         return None
     key, revision = head
     if revision == known.identity.revision:
-        return known
+        return reading
     done = len(known.lineage.operations)
     rows = connection.execute(
         "SELECT name, value FROM fields WHERE agent = %s AND name IN ('identity', 'execution_state')", (key,)
@@ -162,13 +191,19 @@ def catch_up(connection: psycopg.Connection, known: Document) -> Document | None
     entries = connection.execute(
         "SELECT value FROM entries WHERE agent = %s AND seq >= %s ORDER BY id", (key, done)
     ).fetchall()
-    return document_since(
+    changed = [str(row[0]) for row in entries]
+    document = document_since(
         known,
         revision,
         {str(name): str(value) for name, value in rows},
-        [row[0] for row in entries],
+        opened_rows(known.identity.agent, changed, keys),
         [row[0] for row in operations],
     )
+    return None if document is None else (document, names | _names(changed))
+
+
+def _names(rows: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for name in map(row_key, rows) if name)
 
 
 def find_agents(connection: psycopg.Connection, prefix: str) -> list[str]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from remit.ledger.encoding import Sealed
     from remit.ports import Judged, Signer
     from remit.records import Receipt
+    from remit_adapters.postgres.keys import Sealing
     from remit_adapters.stores.base import Row
 
 _AT_ONCE: Final = 2000
@@ -83,9 +84,11 @@ class LogAppender:
         signer: signs checkpoints.
         origin: name of the log.
         lock: number of the log's advisory lock.
+        sealing: gives keys for contents that are about a data subject.
     """
 
-    def __init__(self, signer: Signer, origin: str, lock: int) -> None:
+    def __init__(self, signer: Signer, origin: str, lock: int, sealing: Sealing) -> None:
+        self._sealing = sealing
         self._signer = signer
         self._origin = origin
         self._lock = lock
@@ -131,10 +134,10 @@ class LogAppender:
             return verify_checkpoint(note, self._keys, origin=self._origin)
 
     def append(
-        self, connection: psycopg.Connection, peaks: Peaks, batches: Iterable[Sequence[Sealed]]
+        self, connection: psycopg.Connection, peaks: Peaks, batches: Sequence[Sequence[Sealed]]
     ) -> tuple[Peaks, list[tuple[Receipt, ...]]]:
         """Write batches of records and their nodes; the caller keeps the new state once it is safe."""
-        grown, answers, rows = log_rows(peaks, batches)
+        grown, answers, rows = log_rows(peaks, batches, self._sealing.obtaining(connection))
         opened, settled = rows.intents, rows.settled
         if settled and opened:
             # One statement sees nothing of what it writes: what opens and closes at once is neither.

@@ -6,13 +6,15 @@ Rules
 2. Row-level security is forced: without a policy for it, an update or a deletion meets no row, whoever owns
    the table. Triggers that are always on refuse it aloud, also for a superuser.
    A standing order comes and goes with its row of the journal alone (`postgres.journaled`).
-3. `remit_reader` may read everything: for an auditor.
-4. The owner of the tables can take all of that away again, and for a pruning does (`postgres.prune`). Grants
+3. Keys of data subjects are added and deleted, never changed, and never all at once.
+4. `remit_reader` may read everything: for an auditor.
+5. The owner of the tables can take all of that away again, and for a pruning does (`postgres.prune`). Grants
    stop accidents and intruders; a checkpoint that is kept elsewhere proves.
 """
 
 from __future__ import annotations
 
+import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -21,13 +23,21 @@ from psycopg import sql
 
 from remit.errors import LedgerError
 from remit_adapters.postgres.journaled import guard_orders
+from remit_adapters.postgres.keys import SEALING_TABLES, Sealing
+from remit_adapters.stores.seals import rows_to_seal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from remit.ports import SubjectKeys
     from remit_adapters.postgres.place import Place
 
-VERSION: Final = 1
+VERSION: Final = 2
 WRITER: Final = "remit_writer"
 READER: Final = "remit_reader"
+
+_SEALED_ROWS: Final = 2
+"""The version from which what is about a data subject is sealed."""
 
 _APPENDED: Final = ("records", "nodes", "checkpoints", "signers", "operations", "journal")
 _TABLES: Final = """
@@ -93,23 +103,42 @@ GRANT UPDATE ON fields, entries, runs, standing TO {writer};
 GRANT DELETE ON contents, open_intents, fields, standing TO {writer};
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {writer};
 """
+_SEALING_GRANTS: Final = """
+GRANT SELECT ON subject_keys_set, subject_keys, subject_keys_destroyed, keys_left TO {reader}, {writer};
+GRANT INSERT ON subject_keys, subject_keys_destroyed, keys_left TO {writer};
+GRANT DELETE ON subject_keys, keys_left TO {writer};
+"""
 
 
-def prepare_schema(place: Place) -> None:
-    """Make the schema on first use, with its roles; leave one that is there as it is.
+def prepare_schema(place: Place, keys: Callable[[psycopg.Connection], SubjectKeys]) -> None:
+    """Make the schema on first use, with its roles; bring an older one to this version.
+
+    Args:
+        place: where.
+        keys: gives the subjects' keys: version 2 seals memory entries that name a data subject.
 
     Raises:
-        LedgerError: the schema belongs to something else or to a newer version.
+        LedgerError: the schema belongs to something else or to a newer version, or it is older and another
+            user owns it.
         psycopg.Error: the server refuses.
     """
     with psycopg.connect(place.conninfo, autocommit=True) as connection:
-        if not schema_version(connection, place.schema):
+        version = schema_version(connection, place.schema)
+        if not version:
             _make_roles(connection)
             with connection.transaction():
                 # Two hosts may begin at once: whoever waits here finds the other's work done.
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
                 if not schema_version(connection, place.schema):
                     _make(connection, place.schema)
+        elif version < VERSION:
+            try:
+                _upgrade(connection, place, keys)
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise LedgerError(
+                    f"the store has schema version {version}: let the owner of its tables open it once, who "
+                    f"may bring it to version {VERSION}"
+                ) from error
         guard_orders(connection, place)
 
 
@@ -174,7 +203,47 @@ def _make(connection: psycopg.Connection, schema: str) -> None:
     connection.execute(
         sql.SQL(_GRANTS).format(schema=name, writer=sql.Identifier(WRITER), reader=sql.Identifier(READER))
     )
+    _make_sealing(connection)
     connection.execute("INSERT INTO meta (name, value) VALUES ('schema', %s)", (str(VERSION),))
+
+
+def _make_sealing(connection: psycopg.Connection) -> None:
+    """Make what version 2 has besides."""
+    connection.execute(SEALING_TABLES)
+    for table, deleted in (("subject_keys", True), ("subject_keys_destroyed", False)):
+        change = sql.Identifier("refuse_edit" if deleted else "refuse_change")
+        _refuse(connection, table, "stay", sql.SQL("UPDATE" if deleted else "UPDATE OR DELETE"), change)
+    for table in ("subject_keys_set", "subject_keys", "subject_keys_destroyed"):
+        _refuse(connection, table, "whole", sql.SQL("TRUNCATE"), sql.Identifier("refuse_change"))
+    connection.execute(
+        sql.SQL(_SEALING_GRANTS).format(writer=sql.Identifier(WRITER), reader=sql.Identifier(READER))
+    )
+    connection.execute(
+        "INSERT INTO subject_keys_set (id, pepper) VALUES (%s, %s)",
+        (secrets.token_hex(16), secrets.token_bytes(32)),
+    )
+
+
+def _upgrade(
+    connection: psycopg.Connection, place: Place, keys: Callable[[psycopg.Connection], SubjectKeys]
+) -> None:
+    """Bring an older schema to this version; several hosts may try at once."""
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
+        connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(place.schema)))
+        if schema_version(connection, place.schema) >= _SEALED_ROWS:
+            return
+        _make_sealing(connection)
+        obtain = Sealing(keys).obtaining(connection)
+        for number, agent in connection.execute("SELECT number, agent FROM agents").fetchall():
+            rows = connection.execute("SELECT id, value FROM entries WHERE agent = %s", (number,)).fetchall()
+            sealed = rows_to_seal(agent, rows, obtain)
+            connection.execute(
+                "UPDATE entries AS e SET value = s.value FROM unnest(%s::text[], %s::text[]) AS s (id, value)"
+                " WHERE e.agent = %s AND e.id = s.id",
+                ([entry for entry, _ in sealed], [row for _, row in sealed], number),
+            )
+        connection.execute("UPDATE meta SET value = %s WHERE name = 'schema'", (str(VERSION),))
 
 
 def _refuse(

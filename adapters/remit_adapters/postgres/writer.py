@@ -5,7 +5,8 @@ Rules
 2. Of all hosts, who appends holds the log's advisory lock until its transaction ends.
 3. Futures resolve after COMMIT. Where its answer is lost, the server is asked what became of the transaction;
    only where it cannot say so in time, the error says that it is not known.
-4. A connection that broke between two groups is made anew, and nobody hears of it.
+4. Keys that nothing needs any more after an erasure are destroyed before it is answered.
+5. A connection that broke between two groups is made anew, and nobody hears of it.
 """
 
 from __future__ import annotations
@@ -21,19 +22,20 @@ from remit.errors import LedgerError
 from remit_adapters.postgres.agents import advance_agent, create_agent, save_run
 from remit_adapters.postgres.connect import connect
 from remit_adapters.postgres.errors import FATAL, refusal
+from remit_adapters.postgres.keys import Sealing
 from remit_adapters.postgres.log import LogAppender
 from remit_adapters.postgres.prune import drop_prefix
 from remit_adapters.stores.groups import Groups
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from remit.ledger.encoding import Sealed
     from remit.ledger.tree import Peaks
-    from remit.ports import Signer
+    from remit.ports import Signer, SubjectKeys
     from remit.records import Receipt
     from remit_adapters.postgres.place import Place
-    from remit_adapters.stores.turns import Job
+    from remit_adapters.stores.turns import Answers, Job
 
 _RETRY_S: Final = 0.05
 
@@ -45,18 +47,36 @@ class Writer(Groups):
         place: where.
         signer: signs checkpoints.
         origin: name of the log.
+        keys: gives the subjects' keys, over a connection of the writer.
         patience_s: how long a commit waits for other hosts, and for a server that went away.
     """
 
     refused: ClassVar[type[Exception]] = psycopg.Error
 
-    def __init__(self, place: Place, signer: Signer, origin: str, *, patience_s: float) -> None:
+    def __init__(
+        self,
+        place: Place,
+        signer: Signer,
+        origin: str,
+        keys: Callable[[psycopg.Connection], SubjectKeys],
+        *,
+        patience_s: float,
+    ) -> None:
         super().__init__(patience_s=patience_s)
         self._place = place
         self._wait_s = patience_s
         self._connection = self._connect()
-        self._log = LogAppender(signer, origin, place.lock)
+        self._sealing = Sealing(keys)
+        self._log = LogAppender(signer, origin, place.lock, self._sealing)
+        self._destroy_keys()
         self.start()
+
+    def write(self, group: list[Job]) -> Answers:
+        """Write a group; keys that nothing needs any more are destroyed before anybody is answered."""
+        answers = super().write(group)
+        if any(job.erases or job.subject for job in group):
+            self._destroy_keys()
+        return answers
 
     def begin(self) -> Peaks:
         """Begin where nobody else appends; a connection that broke meanwhile is made anew."""
@@ -103,18 +123,22 @@ class Writer(Groups):
         if batch.judged is not None:
             self._log.require_newest(connection, batch.judged)
         if batch.create is not None:
-            create_agent(connection, batch.create)
+            create_agent(connection, batch.create, self._sealing)
         if batch.advance is not None:
-            advance_agent(connection, batch.advance)
+            advance_agent(connection, batch.advance, self._sealing)
         if batch.run_state is not None:
             save_run(connection, batch.run_state)
         for index in job.erase:
             if not 0 <= index < peaks.size:
                 raise LedgerError(f"there is no record {index} whose content could be erased")
         if job.erase:
+            self._sealing.contents_leave(connection, job.erase)
             connection.execute("DELETE FROM contents WHERE idx = ANY(%s)", ([*job.erase],))
         if job.cut is not None:
+            self._sealing.contents_leave_before(connection, job.cut.start.index)
             drop_prefix(connection, job.cut, size=peaks.size)
+        if job.subject is not None:
+            self._sealing.subject_leaves(connection, *job.subject)
         peaks, answers = self._log.append(connection, peaks, [job.sealed])
         return peaks, answers[0]
 
@@ -148,6 +172,11 @@ class Writer(Groups):
     def release(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def _destroy_keys(self) -> None:
+        """Destroy keys that nothing needs any more; what fails is done at the next erasure or opening."""
+        with contextlib.suppress(psycopg.Error, LedgerError):
+            self._sealing.destroy_unneeded(self._connection, self._place.lock)
 
     def _connect(self) -> psycopg.Connection:
         return connect(self._place, name="writer", patience_s=self._wait_s)

@@ -10,7 +10,6 @@ import json
 from typing import TYPE_CHECKING, cast
 
 from remit.document.catching_up import caught_up
-from remit.document.entries import entry_value
 from remit.document.identity import field_digests
 from remit.document.parse import document_from_value
 from remit.errors import DocumentError, HeadMovedError, LedgerError
@@ -195,11 +194,6 @@ def only_agent(prefix: str, found: Sequence[str]) -> str | None:
     if len(found) > 1:
         raise LedgerError(f"several agents begin with `{prefix}`: give more digits")
     return found[0] if found else None
-
-
-def entry_text(entry: Entry) -> str:
-    """Return the row of a memory entry."""
-    return value_text(entry_value(entry))
 
 
 def value_text(value: JsonValue) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 from remit.errors import LedgerError
@@ -16,10 +17,11 @@ from remit.records import Draft, Receipt, Record
 from remit_adapters.stores.agent_rows import only_agent
 from remit_adapters.stores.log_rows import seal_drafts
 from remit_adapters.stores.prune_rows import pruning_draft
+from remit_adapters.stores.seals import known_keys, opened_content, opened_raw, uses
 from remit_adapters.stores.turns import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from remit.ledger.archive import Segment
     from remit.ledger.pruning import Cut
     from remit.ledger.report import RawRecord
-    from remit.ports import Clock, ControlState, Judged
+    from remit.ports import Clock, ControlState, Judged, KeyUse, SubjectKeys
     from remit_adapters._sealed_files import SealedFiles
     from remit_adapters.stores.turns import Turns
 
@@ -138,6 +140,14 @@ class StoreBase(ABC, Generic[_C, _K]):
         """Read the head document of an agent, in one state."""
 
     @abstractmethod
+    def _keys(self, connection: _C) -> SubjectKeys:
+        """Return the subjects' keys, for reading."""
+
+    @abstractmethod
+    def _sealed_by(self, connection: _C, key: str) -> int:
+        """Count the entries and contents that a key seals."""
+
+    @abstractmethod
     def _heads(self, connection: _C) -> tuple[tuple[str, str], ...]:
         """Read agent id and head revision of every agent, in the order of creation."""
 
@@ -187,7 +197,7 @@ class StoreBase(ABC, Generic[_C, _K]):
         following = max(0, start)
         while True:
             with self._reading("read records") as connection:
-                rows = self._chunk(connection, agent, run, following)
+                rows = self._opened(connection, self._chunk(connection, agent, run, following))
             for index, leaf, salt, content in rows:
                 record = decode_record(leaf, salt=salt, content=content)
                 if record.index != index:
@@ -205,10 +215,10 @@ class StoreBase(ABC, Generic[_C, _K]):
         For readers of very many records that check what they use themselves.
         """
         with self._reading("read records") as connection:
-            return self._of_kind(connection, kind, start, stop)
+            return self._opened(connection, self._of_kind(connection, kind, start, stop))
 
     def raw(self, *, start: int = 0, stop: int | None = None) -> Iterator[RawRecord]:
-        """Iterate over rows exactly as they lie there, with `start` ≤ index < `stop`, unverified.
+        """Iterate over rows as they lie there, seals opened, with `start` ≤ index < `stop`, unverified.
 
         Raises (while iterating):
             LedgerError: the rows cannot be read.
@@ -237,7 +247,7 @@ class StoreBase(ABC, Generic[_C, _K]):
         An outcome names its intent by `body["intent"]`, the digest of the intent's record.
         """
         with self._reading("read open intents") as connection:
-            rows = self._open_intents(connection)
+            rows = self._opened(connection, self._open_intents(connection))
         return tuple(decode_record(leaf, salt=salt, content=content) for _, leaf, salt, content in rows)
 
     def erase_content(self, *indexes: int, by: str, reason: str, judged: Judged | None = None) -> Receipt:
@@ -281,7 +291,9 @@ class StoreBase(ABC, Generic[_C, _K]):
             LedgerError: it is no place to cut at, or the log cannot be read.
         """
         with self._reading("read a segment of the log") as connection:
-            return self._segment(connection, before)
+            segment = self._segment(connection, before)
+            records = opened_raw(segment.records, lambda: self._keys(connection))
+            return replace(segment, records=tuple(records))
 
     def prune(self, cut: Cut) -> Receipt:
         """Record a pruning and drop what lies before it; the future of the log still verifies.
@@ -297,6 +309,36 @@ class StoreBase(ABC, Generic[_C, _K]):
         job = Job(sealed=seal_drafts((draft,)), batch=Batch(records=(draft,)), future=future, cut=cut)
         self._writable().put(job)
         return future.result()[0]
+
+    def forget_subject(self, agent: str, subject: str) -> Mapping[KeyUse, int]:
+        """Destroy the keys of a data subject that seal nothing any more.
+
+        What erased the last row under a key has destroyed it already; this also takes keys that never sealed
+        anything, as a write that failed leaves behind.
+
+        Returns:
+            For each use whose key is still there, how many entries or contents of records it seals: 0 where
+            it could not be destroyed now, which the next erasure or opening does.
+
+        Raises:
+            LedgerError: the store cannot be read or written.
+        """
+        future: Future[tuple[Receipt, ...]] = Future()
+        self._writable().put(Job(sealed=(), batch=Batch(records=()), future=future, subject=(agent, subject)))
+        future.result()
+        with self._reading("look up a subject's keys") as connection:
+            found = self._keys(connection).obtain(uses(agent, subject), make=False)
+            return {owner.use: self._sealed_by(connection, key.name) for owner, key in found.items()}
+
+    def _opened(self, connection: _C, rows: list[Row]) -> list[Row]:
+        """Open what is sealed, if anything is."""
+        known = known_keys((row[3] for row in rows), lambda: self._keys(connection))
+        if known is None:
+            return rows
+        return [
+            (index, leaf, *opened_content(index, leaf, salt, content, known))
+            for index, leaf, salt, content in rows
+        ]
 
     def size(self) -> int:
         """Return the number of records that were ever recorded, the pruned ones among them."""

@@ -10,13 +10,16 @@ from remit.document.merkle import leaf_hash
 from remit.errors import HeadMovedError, LedgerError
 from remit.ledger.encoding import SALT_BYTES, Sealed, leaf_digest, seal_draft
 from remit.records import Draft, Receipt
+from remit_adapters.stores.seals import content_owner, sealed_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from remit.ledger.checkpoint import Checkpoint
     from remit.ledger.tree import Peaks
-    from remit.ports import Judged
+    from remit.ports import Judged, KeyOwner, SubjectKey
+
+    Obtain = Callable[[list[KeyOwner]], Mapping[KeyOwner, SubjectKey]]
 
 Cell = int | str | bytes
 
@@ -70,9 +73,21 @@ def require_signed(checkpoint: Checkpoint | None, peaks: Peaks) -> None:
 
 
 def log_rows(
-    peaks: Peaks, batches: Iterable[Sequence[Sealed]]
+    peaks: Peaks, batches: Sequence[Sequence[Sealed]], obtain: Obtain
 ) -> tuple[Peaks, list[tuple[Receipt, ...]], LogRows]:
-    """Return the state of the log after batches of records, their receipts, and what is to be written."""
+    """Return the state of the log after batches of records, their receipts, and what is to be written.
+
+    Args:
+        peaks: the state before.
+        batches: records, ready but for their index.
+        obtain: gives subjects' keys; not asked where no content is about a subject.
+
+    Raises:
+        LedgerError: the keys cannot be reached.
+    """
+    about = [record for batch in batches for record in batch if record.draft.subject]
+    wanted = [owner for owner in map(content_owner, about) if owner is not None]
+    keys: Mapping[KeyOwner, SubjectKey] = obtain([*dict.fromkeys(wanted)]) if wanted else {}
     answers: list[tuple[Receipt, ...]] = []
     records: list[Cell] = []
     contents: list[Cell] = []
@@ -88,7 +103,11 @@ def log_rows(
             digest = leaf_digest(leaf)
             records += (index, leaf, draft.kind, draft.agent, draft.run)
             if record.content:
-                contents += (index, record.salt, record.content)
+                owner = content_owner(record) if keys else None
+                if owner is None:
+                    contents += (index, record.salt, record.content)
+                else:
+                    contents += (index, b"", sealed_content(record, leaf, keys[owner]))
             if draft.kind == "intent":
                 intents += (digest, index)
             elif draft.kind == "outcome":

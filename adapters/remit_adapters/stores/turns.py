@@ -73,6 +73,7 @@ class Job:
         future: who waits for it.
         erase: indices of records whose content goes.
         cut: what is pruned.
+        subject: an agent and a data subject whose keys are destroyed where nothing needs them.
     """
 
     sealed: tuple[Sealed, ...]
@@ -80,6 +81,7 @@ class Job:
     future: Future[tuple[Receipt, ...]] | Ticket
     erase: tuple[int, ...] = ()
     cut: Cut | None = None
+    subject: tuple[str, str] | None = None
 
     @property
     def appends_only(self) -> bool:
@@ -88,11 +90,14 @@ class Job:
         return not (
             self.erase
             or self.cut
+            or self.subject
             or batch.advance
             or batch.run_state
             or batch.create
             or batch.settles
             or batch.judged
+            # The keys may be out of reach while everything else can be written.
+            or any([draft.subject for draft in batch.records])  # noqa: C419  # as in `groups`
         )
 
     @property

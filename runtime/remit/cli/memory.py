@@ -27,15 +27,18 @@ from remit.document.json_text import parse_json
 from remit.document.memory_tree import Step, Way
 from remit.errors import DocumentError, Fault
 from remit.host.holds import names_subject
-from remit.host.retention import erase_contents, records_naming
+from remit.host.retention import SubjectEraser, erase_contents, records_naming
 from remit.project.build import write_whole
 from remit.project.source import listing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from remit.cli.stores import AuditableStore
     from remit.document.memory import Entry, Memory
     from remit.document.values import JsonObject, JsonValue
     from remit.host.holds import Hold
+    from remit.host.results import Answer
 
 _ROOT = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -203,6 +206,7 @@ def erase(
         keepers: tuple[Hold, ...] = ()
         if from_ledger and all(answer.allowed for answer in answers):
             records, keepers = _erase_contents(opened, document.identity.agent, subject, by=caller.id)
+        keys = _forget(opened, document.identity.agent, subject, answers)
     erased: list[JsonValue] = [
         item
         for answer in answers
@@ -217,6 +221,7 @@ def erase(
                 "revision": revision,
                 "ledger_contents_erased": [*records],
                 "ledger_holds": [hold.id for hold in keepers],
+                "subject_keys_kept": keys,
             }
         )
     else:
@@ -231,8 +236,44 @@ def erase(
             session.say(f"contents of {len(records)} ledger records erased", style="bold")
         for hold in keepers:
             session.say(f"some are kept: {hold}", style="yellow")
+        _say_keys(session, keys, from_ledger=from_ledger)
     done = all(answer.allowed for answer in answers) and not keepers
     return ExitCode.FINE if done else ExitCode.DENIED
+
+
+def _forget(
+    opened: AuditableStore, agent: str, subject: str, answers: Sequence[Answer]
+) -> dict[str, JsonValue] | None:
+    """Destroy a person's keys that nothing needs any more, where an erasure of all about them was allowed.
+
+    Returns:
+        What the keys that are still there seal; None where nothing is to be said of keys.
+    """
+    allowed = subject and all(answer.allowed for answer in answers)
+    if not allowed or not isinstance(opened, SubjectEraser):
+        return None
+    return dict(sorted(opened.forget_subject(agent, subject).items()))
+
+
+def _say_keys(session: Session, keys: Mapping[str, JsonValue] | None, *, from_ledger: bool) -> None:
+    """Say whether copies of the store can still be read about a person, and why."""
+    if keys is None:
+        return
+    if "memory" not in keys:
+        session.say("no key of these entries is left: no copy of the store gives them back", style="bold")
+    if "ledger" not in keys:
+        session.say(
+            "no key of ledger contents about this person is left: no copy gives those back that were sealed",
+            style="bold",
+        )
+    why = {
+        "memory": "entries in other blocks or written meanwhile need it",
+        "ledger": "what is kept needs it" if from_ledger else "`--ledger` erases what needs it",
+    }
+    words = {"memory": "entries", "ledger": "ledger contents"}
+    for use, sealed in keys.items():
+        because = why[use] if sealed else "it cannot be destroyed now; the next erasure or opening does"
+        session.say(f"the key of {sealed} {words[use]} is kept: {because}", style="yellow")
 
 
 def _erase_contents(

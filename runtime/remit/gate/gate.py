@@ -41,7 +41,7 @@ from remit.gate.approvals import ApprovalGrant, judge
 from remit.gate.claims import first_claims
 from remit.gate.obligations import Settlement, mask_arguments, settle
 from remit.gate.possession import own_copy, shape_faults
-from remit.gate.recorded import request_content
+from remit.gate.recorded import data_subject, request_content
 from remit.ports import (
     Advance,
     Batch,
@@ -289,7 +289,7 @@ class Gate:
         )
         body = self._body(ask, digest, verdict, settlement, consumed)
         written = proposed.arguments if proposed and content is ask.content else None
-        drafts = [self._draft("decision", now, body, _content(ask, content, written))]
+        drafts = [self._decision(ask, now, body, _content(ask, content, written))]
         key = ""
         if ask.effect is not None:
             key = content.key if isinstance(content, Invocation) else self._key(ask, digest)
@@ -378,7 +378,7 @@ class Gate:
         wanted: list[JsonValue] = [{"id": p.id, "by": p.by, "rules": list(p.rules)} for p in pending]
         body["pending"] = wanted
         try:
-            receipts = yield Batch(records=(self._draft("decision", now, body, _content(ask, ask.content)),))
+            receipts = yield Batch(records=(self._decision(ask, now, body, _content(ask, ask.content)),))
         except Exception as error:  # noqa: BLE001  # rule 5
             return _unavailable(ask, f"the ledger cannot record the decision: {_why(error)}", digest)
         return AwaitingApproval(
@@ -393,7 +393,7 @@ class Gate:
     def _deny(self, ask: Ask, now: str, digest: str, verdict: _Verdict) -> _Steps:
         body = self._body(ask, digest, verdict, None, ())
         try:
-            receipts = yield Batch(records=(self._draft("decision", now, body, _content(ask, ask.content)),))
+            receipts = yield Batch(records=(self._decision(ask, now, body, _content(ask, ask.content)),))
         except Exception as error:  # noqa: BLE001  # rule 5: a denial that cannot be recorded is a denial all the same
             message = f"{verdict.message}; the ledger cannot record the denial: {_why(error)}"
             return self._denial(ask, digest, replace(verdict, message=message), None)
@@ -541,6 +541,11 @@ class Gate:
             approvals: list[JsonValue] = [grant.to_json() for grant in consumed]
             body["approvals"] = approvals
         return body
+
+    def _decision(self, ask: Ask, at: str, body: JsonObject, content: Canonical) -> Draft:
+        draft = self._draft("decision", at, body, content)
+        subject = data_subject(ask.request)
+        return replace(draft, subject=subject) if subject else draft
 
     def _draft(self, kind: RecordKind, at: str, body: JsonObject, content: Canonical | None) -> Draft:
         return Draft(kind=kind, agent=self._agent, run=self._run, at=at, body=body, content=content)

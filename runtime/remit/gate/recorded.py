@@ -36,6 +36,13 @@ def request_content(request: Request) -> JsonObject:
     return value
 
 
+def data_subject(request: Request) -> str:
+    """Return the one data subject whom a request is about; only a memory operation names one."""
+    given = request.context.get("input")
+    subject = given.get("subject") if request.resource.ref.type == "Block" and isinstance(given, dict) else ""
+    return subject if isinstance(subject, str) else ""
+
+
 def request_of(body: JsonObject, content: JsonValue) -> Request:
     """Rebuild the request of a decision record.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from remit.document.values import canonical
 from remit.engine.compiled.version import NAME
+from remit.gate.recorded import data_subject
 from remit.host.engines import scope_of_image
 from remit.host.events import EngineDiverged
 from remit.ports import Batch, Stop
@@ -78,7 +79,15 @@ def keep(difference: Divergence, store: Store, *, agent: str, image: str, at: st
         "compiled": event.compiled,
         "reference": event.reference,
     }
-    draft = Draft(kind="control", agent=agent, run="", at=at, body=body, content=_content(difference.request))
+    draft = Draft(
+        kind="control",
+        agent=agent,
+        run="",
+        at=at,
+        body=body,
+        content=_content(difference.request),
+        subject=data_subject(difference.request),
+    )
 
     def landed(future: Future[tuple[Receipt, ...]]) -> None:
         error = future.exception()

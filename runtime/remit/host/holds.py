@@ -262,7 +262,15 @@ def place_hold(ledger: Ledger, scope: HoldScope, *, by: str, reason: str, at: st
         "about_subject": bool(scope.subject),
     }
     content: JsonValue = {"subject": scope.subject} if scope.subject else None
-    draft = Draft(kind="control", agent=scope.agent, run=HOLDS, at=at, body=body, content=content)
+    draft = Draft(
+        kind="control",
+        agent=scope.agent,
+        run=HOLDS,
+        at=at,
+        body=body,
+        content=content,
+        subject=scope.subject,
+    )
     (receipt,) = ledger.submit(Batch(records=(draft,))).result()
     return Hold(id=name, by=by, reason=reason, at=at, scope=scope, index=receipt.index)
 

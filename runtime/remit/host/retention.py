@@ -22,7 +22,7 @@ from remit.host.holds import held_record, names_subject, read_holds, standing_ho
 from remit.host.session import MAX_MOVES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from remit.document.memory import Entry
     from remit.document.values import JsonObject, JsonValue
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from remit.host.results import Answer
     from remit.host.retention_rules import RetentionRules
     from remit.host.stores import Store
-    from remit.ports import Judged
+    from remit.ports import Judged, KeyUse
     from remit.records import Receipt, Record
 
 LIVING = ("running", "awaiting_approval", "suspended")
@@ -49,6 +49,23 @@ class ContentEraser(Protocol):
         Raises:
             HeadMovedError: what it was judged by has grown; nothing was erased.
             LedgerError: it cannot be done; nothing was erased.
+        """
+        ...
+
+
+@runtime_checkable
+class SubjectEraser(Protocol):
+    """A store that seals what is about a data subject under keys of this subject."""
+
+    def forget_subject(self, agent: str, subject: str) -> Mapping[KeyUse, int]:
+        """Destroy a data subject's keys that seal nothing any more.
+
+        Returns:
+            For each use whose key is still there, how many entries or contents of records it seals: 0 where
+            it could not be destroyed now, which the next erasure or opening of the store does.
+
+        Raises:
+            LedgerError: the store or the keys cannot be reached.
         """
         ...
 

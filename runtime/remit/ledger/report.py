@@ -14,7 +14,7 @@ ERASE_CONTENT: Final = "erase_content"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawRecord:
-    """One stored row, exactly as it lies there.
+    """One stored row, exactly as it lies there but for a seal, which is opened.
 
     Args:
         index: the row's position.
@@ -24,6 +24,7 @@ class RawRecord:
         run: like `kind`.
         salt: None where there is none.
         content: None where there is none.
+        key_gone: whether salt and content lie there, sealed under a key that was destroyed: they are erased.
     """
 
     index: int
@@ -33,6 +34,7 @@ class RawRecord:
     run: str
     salt: bytes | None = None
     content: bytes | None = None
+    key_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,7 @@ class LogReport:
         root: recomputed root over the rows, 32 bytes.
         checkpoints: how many checkpoints verified.
         findings: everything that is wrong, in log order; empty for an intact log.
-        erased: indices of records whose content was erased on the record.
+        erased: indices of records whose content was erased, on the record or with the key that sealed it.
         unfinished: indices of intents without an outcome.
         heads: where the records say that each agent's head is.
         witnessed_size: size of the largest held checkpoint that enough witnesses cosigned; 0 where there is

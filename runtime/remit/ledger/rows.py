@@ -38,6 +38,7 @@ class Rows:
         self.heads = Heads()
         self._bare: list[int] = []
         self._erasures: dict[int, int] = {}
+        self._keyless: set[int] = set()
         self._odd: list[tuple[int, str]] = []
 
     def add(self, row: RawRecord) -> None:
@@ -96,6 +97,8 @@ class Rows:
             self._odd.append((row.index, problem))
         elif "content" in value and row.content is None:
             self._bare.append(row.index)
+            if row.key_gone:
+                self._keyless.add(row.index)
         body = cast("JsonObject", value["body"])
         self.heads.add(row.index, value)
         if value["kind"] == "intent":
@@ -146,11 +149,14 @@ class Rows:
         return []
 
     def erased(self) -> list[int]:
-        """Return the records whose content was erased on the record.
+        """Return the records whose content was erased, on the record or with the key that sealed it.
 
         In a segment, which does not hold what was recorded later: all whose content is not there.
         """
-        return [index for index in self._bare if self._segment is not None or index in self._erasures]
+        return [index for index in self._bare if self._segment is not None or self._explained(index)]
+
+    def _explained(self, index: int) -> bool:
+        return index in self._erasures or index in self._keyless
 
     def content_findings(self) -> list[Finding]:
         """Name salts and contents that are wrong or gone."""
@@ -162,6 +168,6 @@ class Rows:
                 hint="the leaf still verifies; what it commits to can no longer be shown",
             )
             for index in self._bare
-            if self._segment is None and index not in self._erasures
+            if self._segment is None and not self._explained(index)
         )
         return found

@@ -14,7 +14,9 @@ What it promises about a store that passes
 6. A control order stands until it is lifted; a kill outranks a suspend, and somebody else must lift it.
 7. A store that can be pruned (`remit.ledger.pruning`) drops a prefix that a checkpoint signs, on the record
    and in one transaction, or nothing; what went verifies on its own, and what stays goes on.
-8. What was judged by records of a run name is written only where there are no later ones.
+8. What is about a data subject is read back exactly. In a store that seals, a subject has a key as long as
+   it seals an entry or a content, and no longer.
+9. What was judged by records of a run name is written only where there are no later ones.
 
 An exemption is named and says why; it shows as a skipped test.
 """
@@ -31,6 +33,7 @@ from remit.document.memory import Payload
 from remit.document.merkle import leaf_hash
 from remit.document.revision import genesis, revise
 from remit.errors import EnforcementError, HeadMovedError, LedgerError, SettledError
+from remit.host.retention import ContentEraser, SubjectEraser
 from remit.ledger.pruned import Start
 from remit.ledger.pruning import Cut, PrunableLedger
 from remit.ledger.tree import Peaks
@@ -57,8 +60,8 @@ def contract_draft(kind: str = "decision", *, run: str = "r", agent: str = "a", 
     return replace(base, kind=kind)  # type: ignore[arg-type]  # the literal type is for callers that write it
 
 
-def contract_document(nonce: str = "0" * 32) -> Document:
-    """Make a small agent with one memory block for people's notes."""
+def contract_document(nonce: str = "0" * 32, *, about_persons: bool = True) -> Document:
+    """Make a small agent with one memory block for notes, which are about persons or about nobody."""
     fields: JsonObject = {
         "memory": {
             "blocks": [
@@ -67,7 +70,7 @@ def contract_document(nonce: str = "0" * 32) -> Document:
                     "description": "what was said",
                     "schema": {"type": "string"},
                     "classification": "personal",
-                    "subject": True,
+                    "subject": about_persons,
                 }
             ]
         },
@@ -89,13 +92,15 @@ def contract_document(nonce: str = "0" * 32) -> Document:
     return genesis(fields, nonce=nonce)
 
 
-def contract_note(document: Document, key: str, text: str, *, operation: str = "remember") -> Advance:
-    """Make the head move that writes one note."""
+def contract_note(
+    document: Document, key: str, text: str, *, operation: str = "remember", subject: str = "someone"
+) -> Advance:
+    """Make the head move that writes one note about a subject, or about nobody where that is empty."""
     memory, entry = remember(
         document.memory,
         block="notes",
         key=key,
-        payload=Payload(value=text, subject="someone"),
+        payload=Payload(value=text, subject=subject),
         author="agent",
         operation=operation,
         at=AT,
@@ -110,6 +115,12 @@ def contract_note(document: Document, key: str, text: str, *, operation: str = "
 def _prunable(store: Store) -> PrunableLedger:
     if not isinstance(store, PrunableLedger):
         raise SkipTest("the store cannot be pruned")
+    return store
+
+
+def _sealing(store: Store) -> SubjectEraser:
+    if not isinstance(store, SubjectEraser):
+        raise SkipTest("the store does not seal what is about a data subject")
     return store
 
 
@@ -381,6 +392,71 @@ class StoreContract:
             loaded = store.load(document.identity.agent)
             assert loaded is not None
             assert loaded.identity.revision == move.document.identity.revision
+        finally:
+            store.close()
+
+    def test_what_is_about_a_subject_is_read_back_exactly(self, make_store: Callable[[], Store]) -> None:
+        """Rule 8."""
+        document = contract_document()
+        advance = contract_note(document, "k1", "the knee")
+        content: JsonObject = {"context": {"input": {"subject": "someone"}}}
+        draft = replace(contract_draft(agent=document.identity.agent), content=content, subject="someone")
+        store = make_store()
+        try:
+            store.submit(Batch(records=(), create=document)).result(timeout=_WAIT_S)
+            store.submit(Batch(records=(draft,), advance=advance)).result(timeout=_WAIT_S)
+            loaded = store.load(document.identity.agent)
+            assert loaded is not None
+            assert [*loaded.memory.tree] == [*advance.document.memory.tree]
+            assert [record.content for record in store.records()] == [content]
+        finally:
+            store.close()
+
+    def test_a_subject_has_a_key_as_long_as_it_seals_an_entry(self, make_store: Callable[[], Store]) -> None:
+        """Rule 8."""
+        document = contract_document()
+        first = contract_note(document, "k1", "the knee")
+        second = contract_note(first.document, "k2", "the hip")
+        revised = contract_note(second.document, "k1", "both knees", operation="revise")
+        agent = document.identity.agent
+        store = make_store()
+        try:
+            eraser = _sealing(store)
+            assert eraser.forget_subject(agent, "someone") == {}
+            store.submit(Batch(records=(), create=document)).result(timeout=_WAIT_S)
+            for advance in (first, second, revised):
+                store.submit(Batch(records=(), advance=advance)).result(timeout=_WAIT_S)
+            assert eraser.forget_subject(agent, "someone") == {"memory": 2}
+            erasure = contract_erasure(revised.document, *first.put)
+            store.submit(Batch(records=(), advance=erasure)).result(timeout=_WAIT_S)
+            assert eraser.forget_subject(agent, "someone") == {"memory": 1}
+            rest = contract_erasure(erasure.document, *second.put)
+            store.submit(Batch(records=(), advance=rest)).result(timeout=_WAIT_S)
+            assert eraser.forget_subject(agent, "someone") == {}
+            loaded = store.load(agent)
+            assert loaded is not None
+            assert [entry.payload for entry in loaded.memory.tree] == [None, None]
+            assert loaded.identity == rest.document.identity
+        finally:
+            store.close()
+
+    def test_a_subject_has_a_key_as_long_as_it_seals_a_content(self, make_store: Callable[[], Store]) -> None:
+        """Rule 8."""
+        drafts = [replace(contract_draft(n=n), content={"n": n}, subject=f"p-{n // 2}") for n in range(4)]
+        store = make_store()
+        try:
+            eraser = _sealing(store)
+            if not isinstance(store, ContentEraser):
+                raise SkipTest("the store cannot erase contents")
+            store.submit(Batch(records=tuple(drafts))).result(timeout=_WAIT_S)
+            assert eraser.forget_subject("a", "p-0") == {"ledger": 2}
+            store.erase_content(0, by="officer", reason="request")
+            assert eraser.forget_subject("a", "p-0") == {"ledger": 1}
+            store.erase_content(1, by="officer", reason="request")
+            assert eraser.forget_subject("a", "p-0") == {}
+            assert eraser.forget_subject("a", "p-1") == {"ledger": 2}
+            found = [record.content for record in store.records()]
+            assert found == [None, None, {"n": 2}, {"n": 3}, None, None]
         finally:
             store.close()
 

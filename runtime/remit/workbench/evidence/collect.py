@@ -233,7 +233,7 @@ def _without_payloads(document: Document) -> Document:
     memory = cast("JsonObject", value["memory"])
     entries = cast("list[JsonObject]", memory["entries"])
     bare: list[JsonValue] = [
-        {name: member for name, member in entry.items() if name not in {"salt", "payload"}}
+        {name: member for name, member in entry.items() if name not in {"key", "salt", "payload"}}
         for entry in entries
     ]
     return parse_document(json.dumps({**value, "memory": {**memory, "entries": bare}}).encode())
