@@ -21,6 +21,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from remit_adapters._sqlite_keys import SEALING_SCHEMA
 from remit_adapters._sqlite_schema import STORE_SCHEMA, connect, prepare_schema
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class StoreTables:
     """The store's tables, with rows as the gate left them."""
 
     def __init__(self, connection: sqlite3.Connection, rows: Rows) -> None:
-        prepare_schema(connection, STORE_SCHEMA, application=1)
+        prepare_schema(connection, STORE_SCHEMA + SEALING_SCHEMA, application=1)
         self._rows = rows
         self._random = random.Random(1)
         self._size = 0

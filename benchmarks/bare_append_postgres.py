@@ -20,6 +20,7 @@ import psycopg
 from bare_append import Grouped
 
 from remit_adapters.postgres.connect import connect
+from remit_adapters.postgres.keys import TableKeys
 from remit_adapters.postgres.log import append_rows
 from remit_adapters.postgres.place import Place, place_of
 from remit_adapters.postgres.schema import prepare_schema
@@ -84,7 +85,7 @@ class PgTables:
 
 def _prepared(url: str) -> Place:
     place = place_of(url)
-    prepare_schema(place)
+    prepare_schema(place, TableKeys)
     return place
 
 
