@@ -41,6 +41,7 @@ VERBS = {
     "resume": "Let a run, or a suspended agent, go on.",
     "suspend": "Suspend an agent.",
     "kill": "Stop effects at once.",
+    "settle": "Say what became of effects that a crash left open.",
     "memory": "List, prove and erase what an agent remembers.",
     "ledger": "Show, verify, prove, export and prune the record of decisions.",
     "evidence": "Hand over records with their proofs, and check what was handed over.",
@@ -52,8 +53,8 @@ VERBS = {
     "demo": "Play an example's scenes and check what they show.",
     "version": "Print versions.",
 }
-_MODULES = {"import": "import_"}
-"""Modules of verbs that Python has as a word of its own."""
+_MODULES = {"import": "import_", "settle": "unknown"}
+"""Modules of verbs that are called otherwise than the verb: Python has the word, or others share it."""
 
 _EXAMPLES = (
     '\b\nExamples:\n  remit init refund-desk\n  remit check refund-desk\n  remit run refund-desk --input "…"'

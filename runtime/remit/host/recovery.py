@@ -1,5 +1,7 @@
 """After a crash: an intent without an outcome is unknown. It is reported and recorded, and never repeated.
 
+Who settles it is a person who looked (`remit.host.unknown`).
+
 Rules
 1. An intent of a run that still lives, in this process or another on this machine, is in flight, not unknown.
 2. At the next start of the agent each unknown intent gets the outcome `unknown` in the ledger and one event.
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 from remit.errors import EvaluationError, SettledError
 from remit.host.events import UnknownReported
 from remit.host.thread import is_alive
+from remit.host.unknown import abandoned, unknown_effects, unknown_of, unknown_outcome
 from remit.records import Draft
 
 if TYPE_CHECKING:
@@ -25,13 +28,13 @@ if TYPE_CHECKING:
     from remit.host.agent import Agent
     from remit.host.session import Session
     from remit.host.stores import Store
+    from remit.host.unknown import Unknown
     from remit.ports import RunState
-    from remit.records import Receipt, Record
+    from remit.records import Receipt
 
 _RUNNING: set[str] = set()
 _ENDING: set[str] = set()
 _CLAIMING = threading.Lock()
-DETAIL = "the process ended before the outcome was recorded; it is not repeated"
 
 
 def running_here() -> set[str]:
@@ -68,19 +71,9 @@ def first_to_go_on(store: Store, run: str, receipt: Receipt) -> None:
 
 
 def find_unknown(agent: Agent) -> tuple[UnknownReported, ...]:
-    """Return the effects of this agent that began and whose outcome nobody knows, oldest first."""
-    intents: dict[str, Record] = {}
-    open_ones = {record.digest for record in _abandoned(agent)}
-    unknown: set[str] = set()
-    for record in agent.store.records(agent=agent.id):
-        body = _object(record.value.get("body"))
-        if record.value.get("kind") == "intent":
-            intents[record.digest] = record
-        elif record.value.get("kind") == "outcome" and body.get("status") == "unknown":
-            unknown.add(_text(body.get("intent")))
-    return tuple(
-        _event(record) for digest, record in intents.items() if digest in open_ones or digest in unknown
-    )
+    """Return the effects of this agent of which nobody knows what became, oldest first; settled ones not."""
+    found = unknown_effects(agent.store, agent=agent.id, lives=lambda run: run_lives(agent.store, run))
+    return tuple(_event(one) for one in found)
 
 
 async def report_unknown(session: Session) -> tuple[UnknownReported, ...]:
@@ -90,33 +83,12 @@ async def report_unknown(session: Session) -> tuple[UnknownReported, ...]:
         LedgerError: the ledger cannot be read or written; the run must not begin.
     """
     agent = session.agent
-    found = _abandoned(agent)
-    events = tuple(_event(record) for record in found)
-    for record in found:
-        intent = _object(record.value.get("body"))
-        body: JsonObject = {
-            "status": "unknown",
-            "decision": "",
-            "intent": record.digest,
-            "key": intent.get("key", ""),
-            "target": intent.get("target", ""),
-            "request": intent.get("request", ""),
-            "result": "",
-            "detail": DETAIL,
-            "step": intent.get("step", 0),
-        }
+    intents = abandoned(agent.store, agent=agent.id, lives=lambda run: run_lives(agent.store, run))
+    events = tuple(_event(unknown_of(record)) for record in intents)
+    for record in intents:
         # Whoever comes second, in this process or another, has nothing to add.
         with contextlib.suppress(SettledError):
-            await agent.submit(
-                Draft(
-                    kind="outcome",
-                    agent=agent.id,
-                    run=_text(record.value.get("run")),
-                    at=agent.clock.now(),
-                    body=body,
-                ),
-                settles=(record.digest,),
-            )
+            await agent.submit(unknown_outcome(record, at=agent.clock.now()), settles=(record.digest,))
     for state in agent.store.runs(agent=agent.id, status="running"):
         if state.run == session.run or _lives(state):
             continue
@@ -158,21 +130,6 @@ def _ending(store: Store, run: str) -> Generator[bool]:
                 _ENDING.discard(run)
 
 
-def _abandoned(agent: Agent) -> tuple[Record, ...]:
-    """Return this agent's intents without an outcome whose run does not live any more."""
-    lives: dict[str, bool] = {}
-    found: list[Record] = []
-    for record in agent.store.unfinished():
-        if record.value.get("agent") != agent.id:
-            continue
-        run = _text(record.value.get("run"))
-        if run not in lives:
-            lives[run] = run_lives(agent.store, run)
-        if not lives[run]:
-            found.append(record)
-    return tuple(found)
-
-
 def run_lives(store: Store, run: str) -> bool:
     """Whether a run is being driven now, by this process or another one on this machine."""
     state = store.load_run(run)
@@ -196,16 +153,13 @@ def _is_this(process: JsonObject) -> bool:
     return process == process_identity()
 
 
-def _event(record: Record) -> UnknownReported:
-    body = _object(record.value.get("body"))
-    effect = _text(body.get("effect"))
-    target = _text(body.get("target"))
+def _event(effect: Unknown) -> UnknownReported:
     return UnknownReported(
-        run=_text(record.value.get("run")),
-        action=target if effect == "call_tool" else effect,
-        target=target,
-        intent=record.digest,
-        at=_text(record.value.get("at")),
+        run=effect.run,
+        action=effect.target if effect.effect == "call_tool" else effect.effect,
+        target=effect.target,
+        intent=effect.intent,
+        at=effect.at,
     )
 
 

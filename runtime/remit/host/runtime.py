@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from remit.host.shadow import ShadowCounts
     from remit.host.stores import Store
     from remit.host.telemetry import TelemetryCounts
+    from remit.host.unknown import Settled
     from remit.host.vendor_objects import Leftover, Sweep
     from remit.ports import Clock, Signer, TelemetrySink
 
@@ -422,10 +423,37 @@ class Runtime:
         )
 
     def unknown(self) -> tuple[UnknownReported, ...]:
-        """Return effects that began and whose outcome was never recorded, oldest first; none is repeated."""
+        """Return effects that began and of which nobody knows what became, oldest first; none is repeated."""
         from remit.host.recovery import find_unknown
 
         return find_unknown(self._agent)
+
+    def settle_unknown(self, intent: str, *, happened: bool, by: Caller, reason: str) -> Settled:
+        """Record what a person found out about an effect of `unknown`; durable when this returns.
+
+        Args:
+            intent: the digest of its intent (`UnknownReported.intent`), or a unique beginning of it.
+            happened: whether it happened.
+            by: who looked.
+            reason: how they know; it stays in the log.
+
+        Raises:
+            EvaluationError: no such effect is unknown, it is settled, or nobody or no reason is given.
+            LedgerError: it cannot be recorded.
+        """
+        from remit.host.recovery import run_lives
+        from remit.host.unknown import settle_unknown
+
+        store = self._agent.store
+        return settle_unknown(
+            store,
+            intent,
+            happened=happened,
+            by=by.id,
+            reason=reason,
+            at=self._agent.clock.now(),
+            lives=lambda run: run_lives(store, run),
+        )
 
     def leftovers(self, *, run: str = "") -> tuple[Leftover, ...]:
         """Return what back-ends made at vendors and is not known to be gone, oldest first.

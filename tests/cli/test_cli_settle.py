@@ -1,0 +1,33 @@
+"""`remit settle`: what a crash left open is listed and settled by a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from test_host_unknown import left_open
+
+from remit_adapters.sqlite_store import open_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_what_is_unknown_is_listed_settled_and_gone(remit: Any, tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    with open_store(tmp_path / "store") as opened:
+        (intent,) = left_open(opened)
+    listed = remit("settle", "--store", store, "--json")
+    assert listed.code == 1
+    assert [one["intent"] for one in listed.json["unknown"]] == [intent]
+    shown = remit("settle", "--store", store)
+    assert "call_tool refund" in shown.stdout
+    assert "key key-0" in shown.stdout
+    vague = remit("settle", intent[7:19], "--store", store, "--as", "otto", "--reason", "seen")
+    assert (vague.code, "--happened" in vague.stderr) == (2, True)
+    mute = remit("settle", intent[7:19], "--happened", "--store", store, "--as", "otto")
+    assert (mute.code, "--reason" in mute.stderr) == (2, True)
+    done = remit("settle", intent[7:19], "--happened", "--store", store, "--as", "otto", "--reason", "seen")
+    assert (done.code, "refund happened, as otto found" in done.stdout) == (0, True)
+    assert remit("settle", "--store", store).code == 0
+    again = remit("settle", intent[7:19], "--happened", "--store", store, "--as", "eva", "--reason", "seen")
+    assert (again.code, "is settled: `otto` found that it happened" in again.stderr) == (2, True)

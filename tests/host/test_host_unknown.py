@@ -1,0 +1,156 @@
+"""What a crash left open is settled once, by a person who looked, and by nobody while it may still be under way."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from host_support import ANN, agent, call, runtime, say
+from test_host_stops import python
+
+from remit.errors import EvaluationError
+from remit.host.caller import Caller
+from remit.host.recovery import run_lives
+from remit.host.unknown import SETTLEMENTS, Settled, settle_unknown, unknown_effects
+from remit.ports import Batch
+from remit.records import Draft
+from remit.testing.store_contract import contract_draft
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from store_places import StorePlace
+
+AT = "2026-01-01T00:00:00.000Z"
+AGENT = "sha256:" + "a" * 64
+
+
+def left_open(store: Any, count: int = 1) -> list[str]:
+    """Record intents whose run nobody drives; return their digests."""
+    found = []
+    for number in range(count):
+        body: Any = {
+            "effect": "call_tool",
+            "target": "refund",
+            "content": "sha256:" + "c" * 64,
+            "key": f"key-{number}",
+            "request": "sha256:" + "d" * 64,
+            "revision": "sha256:" + "b" * 64,
+            "step": number,
+        }
+        draft = Draft(kind="intent", agent=AGENT, run=f"run-{number}", at=AT, body=body)
+        found.append(store.submit(Batch(records=(draft,))).result(30)[0].digest)
+    return found
+
+
+def settled(store: Any, intent: str, *, happened: bool = True, by: str = "otto") -> Settled:
+    return settle_unknown(
+        store, intent, happened=happened, by=by, reason="the bank shows it", at=AT, lives=lambda _: False
+    )
+
+
+def test_a_person_settles_an_effect_once_and_the_log_says_who_found_what(store_place: StorePlace) -> None:
+    with store_place.open() as store:
+        first, second = left_open(store, 2)
+        done = settled(store, first.removeprefix("sha256:")[:16], happened=False)
+        assert (done.effect.intent, done.effect.key, done.happened) == (first, "key-0", False)
+        # It is reported with it: nothing is open any more, and nothing of it can be settled again.
+        assert [record.digest for record in store.unfinished()] == [second]
+        kinds = [record.value["kind"] for record in store.records()]
+        assert kinds == ["intent", "intent", "outcome", "control"]
+        assert [one.intent for one in unknown_effects(store, lives=lambda _: False)] == [second]
+        with pytest.raises(EvaluationError, match=r"is settled: `otto` found that it did not happen"):
+            settled(store, first)
+        record = [*store.records(run=SETTLEMENTS)][-1]
+        assert record.digest == done.record
+        assert record.value["body"] == {
+            "operation": "unknown_settled",
+            "intent": first,
+            "of_run": "run-0",
+            "target": "refund",
+            "happened": False,
+            "by": "otto",
+            "reason": "the bank shows it",
+        }
+        assert store.verify().intact
+
+
+def test_of_many_who_settle_one_effect_at_once_one_is_first(store_place: StorePlace) -> None:
+    with store_place.open() as one, store_place.open() as other:
+        (intent,) = left_open(one)
+        done: list[Settled] = []
+        refused: list[str] = []
+
+        def work(store: Any, by: str) -> None:
+            try:
+                done.append(settled(store, intent, by=by))
+            except EvaluationError as error:
+                refused.append(str(error))
+
+        people = [(store, f"person-{number}") for number, store in enumerate([one, other] * 3)]
+        threads = [threading.Thread(target=work, args=person) for person in people]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert (len(done), len(refused)) == (1, 5)
+        assert len([*one.records(run=SETTLEMENTS)]) == 1
+        outcomes = [record for record in one.records() if record.value["kind"] == "outcome"]
+        assert len(outcomes) == 1
+
+
+def test_what_may_still_be_under_way_is_not_unknown(store_place: StorePlace) -> None:
+    with store_place.open() as store:
+        (intent,) = left_open(store)
+        assert unknown_effects(store, lives=lambda run: run == "run-0") == ()
+        with pytest.raises(EvaluationError, match=r"no effect of intent .* is unknown; unknown: none"):
+            settle_unknown(
+                store, intent, happened=True, by="otto", reason="seen", at=AT, lives=lambda _: True
+            )
+
+
+@pytest.mark.parametrize(
+    ("intent", "by", "reason", "why"),
+    [
+        ("sha256:ff", "otto", "seen", "no effect of intent `sha256:ff` is unknown"),
+        ("", "otto", "seen", "no effect of intent `` is unknown"),
+        ("sha256:", "otto", "seen", "could be several effects"),
+        ("sha256:", " ", "seen", "needs a person and a reason"),
+        ("sha256:", "otto", " ", "needs a person and a reason"),
+    ],
+)
+def test_what_cannot_be_settled_says_why_and_writes_nothing(
+    store_place: StorePlace, intent: str, by: str, reason: str, why: str
+) -> None:
+    with store_place.open() as store:
+        left_open(store, 2)
+        store.submit(Batch(records=(contract_draft(agent=AGENT),))).result(30)
+        size = store.size()
+        with pytest.raises(EvaluationError, match=why):
+            settle_unknown(store, intent, happened=True, by=by, reason=reason, at=AT, lives=lambda _: False)
+        assert store.size() == size
+
+
+def test_an_effect_that_a_killed_process_left_is_unknown_until_a_person_settles_it(tmp_path: Path) -> None:
+    document = agent(call("refund", order=1, amount=2), say("done"))
+    crashed = python(tmp_path, document, 'rt.run("x", caller=ANN)', inside="os._exit(9)")
+    crashed.communicate(timeout=60)
+    rt = runtime(document, tmp_path)
+    (left,) = rt.unknown()
+    rt.run("only talk", caller=Caller(id="nobody"))
+    assert len(rt.unknown()) == 1
+    store = rt.store
+    settle_unknown(
+        store,
+        left.intent,
+        happened=os.path.exists(tmp_path / "effects"),  # noqa: PTH110  # a person looks at the other side
+        by=ANN.id,
+        reason="the file shows it",
+        at=AT,
+        lives=lambda run: run_lives(store, run),
+    )
+    assert rt.unknown() == ()
+    assert (tmp_path / "effects").read_text().splitlines() == ["1 2"]
+    store.close()
