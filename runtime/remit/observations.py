@@ -112,7 +112,7 @@ NAMES: Mapping[str, Named] = {
         level="info",
         members=("record", "approval", "for_run", "role", "approved", "policies"),
         private=("by", "reason"),
-        meaning="a person approved or refused",
+        meaning="a person approved or refused, or nobody did in time",
     ),
     "backend_opened": Named(
         level="info",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cli_desk import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -424,3 +425,36 @@ def test_a_scene_whose_allowed_tool_fails_is_not_as_expected(
     done = remit("demo", "desk", "--json")
     assert (done.code, done.json["failed"]) == (1, 1)
     assert done.json["scenes"][0]["problems"] == ["expected `boom` to be done, it failed"]
+
+
+def _limited(within: str) -> str:
+    return RULES.replace("{approve: {by: officer}}", f"{{approve: {{by: officer, within: {within}}}}}")
+
+
+def test_a_run_says_until_when_it_waits(remit: Any, project: Callable[..., Path]) -> None:
+    project(script=LARGE, rules=_limited("1d"))
+    done = _run(remit)
+    until = done.json["pending"]["until"]
+    assert (done.code, done.json["reason"]) == (4, f"waits for approval by `officer` until {until}")
+    store = ("--store", "desk/.remit")
+    shown = remit("resume", done.json["run"], *store)
+    assert (shown.code, f"for a person with role officer until {until}" in shown.stdout) == (4, True)
+    assert remit("approve", done.json["run"], *OFFICER, "--continue", *store).code == 0
+
+
+def test_nobody_approves_what_has_lapsed_and_the_run_goes_on_without_it(
+    remit: Any, project: Callable[..., Path]
+) -> None:
+    folder = project(script=LARGE, rules=_limited("1ms"))
+    waiting = _run(remit).json
+    store = ("--store", "desk/.remit")
+    late = remit("approve", waiting["run"], *OFFICER, "--continue", *store)
+    until = waiting["pending"]["until"]
+    assert (late.code, f"denied: the approval lapsed at {until}" in late.stdout) == (3, True)
+    done = remit("resume", waiting["run"], *store, "--json")
+    refused = [step["action"] for step in done.json["steps"] if step["kind"] == "approval_refused"]
+    assert (done.code, refused) == (0, ["pay"])
+    shown = remit("ledger", "show", "--run", waiting["run"], *store, "--json").stdout
+    # Of the lapse itself, and of the decision that it turned.
+    assert shown.count(f"nobody answered by {until}") == 2
+    assert not (folder / "paid.txt").exists()

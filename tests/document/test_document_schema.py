@@ -32,6 +32,32 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "rule needs on": ("/governance/rules", [{"id": "z", "effect": "permit"}]),
     "empty obligation": ("/governance/activation", [{"id": "a", "obligations": [{}]}]),
     "empty redaction": ("/governance/activation", [{"id": "a", "obligations": [{"redact": {}}]}]),
+    "time limit that is none": (
+        "/governance/activation",
+        [{"id": "a", "obligations": [{"approve": {"by": "officer", "within": "soon"}}]}],
+    ),
+    "time limit of nothing": (
+        "/governance/activation",
+        [{"id": "a", "obligations": [{"approve": {"by": "officer", "within": "0h0m"}}]}],
+    ),
+    "time limit in numbers": (
+        "/governance/activation",
+        [{"id": "a", "obligations": [{"approve": {"by": "officer", "within": 2}}]}],
+    ),
+    "approval until no time": (
+        "/execution_state/pending",
+        [
+            {
+                "id": "a",
+                "run": "r",
+                "action": "refund",
+                "rules": ["x"],
+                "by": "officer",
+                "request": "sha256:" + "0" * 64,
+                "until": "tomorrow",
+            }
+        ],
+    ),
     "limit": ("/governance/limits", {"max_turns": 0}),
     "reserved tool": ("/capabilities/tools/0/name", "dispatch"),
     "tool effect": ("/capabilities/tools/0/effect", "wrote"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from remit.gate.answers import AwaitingApproval, Denial, Granted
 from remit.gate.approvals import ApprovalGrant, judge
 from remit.gate.obligations import REDACTED, mask, settle
 from remit.ports import Invocation
+from remit.testing.clock import FixedClock
 from remit.testing.memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -219,3 +221,49 @@ def test_a_grant_survives_its_json(world: World) -> None:
         broken = {key: value for key, value in grant.to_json().items() if key != name}
         with pytest.raises(ValueError, match=name):
             ApprovalGrant.from_json(broken)
+
+
+def test_what_waits_says_until_when_by_the_shortest_limit_of_its_role(world: World) -> None:
+    rules = (
+        PERMIT,
+        forbid("slow", "context.input.amount > 100", Approve(by="risk", within_ms=7_200_000)),
+        forbid("quick", "context.input.amount > 100", Approve(by="risk", within_ms=5_400_000)),
+        forbid("ever", "context.input.amount > 100", Approve(by="risk")),
+        forbid("legal", "context.input.amount > 100", Approve(by="counsel")),
+    )
+    answer = waiting(world.gate(*rules).authorize(world.pay(amount=200)))
+    limits = {pending.by: pending.until for pending in answer.pending}
+    assert limits == {"risk": "2026-01-01T01:30:00.000Z", "counsel": ""}
+    (_, body, _) = world.records()[0]
+    assert {item["by"]: item.get("until") for item in body["pending"]} == {
+        "risk": "2026-01-01T01:30:00.000Z",
+        "counsel": None,
+    }
+
+
+def test_without_a_time_there_is_no_limit_and_therefore_no_wait(world: World) -> None:
+    class Stopped(FixedClock):
+        def now(self) -> str:
+            return "noon"
+
+    limited = forbid("slow", "context.input.amount > 100", Approve(by="risk", within_ms=1))
+    answer = world.gate(PERMIT, limited, clock=Stopped()).authorize(world.pay(amount=200))
+    assert isinstance(answer, Denial)
+    assert answer.kind == "unavailable"
+    assert "no time limit can be set" in answer.message
+
+
+def test_a_lapse_refuses_for_its_role_whoever_asks(world: World) -> None:
+    gate = world.gate(*RULES)
+    request = waiting(gate.authorize(world.pay(amount=200))).request
+    lapse = world.grant(request, id="approval-2", by="remit:clock", approved=False, reason="nobody answered")
+    # Later consent does not undo it, and neither does a caller of the same name or of none.
+    for caller in ("cora", "", "remit:clock"):
+        ask = world.pay(amount=200, caller=caller)
+        mine = waiting(gate.authorize(ask)).request
+        given = [replace(lapse, request=mine), world.grant(mine)]
+        answer = gate.authorize(world.pay(amount=200, caller=caller, approvals=given))
+        assert isinstance(answer, Denial)
+        assert (answer.kind, answer.message) == ("approval_refused", "nobody answered")
+    other = replace(lapse, role="intern")
+    waiting(gate.authorize(world.pay(amount=200, approvals=[other])))

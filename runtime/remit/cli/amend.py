@@ -155,4 +155,6 @@ def _show_waiting(
         line = command_line(
             "remit", "approve", str(item["id"]), "--as", f"NAME:{item['by']}", "--reason", "…", "--continue"
         )
+        if item["until"]:
+            session.say(f"  until     {item['until']}")
         session.say(f"  approve   {line} {command_line(*store, *options)}")

@@ -124,7 +124,8 @@ def _show(session: Session, document: Document, image: PolicyImage) -> None:
     session.console.print(_rules_table(image))
     for pending in state.pending:
         session.say(
-            f"waiting: {pending.action} ({short(pending.id)}) for a person with role {pending.by}: "
+            f"waiting: {pending.action} ({short(pending.id)}) for a person with role {pending.by}"
+            f"{f' until {pending.until}' if pending.until else ''}: "
             f"{pending.because}",
             style="yellow",
         )

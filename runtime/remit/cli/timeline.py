@@ -149,7 +149,10 @@ class Timeline:
         if result.pending is not None:
             waiting = result.pending
             session.say(f"  waiting   {waiting.action} {compact(waiting.arguments)}", style="yellow")
-            session.say(f"            for a person with role {waiting.by}: {waiting.because}", style="yellow")
+            limit = f" until {waiting.until}" if waiting.until else ""
+            session.say(
+                f"            for a person with role {waiting.by}{limit}: {waiting.because}", style="yellow"
+            )
             line = command_line(
                 "remit",
                 "approve",

@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from remit.document.faults import DIGEST, HEX_64, NAME, PACK_NAME, SHAPES, FaultLog, Members, kind_of
+from remit.document.faults import (
+    DIGEST,
+    HEX_64,
+    NAME,
+    PACK_NAME,
+    SHAPES,
+    TIME,
+    FaultLog,
+    Members,
+    kind_of,
+)
+from remit.document.instants import is_reached
 from remit.document.json_text import printable
 from remit.document.model import (
     BackendEntry,
@@ -338,7 +349,12 @@ def _pending(value: JsonValue, pointer: str, log: FaultLog, ids: list[str]) -> P
         by=members.text("by"),
         request=members.text("request", shape=DIGEST),
         because=members.text("because", required=False, empty=True),
+        until=members.text("until", required=False, shape=TIME),
     )
+    try:
+        is_reached(pending.until, pending.until)
+    except ValueError:
+        members.wrong("until", f"is `{pending.until}`, which is no day of any month")
     members.close()
     return pending
 

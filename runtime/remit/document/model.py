@@ -211,6 +211,8 @@ class PendingApproval:
         by: role that must approve.
         request: digest of exactly what would be approved.
         because: the rules' reasons, for the person.
+        until: RFC 3339 UTC time with milliseconds from which no answer counts any more; empty where there is
+            no time limit.
     """
 
     id: str
@@ -220,6 +222,7 @@ class PendingApproval:
     by: str
     request: str
     because: str = ""
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remit.document.faults import RULE_ID, FaultLog, Members, nearest
+from remit.document.instants import limit_ms
 from remit.document.json_text import printable
 from remit.document.rules import Approve, Obligation, Redact, Rule, RuleEffect
 from remit.document.values import JsonValue, pointer_to
@@ -125,11 +126,7 @@ class RuleReader:
             unless=members.text("unless", required=False) or None,
             because=members.text("because", required=False, empty=True),
             controls=members.texts("controls"),
-            obligations=tuple(
-                obligation
-                for where, item in members.items("obligations", required=False)
-                for obligation in self._obligation(item, where)
-            ),
+            obligations=self._obligations(members),
             mode="shadow" if mode == "shadow" else "enforce",
             pointer=pointer,
         )
@@ -150,12 +147,26 @@ class RuleReader:
         members.close()
         return Rule(id="", effect=None, cedar=text, pointer=members.pointer)
 
+    def _obligations(self, members: Members) -> tuple[Obligation, ...]:
+        found = tuple(
+            obligation
+            for where, item in members.items("obligations", required=False)
+            for obligation in self._obligation(item, where)
+        )
+        if len({duty.within_ms for duty in found if isinstance(duty, Approve)}) > 1:
+            members.wrong(
+                "obligations",
+                "give approvals of one rule different time limits",
+                "give each the same `within`, or write a rule for each role",
+            )
+        return found
+
     def _obligation(self, value: JsonValue, pointer: str) -> tuple[Obligation, ...]:
         members = Members(value, pointer, self._log)
         found: list[Obligation] = []
         if members.has("approve"):
             approve = Members(members.value["approve"], members.at("approve"), self._log)
-            found.append(Approve(by=approve.text("by")))
+            found.append(Approve(by=approve.text("by"), within_ms=_within_ms(approve)))
             approve.close()
         if members.has("redact"):
             redact = Members(members.value["redact"], members.at("redact"), self._log)
@@ -175,3 +186,14 @@ class RuleReader:
                 f"in `{pointer}`",
             )
         return tuple(found)
+
+
+def _within_ms(approve: Members) -> int:
+    text = approve.text("within", required=False)
+    if not text:
+        return 0
+    try:
+        return limit_ms(text)
+    except ValueError as error:
+        approve.wrong("within", f"is `{printable(text)}`, {error}", "leave it out to wait without a limit")
+        return 0

@@ -12,9 +12,15 @@ RuleMode = Literal["enforce", "shadow"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approve:
-    """Obligation: a person with role `by` must approve exactly this request."""
+    """Obligation: a person with role `by` must approve exactly this request.
+
+    Args:
+        by: the role.
+        within_ms: how long the approval may wait, in milliseconds; 0 where it waits for ever.
+    """
 
     by: str
+    within_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ DenialKind = Literal[
 
 forbidden, not_permitted, error: the engine's answer. invalid_arguments: the arguments break the tool's JSON
 Schema.
-approval_refused: a person said no. stopped: a kill or suspend order stands.
+approval_refused: a person said no, or nobody answered in time. stopped: a kill or suspend order stands.
 unavailable: the ledger, the control state, the clock or the engine failed; nothing happened.
 """
 
@@ -170,7 +170,7 @@ _HINTS: dict[DenialKind, str] = {
     "not_permitted": "no rule permits this call; go on without it or say why you cannot",
     "error": "this request cannot be evaluated, so it is denied; do not repeat it unchanged",
     "invalid_arguments": "correct the arguments",
-    "approval_refused": "a person refused this request; do not repeat it",
+    "approval_refused": "people did not agree to this request; do not repeat it",
     "stopped": "the agent is being stopped",
     "unavailable": "governance is unavailable, so nothing may happen now",
 }

@@ -11,6 +11,8 @@ Rules
 4. Name, time, meaning and the digest of what was approved stand together in the grant, and in the decision
    that consumes it. Who signed as the author has not approved.
 5. Whatever is unknown does not count.
+6. That nobody answered within the rule's time limit is a refusal by `remit:clock`, which needs no role of its
+   own and outweighs what people say later.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 Meaning = Literal["review", "approval", "responsibility", "authorship"]
 """What a signature means (21 CFR 11.50(a)(3) names these four)."""
 
+CLOCK = "remit:clock"
+"""Who answers in the place of people when a time limit lapses: always no. Nobody else may be called so."""
+
 MEANINGS: tuple[Meaning, ...] = get_args(Meaning)
 
 
@@ -37,7 +42,7 @@ class ApprovalGrant:
         id: the pending approval's id (`PendingApproval.id`).
         run: run that waited.
         request: digest of exactly the request that was shown, `sha256:<hex>`.
-        by: id of the person, as the embedder knows callers.
+        by: id of the person, as the embedder knows callers; `CLOCK` where nobody answered in time.
         role: role in which they acted, vouched for by whoever recorded the answer.
         reason: their words.
         approved: True for yes, False for no.
@@ -54,6 +59,15 @@ class ApprovalGrant:
     approved: bool
     meaning: Meaning
     at: str
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether it says that nobody answered in time."""
+        return self.by == CLOCK and not self.approved
+
+    def refusal(self) -> str:
+        """Say why it is a no."""
+        return self.reason if self.lapsed else f"`{self.by}` refused: {self.reason or 'no reason is given'}"
 
     def to_json(self) -> JsonObject:
         """Return the grant as a JSON object with stable keys: the body of an `approval` record."""
@@ -118,7 +132,8 @@ class Judgement:
     """Whether a grant counts, and why not.
 
     Args:
-        standing: `counts`; `refused_by_person` (an eligible person said no); `ineligible`; `other_request`.
+        standing: `counts`; `refused_by_person` (an eligible person said no, or nobody
+            answered in time); `ineligible`; `other_request`.
         reason: one readable clause; empty where it counts.
     """
 
@@ -147,6 +162,8 @@ def judge(
         return Judgement(
             standing="ineligible", reason=f"`{grant.by}` acted as `{grant.role}`, the rule asks for `{role}`"
         )
+    if grant.lapsed:
+        return Judgement(standing="refused_by_person", reason=grant.reason)
     if not caller:
         return Judgement(
             standing="ineligible", reason="the caller is unknown, so segregation of duties cannot be checked"

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from remit import permit as permits
+from remit.document.instants import instant_after
 from remit.document.model import PendingApproval
 from remit.document.values import Canonical, JsonObject, JsonValue, canonical, canonical_with_first
 from remit.errors import GovernanceError, LedgerError
@@ -362,20 +363,30 @@ class Gate:
             rules=rules,
             decision=settlement.decision,
         )
-        pending = tuple(
-            PendingApproval(
-                id=self._new_id(),
-                run=self._run,
-                action=ask.request.action,
-                rules=names,
-                by=role,
-                request=digest,
-                because="; ".join(self._because(names)),
+        try:
+            pending = tuple(
+                PendingApproval(
+                    id=self._new_id(),
+                    run=self._run,
+                    action=ask.request.action,
+                    rules=names,
+                    by=role,
+                    request=digest,
+                    because="; ".join(self._because(names)),
+                    until=_until(now, settlement.within_ms(role)),
+                )
+                for role, names in waiting.items()
             )
-            for role, names in waiting.items()
-        )
+        except ValueError as error:  # a clock that gives no time: no limit could be kept
+            late = _Verdict(
+                verdict="deny", kind="unavailable", message=f"no time limit can be set: {_why(error)}"
+            )
+            return (yield from self._deny(ask, now, digest, late))
         body = self._body(ask, digest, verdict, settlement, ())
-        wanted: list[JsonValue] = [{"id": p.id, "by": p.by, "rules": list(p.rules)} for p in pending]
+        wanted: list[JsonValue] = [
+            {"id": p.id, "by": p.by, "rules": list(p.rules), **({"until": p.until} if p.until else {})}
+            for p in pending
+        ]
         body["pending"] = wanted
         try:
             receipts = yield Batch(records=(self._decision(ask, now, body, _content(ask, ask.content)),))
@@ -475,7 +486,7 @@ class Gate:
                 return None, _Verdict(
                     verdict="deny",
                     kind="approval_refused",
-                    message=f"`{grant.by}` refused: {judgement.reason}",
+                    message=grant.refusal(),
                 )
         return counting, None
 
@@ -701,6 +712,10 @@ def _printable(text: str) -> str:
 
 
 _SHOWN = 300
+
+
+def _until(now: str, within_ms: int) -> str:
+    return instant_after(now, within_ms) if within_ms else ""
 
 
 def _why(error: BaseException) -> str:

@@ -48,6 +48,16 @@ class Settlement:
                 wanted[role] = (*wanted.get(role, ()), rule)
         return wanted
 
+    def within_ms(self, role: str) -> int:
+        """Return how long an approval by `role` may wait, by the strictest of the rules; 0 for ever."""
+        limits = (
+            duty.within_ms
+            for rule in self.rules
+            for duty in rule.obligations
+            if isinstance(duty, Approve) and duty.by == role and duty.within_ms
+        )
+        return min(limits, default=0)
+
     def masked_arguments(self) -> tuple[str, ...]:
         """Return the names of arguments that must be masked, sorted."""
         return self._masked("arguments")

@@ -7,7 +7,8 @@ Rules
    the digests of the fields that it replaces: another proposal, or an amendment in between, voids an
    approval.
 3. Once people have answered, the first process that says so in the log asks again with their answers, and
-   carries the amendment out once. A refusal ends it, and is not asked anew, also where the head has moved
+   carries the amendment out once. A refusal ends it, also one
+   by the clock, and is not asked anew, also where the head has moved
    since: who still wants the amendment proposes it again.
 4. An amendment that was approved and whose head moved since it was decided is carried out on the new head
    only where rules and replaced fields are as they were and no order stands: its approval is used up.
@@ -23,7 +24,15 @@ from typing import TYPE_CHECKING
 from remit.document.revision import revise
 from remit.errors import EnforcementError, GovernanceError, HeadMovedError, LedgerError
 from remit.gate.answers import AwaitingApproval, Denial, Granted
-from remit.host.approvals import grants_of, requested, shown_pending, still_open, waits_for
+from remit.host.approvals import (
+    grants_of,
+    lapsed,
+    record_lapses,
+    requested,
+    shown_pending,
+    still_open,
+    waits_for,
+)
 from remit.host.events import RunEnded, RunStarted
 from remit.host.execution import answered_value, move, waiting_value
 from remit.host.memory_operations import record_refusal
@@ -249,7 +258,7 @@ async def resume_amendment(agent: Agent, memo: RunMemo, run: str, emit: Emit) ->
     session.usage, session.settled, session.steps = memo.usage, memo.settled, list(memo.steps)
     grants = await asyncio.to_thread(grants_of, agent, run)
     open_ones = still_open(memo.pending, grants)
-    if open_ones:
+    if open_ones and not lapsed(agent, run, grants):
         return _result(session, "awaiting_approval", waits_for(open_ones), memo.pending)
     memo.pending = ()
     (receipt,) = await agent.submit(
@@ -268,6 +277,7 @@ async def resume_amendment(agent: Agent, memo: RunMemo, run: str, emit: Emit) ->
             at=agent.clock.now(),
         )
     )
+    grants = await record_lapses(session, grants)
     await move(
         session,
         operation="resume",
@@ -280,7 +290,7 @@ async def resume_amendment(agent: Agent, memo: RunMemo, run: str, emit: Emit) ->
         proposal = Proposal.from_json(memo.proposal)
         refusal = next((grant for grant in grants if not grant.approved), None)
         if refusal is not None:
-            why = f"`{refusal.by}` refused: {refusal.reason}"
+            why = refusal.refusal()
             resource = str(agent_entity(session.document).ref)
             await record_refusal(session, "amend", resource, "approval_refused", why)
             return await _ended(session, memo, "denied", why)

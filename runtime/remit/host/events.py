@@ -236,6 +236,7 @@ class ApprovalRequested(_Value):
         by: role that must decide.
         rules: ids of the rules that ask for it.
         because: their reasons.
+        until: RFC 3339 UTC time from which no answer counts any more; empty without a limit.
     """
 
     approval: str
@@ -245,6 +246,7 @@ class ApprovalRequested(_Value):
     by: str
     rules: tuple[str, ...]
     because: str
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def pending_value(item: PendingApproval) -> JsonObject:
     """Return a pending approval as a member of `execution_state.pending`."""
-    return {
+    value: JsonObject = {
         "id": item.id,
         "run": item.run,
         "action": item.action,
@@ -39,6 +39,8 @@ def pending_value(item: PendingApproval) -> JsonObject:
         "request": item.request,
         "because": item.because,
     }
+    # Left out where there is none: what waits without a limit keeps the identity that it always had.
+    return {**value, "until": item.until} if item.until else value
 
 
 def state_value(

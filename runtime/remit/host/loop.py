@@ -32,7 +32,15 @@ from remit.gate.obligations import REDACTED, mask, mask_error
 from remit.gate.usage import Usage
 from remit.host import memory_tools
 from remit.host.amendment import resume_amendment
-from remit.host.approvals import grants_of, requested, shown_pending, still_open, waits_for
+from remit.host.approvals import (
+    grants_of,
+    lapsed,
+    record_lapses,
+    requested,
+    shown_pending,
+    still_open,
+    waits_for,
+)
 from remit.host.builtin_offers import Waits
 from remit.host.dispatching import Dispatcher, Exhausted
 from remit.host.events import (
@@ -241,7 +249,7 @@ class Run(Session):
         self._grants = await asyncio.to_thread(grants_of, self.agent, self.run)
         if status == "awaiting_approval":
             open_ones = still_open(self.memo.pending, self._grants)
-            if open_ones:
+            if open_ones and not lapsed(self.agent, self.run, self._grants):
                 return self._result("awaiting_approval", waits_for(open_ones))
         self.memo.pending = ()
         await self._take_over()
@@ -284,6 +292,7 @@ class Run(Session):
         if not resumed:
             await self._save_running()
         elif self._has_pending():
+            self._grants = await record_lapses(self, self._grants)
             await self._no_longer_pending()
 
     def _verdict_of(self, stop: _Ended | Stopped | TimeIsUp) -> tuple[RunStatus, str]:
@@ -457,7 +466,7 @@ class Run(Session):
         return self._result("awaiting_approval", waits_for(self.memo.pending))
 
     async def _no_longer_pending(self) -> None:
-        """Take this run's approvals off the document: people have answered."""
+        """Take this run's approvals off the document: people have answered, or were too late."""
         active = self.memo.phase != "activate"
         await move(
             self,

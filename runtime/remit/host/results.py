@@ -69,6 +69,7 @@ class Pending:
         by: role that must decide.
         rules: rules that ask for it.
         because: their reasons.
+        until: RFC 3339 UTC time from which no answer counts any more; empty without a limit.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Pending:
     by: str
     rules: tuple[str, ...]
     because: str
+    until: str = ""
 
     def to_json(self) -> JsonObject:
         """Return it as a JSON object with stable keys."""
@@ -89,6 +91,7 @@ class Pending:
             "by": self.by,
             "rules": list(self.rules),
             "because": self.because,
+            "until": self.until,
         }
 
 

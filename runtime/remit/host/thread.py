@@ -218,6 +218,8 @@ def _pending(value: JsonObject) -> Pending:
         by=_text(value["by"]),
         rules=tuple(_text(item) for item in _list(value["rules"])),
         because=_text(value["because"]),
+        # Runs that were saved before approvals had a time limit have none.
+        until=_text(value.get("until", "")),
     )
 
 

@@ -253,7 +253,12 @@ class _Compilation:
         text = piece.text
         if not template.annotations.get("id"):
             text = f"@id({quoted(rule_id)})\n{_without_empty_id(text)}"
-        if template.effect == "forbid" and read_obligations(template.annotations):
+        try:
+            obligations = read_obligations(template.annotations)
+        except ValueError as error:
+            self._found(Finding(message=str(error), patterns=(r"@approve_within\b",)), (source,))
+            obligations = ()
+        if template.effect == "forbid" and obligations:
             text = f"{text[:-1].rstrip(' ')}\n{release_clause(rule_id)};"
         draft = _reparsed(rule_id, text, pointer, (source,))
         self._check_id(rule_id, pointer, source)

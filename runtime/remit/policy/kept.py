@@ -82,12 +82,12 @@ def _rule(row: list[Any]) -> RuleInfo:
 
 def _obligation_row(obligation: Obligation) -> list[object]:
     if isinstance(obligation, Approve):
-        return [obligation.by]
+        return [obligation.by, obligation.within_ms] if obligation.within_ms else [obligation.by]
     return [obligation.arguments, obligation.result]
 
 
 def _obligation(row: list[Any]) -> Obligation:
-    if len(row) == 1:
-        return Approve(by=row[0])
+    if isinstance(row[0], str):
+        return Approve(by=row[0], within_ms=int(row[1]) if len(row) > 1 else 0)
     arguments, result = row
     return Redact(arguments=tuple(arguments), result=tuple(result))

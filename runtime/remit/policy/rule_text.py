@@ -6,6 +6,7 @@ Every policy of an image carries its provenance as annotations, so the text alon
     @because("…")                  the reason for people
     @controls("SOX-404, …")        clauses of outside frameworks
     @approve("risk-officer, …")    obligation: a person with each of these roles approves
+    @approve_within("2h")          how long these approvals may wait; left out where they wait for ever
     @redact_arguments("iban, …")   obligation: arguments masked before the tool sees them
     @redact_result("iban, …")      obligation: members masked before the model sees them
     @mode("shadow")                the rule is watched and decides nothing; left out where it is enforced
@@ -18,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from remit.document.instants import limit_ms, limit_text
+from remit.document.json_text import printable
 from remit.document.rules import Approve, Obligation, Redact, Rule, RuleEffect
 from remit.policy.cedar_text import join_list, quoted, split_list
 
@@ -137,7 +140,9 @@ def release_clause(rule_id: str) -> str:
 
 
 def _annotations(rule: Rule, rule_id: str) -> Mapping[str, str]:
-    approvals = tuple(item.by for item in rule.obligations if isinstance(item, Approve))
+    approvals = tuple(item for item in rule.obligations if isinstance(item, Approve))
+    # INVARIANT (one limit a rule): `document.rule_values` refuses approvals of one rule that differ in it.
+    within_ms = max((item.within_ms for item in approvals), default=0)
     redactions = [item for item in rule.obligations if isinstance(item, Redact)]
     arguments = dict.fromkeys(name for item in redactions for name in item.arguments)
     result = dict.fromkeys(name for item in redactions for name in item.result)
@@ -145,7 +150,8 @@ def _annotations(rule: Rule, rule_id: str) -> Mapping[str, str]:
         "id": rule_id,
         "because": rule.because,
         "controls": join_list(rule.controls),
-        "approve": join_list(approvals),
+        "approve": join_list(tuple(item.by for item in approvals)),
+        "approve_within": limit_text(within_ms),
         "redact_arguments": join_list(tuple(arguments)),
         "redact_result": join_list(tuple(result)),
         "mode": "shadow" if rule.mode == "shadow" else "",
@@ -153,12 +159,29 @@ def _annotations(rule: Rule, rule_id: str) -> Mapping[str, str]:
 
 
 def read_obligations(annotations: Mapping[str, str]) -> tuple[Obligation, ...]:
-    """Return the obligations that a policy's annotations state: approvals in order, then redaction."""
-    approvals = tuple(Approve(by=role) for role in split_list(annotations.get("approve", "")))
+    """Return the obligations that a policy's annotations state: approvals in order, then redaction.
+
+    Raises:
+        ValueError: `@approve_within` is no time limit, or stands without `@approve`.
+    """
+    roles = split_list(annotations.get("approve", ""))
+    within_ms = _within_ms(annotations.get("approve_within"), roles)
+    approvals = tuple(Approve(by=role, within_ms=within_ms) for role in roles)
     arguments = split_list(annotations.get("redact_arguments", ""))
     result = split_list(annotations.get("redact_result", ""))
     redaction = (Redact(arguments=arguments, result=result),) if arguments or result else ()
     return (*approvals, *redaction)
+
+
+def _within_ms(text: str | None, roles: tuple[str, ...]) -> int:
+    if text is None:
+        return 0
+    if not roles:
+        raise ValueError("`@approve_within` limits nothing: there is no `@approve`")
+    try:
+        return limit_ms(text)
+    except ValueError as error:
+        raise ValueError(f"`@approve_within` is `{printable(text)}`, {error}") from error
 
 
 def _indented(expression: str) -> str:
