@@ -12,7 +12,6 @@ from test_host_stops import python
 
 from remit.errors import EvaluationError
 from remit.host.caller import Caller
-from remit.host.recovery import run_lives
 from remit.host.unknown import SETTLEMENTS, Settled, settle_unknown, unknown_effects
 from remit.ports import Batch
 from remit.records import Draft
@@ -141,16 +140,9 @@ def test_an_effect_that_a_killed_process_left_is_unknown_until_a_person_settles_
     (left,) = rt.unknown()
     rt.run("only talk", caller=Caller(id="nobody"))
     assert len(rt.unknown()) == 1
-    store = rt.store
-    settle_unknown(
-        store,
-        left.intent,
-        happened=os.path.exists(tmp_path / "effects"),  # noqa: PTH110  # a person looks at the other side
-        by=ANN.id,
-        reason="the file shows it",
-        at=AT,
-        lives=lambda run: run_lives(store, run),
-    )
+    looked = os.path.exists(tmp_path / "effects")  # noqa: PTH110  # a person looks at the other side
+    done = rt.settle_unknown(left.intent, happened=looked, by=ANN, reason="the file shows it")
+    assert (done.happened, done.effect.target) == (True, "refund")
     assert rt.unknown() == ()
     assert (tmp_path / "effects").read_text().splitlines() == ["1 2"]
-    store.close()
+    rt.store.close()
