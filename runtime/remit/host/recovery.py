@@ -165,7 +165,3 @@ def _event(effect: Unknown) -> UnknownReported:
 
 def _object(value: JsonValue) -> JsonObject:
     return value if isinstance(value, dict) else {}
-
-
-def _text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else ""
