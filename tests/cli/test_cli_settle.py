@@ -9,6 +9,7 @@ from test_host_unknown import left_open
 from remit_adapters.sqlite_store import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -31,3 +32,19 @@ def test_what_is_unknown_is_listed_settled_and_gone(remit: Any, tmp_path: Path) 
     assert remit("settle", "--store", store).code == 0
     again = remit("settle", intent[7:19], "--happened", "--store", store, "--as", "eva", "--reason", "seen")
     assert (again.code, "is settled: `otto` found that it happened" in again.stderr) == (2, True)
+
+
+def test_an_effect_of_a_tool_that_is_not_idempotent_is_not_repeated(
+    remit: Any, project: Callable[..., Path], tmp_path: Path
+) -> None:
+    project()
+    assert remit("run", "desk", "hello", "--as", "ana", "--attr", "jurisdiction=EU").code == 0
+    with open_store(tmp_path / "desk" / ".remit") as opened:
+        ((agent, _),) = opened.agents()
+        (intent,) = left_open(opened, agent=agent)
+    where = ("--store", "desk/.remit", "--as", "ana", "--attr", "jurisdiction=EU", "--reason", "hope")
+    both = remit("settle", intent[7:19], "--repeat", "--happened", *where)
+    assert (both.code, "`--repeat` finds out what happened" in both.stderr) == (2, True)
+    done = remit("settle", intent[7:19], "--repeat", *where)
+    assert (done.code, "does not declare itself idempotent" in done.stderr) == (2, True)
+    assert remit("settle", "--store", "desk/.remit").code == 1

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from host_support import ANN, agent, call, runtime, say
+from host_support import ANN, ORDER, REFUND, agent, call, order_status, runtime, say, tool
 from test_host_stops import python
 
 from remit.errors import EvaluationError
@@ -26,7 +26,7 @@ AT = "2026-01-01T00:00:00.000Z"
 AGENT = "sha256:" + "a" * 64
 
 
-def left_open(store: Any, count: int = 1) -> list[str]:
+def left_open(store: Any, count: int = 1, *, agent: str = AGENT) -> list[str]:
     """Record intents whose run nobody drives; return their digests."""
     found = []
     for number in range(count):
@@ -39,7 +39,7 @@ def left_open(store: Any, count: int = 1) -> list[str]:
             "revision": "sha256:" + "b" * 64,
             "step": number,
         }
-        draft = Draft(kind="intent", agent=AGENT, run=f"run-{number}", at=AT, body=body)
+        draft = Draft(kind="intent", agent=agent, run=f"run-{number}", at=AT, body=body)
         found.append(store.submit(Batch(records=(draft,))).result(30)[0].digest)
     return found
 
@@ -145,4 +145,115 @@ def test_an_effect_that_a_killed_process_left_is_unknown_until_a_person_settles_
     assert (done.happened, done.effect.target) == (True, "refund")
     assert rt.unknown() == ()
     assert (tmp_path / "effects").read_text().splitlines() == ["1 2"]
+    rt.store.close()
+
+
+# --- calling an idempotent tool again
+
+
+def crashed(
+    tmp_path: Path, *, idempotent: bool = True, rules: Any = ()
+) -> tuple[Any, list[tuple[int, int]], Any]:
+    """Let a process die inside of a call; return a runtime after it, what the tool did since, and the effect."""
+    tools = [tool("order_status", ORDER), tool("refund", REFUND, idempotent=idempotent)]
+    document = agent(call("refund", order=1, amount=2), say("done"), tools=tools, rules=rules)
+    process = python(tmp_path, document, 'rt.run("x", caller=ANN)', inside="os._exit(9)")
+    process.communicate(timeout=60)
+    assert process.returncode == 9
+    done: list[tuple[int, int]] = []
+
+    def refund(order: int, amount: int, iban: str = "none") -> dict[str, Any]:
+        """Refund an order."""
+        if amount == 13:
+            raise RuntimeError("unlucky")
+        done.append((order, amount))
+        return {"refunded": amount, "iban": iban}
+
+    rt = runtime(document, tmp_path, tools=(order_status, refund))
+    (left,) = rt.unknown()
+    return rt, done, left
+
+
+def bodies(rt: Any, kind: str) -> list[Any]:
+    return [record.value["body"] for record in rt.store.records() if record.value["kind"] == kind]
+
+
+def test_an_idempotent_tool_is_called_again_with_its_key_and_settles_the_effect(tmp_path: Path) -> None:
+    rt, done, left = crashed(tmp_path)
+    answer = rt.repeat_unknown(left.intent, by=ANN, reason="the tool knows its keys")
+    assert (answer.allowed, answer.value["outcome"], done) == (True, "ok", [(1, 2)])
+    first, again = (body for body in bodies(rt, "intent") if body["effect"] == "call_tool")
+    assert (again["key"], again["content"]) == (first["key"], first["content"])
+    assert [body["status"] for body in bodies(rt, "outcome") if body["target"] == "refund"] == [
+        "ok",
+        "unknown",
+    ]
+    (control,) = bodies(rt, "control")
+    assert (control["intent"], control["happened"], control["by"]) == (left.intent, True, "ann")
+    (ours,) = [record for record in rt.store.records() if record.digest == control["repeated"]]
+    assert ours.value["body"] == again
+    assert rt.unknown() == ()
+    assert rt.store.unfinished() == ()
+    states = {state.status for state in rt.store.runs() if state.run.startswith("repeat-")}
+    assert states == {"completed"}
+    with pytest.raises(EvaluationError, match="is settled: `ann` found that it happened"):
+        rt.repeat_unknown(left.intent, by=ANN, reason="again")
+    assert rt.store.verify().intact
+    rt.store.close()
+
+
+def test_a_tool_that_does_not_declare_it_is_never_called_again(tmp_path: Path) -> None:
+    rt, done, left = crashed(tmp_path, idempotent=False)
+    size = rt.store.size()
+    with pytest.raises(EvaluationError, match="`refund` does not declare itself idempotent"):
+        rt.repeat_unknown(left.intent, by=ANN, reason="hope")
+    with pytest.raises(EvaluationError, match="needs a reason"):
+        rt.repeat_unknown(left.intent, by=ANN, reason=" ")
+    assert (done, rt.store.size()) == ([], size)
+    rt.store.close()
+
+
+def test_the_rules_decide_whether_an_effect_is_repeated_and_for_whom(tmp_path: Path) -> None:
+    rule = {
+        "id": "own-region",
+        "effect": "forbid",
+        "on": ["refund"],
+        "unless": 'context.caller.roles.contains("clerk")',
+        "because": "clerks refund",
+    }
+    rt, done, left = crashed(tmp_path, rules=[rule])
+    nobody = Caller(id="eve", roles=(), attributes={"jurisdiction": "EU"})
+    answer = rt.repeat_unknown(left.intent, by=nobody, reason="curious")
+    assert (answer.allowed, answer.because, done) == (False, "clerks refund", [])
+    assert [one.intent for one in rt.unknown()] == [left.intent]
+    assert rt.repeat_unknown(left.intent, by=ANN, reason="mine").allowed
+    assert (done, rt.unknown()) == ([(1, 2)], ())
+    rt.store.close()
+
+
+def test_a_call_that_fails_again_leaves_the_effect_unknown(tmp_path: Path) -> None:
+    tools = [tool("order_status", ORDER), tool("refund", REFUND, idempotent=True)]
+    document = agent(call("refund", order=1, amount=13), say("done"), tools=tools)
+    python(tmp_path, document, 'rt.run("x", caller=ANN)', inside="os._exit(9)").communicate(timeout=60)
+
+    def refund(order: int, amount: int, iban: str = "none") -> dict[str, Any]:
+        """Refund an order."""
+        raise RuntimeError(f"{order} {amount} {iban}")
+
+    rt = runtime(document, tmp_path, tools=(order_status, refund))
+    (left,) = rt.unknown()
+    answer = rt.repeat_unknown(left.intent, by=ANN, reason="once more")
+    assert (answer.allowed, answer.value["outcome"]) == (True, "failed")
+    assert [one.intent for one in rt.unknown()] == [left.intent]
+    assert bodies(rt, "control") == []
+    rt.store.close()
+
+
+def test_what_was_erased_cannot_be_repeated(tmp_path: Path) -> None:
+    rt, done, left = crashed(tmp_path)
+    index = next(record.index for record in rt.store.records() if record.digest == left.intent)
+    rt.store.erase_content(index - 1, by="officer", reason="request")
+    with pytest.raises(EvaluationError, match="the arguments of the effect are not there any more"):
+        rt.repeat_unknown(left.intent, by=ANN, reason="the tool knows its keys")
+    assert done == []
     rt.store.close()

@@ -455,6 +455,26 @@ class Runtime:
             lives=lambda run: run_lives(store, run),
         )
 
+    def repeat_unknown(self, intent: str, *, by: Caller, reason: str) -> Answer:
+        """Call the tool of an effect of `unknown` again, with its key, where it declares itself idempotent.
+
+        The rules in force decide, on behalf of `by`. Where the call was ok the effect is settled as happened.
+
+        Args:
+            intent: the digest of its intent (`UnknownReported.intent`), or a unique beginning of it.
+            by: who asks for it.
+            reason: why.
+
+        Raises:
+            EvaluationError: no such effect is unknown, the tool does not declare itself idempotent, or its
+                arguments were erased; nothing was called.
+            AdapterError: the tool cannot be opened; nothing was called.
+            LedgerError: something cannot be recorded.
+        """
+        from remit.host.repeating import repeat_unknown
+
+        return _blocking(lambda: repeat_unknown(self._agent, intent, by=by, reason=reason))
+
     def leftovers(self, *, run: str = "") -> tuple[Leftover, ...]:
         """Return what back-ends made at vendors and is not known to be gone, oldest first.
 

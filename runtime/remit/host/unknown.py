@@ -1,7 +1,8 @@
 """What nobody knows: effects that began and whose outcome no process recorded, until a person settles them.
 
 Rules
-1. An effect is unknown once its run does not live any more, and until it is settled. It is never repeated.
+1. An effect is unknown once its run does not live any more, and until it is settled. It is never repeated
+   but by a person, where the tool declares that this is harmless (`remit.host.repeating`).
 2. A settlement is a `control` record with a name and a reason: it says whether the effect happened. The
    outcome `unknown` stays, for that is what the process knew.
 3. Each is settled once: the first settlement in the log counts, and the store refuses a second one.
@@ -43,6 +44,7 @@ class Unknown:
         run: run that began it.
         effect: `call_tool` or `dispatch`.
         target: the tool or the back-end.
+        content: digest of exactly what was permitted.
         key: idempotency key that it was, or would have been, called with.
         at: when the intent was recorded, RFC 3339 UTC with milliseconds.
         index: of the intent record.
@@ -54,6 +56,7 @@ class Unknown:
     run: str
     effect: str
     target: str
+    content: str
     key: str
     at: str
     index: int
@@ -116,6 +119,22 @@ def unknown_effects(store: Store, *, agent: str = "", lives: Callable[[str], boo
     )
 
 
+def find_effect(store: Store, intent: str, *, agent: str = "", lives: Callable[[str], bool]) -> Unknown:
+    """Return the unknown effect that a person means.
+
+    Args:
+        store: where it was recorded.
+        intent: the digest of its intent, or a unique beginning of it.
+        agent: of this agent alone; of any where it is empty.
+        lives: whether a run, by its id, is being driven now.
+
+    Raises:
+        EvaluationError: there is none, there are several, or it is settled.
+        LedgerError: the log cannot be read.
+    """
+    return _found(intent, unknown_effects(store, agent=agent, lives=lives), _settled(store)[0])
+
+
 def abandoned(store: Store, *, agent: str = "", lives: Callable[[str], bool]) -> tuple[Record, ...]:
     """Return the intents without an outcome whose run does not live any more; arguments as above."""
     known: dict[str, bool] = {}
@@ -162,6 +181,7 @@ def settle_unknown(
     reason: str,
     at: str,
     lives: Callable[[str], bool],
+    repeated: str = "",
 ) -> Settled:
     """Record what a person found out about an effect; durable when this returns.
 
@@ -173,6 +193,7 @@ def settle_unknown(
         reason: how they know; it stays in the log.
         at: RFC 3339 UTC time with milliseconds.
         lives: whether a run, by its id, is being driven now.
+        repeated: digest of the intent under which it was called again, if it was.
 
     Raises:
         EvaluationError: no such effect is unknown, or nobody or no reason is given.
@@ -191,6 +212,7 @@ def settle_unknown(
             "happened": happened,
             "by": by,
             "reason": reason,
+            **({"repeated": repeated} if repeated else {}),
         }
         draft = Draft(kind="control", agent=found.agent, run=SETTLEMENTS, at=at, body=body)
         # Where no start has reported it yet, it is reported here, so that nobody else has to.
@@ -260,6 +282,7 @@ def unknown_of(intent: Record, *, reported: bool = False) -> Unknown:
         run=_text(intent.value.get("run")),
         effect=_text(body.get("effect")),
         target=_text(body.get("target")),
+        content=_text(body.get("content")),
         key=_text(body.get("key")),
         at=_text(intent.value.get("at")),
         index=intent.index,
