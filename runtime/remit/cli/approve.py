@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remit.cli.answering import settle
 from remit.cli.openings import Opening, answer_options, opening_options
 from remit.cli.options import common, example, person_options, store_option
-from remit.cli.settle import settle
 
 if TYPE_CHECKING:
     from remit.cli.output import Session

@@ -53,8 +53,8 @@ VERBS = {
     "demo": "Play an example's scenes and check what they show.",
     "version": "Print versions.",
 }
-_MODULES = {"import": "import_", "settle": "unknown"}
-"""Modules of verbs that are called otherwise than the verb: Python has the word, or others share it."""
+_MODULES = {"import": "import_"}
+"""Modules of verbs that Python has as a word of its own."""
 
 _EXAMPLES = (
     '\b\nExamples:\n  remit init refund-desk\n  remit check refund-desk\n  remit run refund-desk --input "…"'

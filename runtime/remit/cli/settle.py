@@ -1,127 +1,145 @@
-"""What `approve` and `refuse` share: find what waits, record a person's answer, and let the run go on."""
+"""`remit settle`: what became of an effect that a crash left open, as a person found out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from remit.cli.agents import existing_store, find_agent
-from remit.cli.exits import ExitCode, bad_input, code_of_status
-from remit.cli.options import attribute_options, caller_from, caller_hint
+import click
+
+from remit.cli.agents import existing_store
+from remit.cli.exits import ExitCode, bad_input
+from remit.cli.heads import open_head
+from remit.cli.openings import Opening, opening_options
+from remit.cli.options import caller_from, common, example, person_options, store_option
 from remit.cli.output import Session, short
 from remit.cli.stores import open_auditable
-from remit.cli.timeline import Timeline
+from remit.host.clock import SystemClock
+from remit.host.recovery import run_lives
+from remit.host.unknown import find_effect, settle_unknown, unknown_effects
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from remit.cli.openings import Opening
-    from remit.document.model import Document, PendingApproval
-    from remit.document.values import JsonObject
-    from remit.host.stores import Store
+    from remit.host.caller import Caller
+    from remit.host.unknown import Unknown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """A pending approval and the head that holds it."""
-
-    document: Document
-    pending: PendingApproval
-
-
-def find_waiting(store: Store, name: str) -> Waiting:
-    """Return what `name` means: an approval's id or a run's id, or a unique beginning of one.
-
-    Raises:
-        FaultsError: nothing, or more than one thing, is meant.
-    """
-    everything = [
-        Waiting(document=document, pending=pending)
-        for agent, _ in store.agents()
-        for document in (find_agent(store, agent),)
-        for pending in document.execution_state.pending
-    ]
-    found = [item for item in everything if name and name in {item.pending.id, item.pending.run}]
-    if not found and name:
-        found = [
-            item
-            for item in everything
-            if item.pending.id.startswith(name) or item.pending.run.startswith(name)
-        ]
-    if len(found) == 1:
-        return found[0]
-    listed = ", ".join(f"`{item.pending.id}` ({item.pending.action})" for item in (found or everything)[:8])
-    if found:
-        raise bad_input(f"`{name}` could be several approvals", f"name one of {listed}")
-    raise bad_input(
-        f"nothing waits under `{name}`",
-        f"waiting are {listed}" if listed else "no approval is pending in this store",
-    )
-
-
-def settle(
+@click.command(
+    "settle",
+    epilog=example(
+        "remit settle --store refund-desk/.remit",
+        'remit settle 4f1c9a --happened --as otto:desk --reason "the bank shows it"',
+        'remit settle 4f1c9a --did-not-happen --as otto:desk --reason "no booking with this key"',
+        'remit settle 4f1c9a --repeat --as otto:clerk --reason "the tool knows its keys"',
+    ),
+)
+@click.argument("intent", default="")
+@click.option(
+    "--happened/--did-not-happen", "happened", default=None, help="What you found out, at the other side."
+)
+@click.option("--repeat", is_flag=True, help="Call the tool again with the same key; only an idempotent one.")
+@click.option("--reason", default="", help="How you know; stays in the log, so it must name no data subject.")
+@opening_options
+@person_options
+@store_option
+@common
+def command(
     session: Session,
-    name: str,
     *,
-    approved: bool,
-    go_on: bool,
-    person: str | None,
-    roles: Sequence[str],
-    attributes: Sequence[str],
+    intent: str,
+    happened: bool | None,
+    repeat: bool,
     reason: str,
-    meaning: str,
-    store: str | None,
     opening: Opening,
+    person: str | None,
+    roles: tuple[str, ...],
+    attributes: tuple[str, ...],
+    store: str | None,
 ) -> int:
-    """Record a person's answer; with `go_on`, let the run go on.
+    """Say what became of the effect of INTENT, of which nobody knows; without INTENT list such effects.
 
-    Returns:
-        The exit code.
+    An effect is unknown where the process ended between its permit and the record of its outcome.
+    It is never repeated by itself.
     """
-    if not reason.strip():
-        raise bad_input("the reason is empty", "say why with `--reason`")
     place = existing_store(store)
+    if not intent:
+        return _listed(session, store)
+    if repeat is (happened is not None):
+        raise bad_input(
+            "it is not said what became of the effect"
+            if not repeat
+            else "`--repeat` finds out what happened",
+            "give one of `--happened`, `--did-not-happen` and `--repeat`",
+        )
+    if not reason.strip():
+        raise bad_input("the reason is empty", "say how you know with `--reason`")
+    caller = caller_from(person, roles, attributes)
+    if happened is None:
+        return _repeated(session, intent, caller, reason=reason, store=store, opening=opening)
     opened = open_auditable(place, read_only=False)
     try:
-        waiting = find_waiting(opened, name)
-        document, pending = waiting.document, waiting.pending
-        caller = caller_from(person, roles, attributes, schema=document.governance.caller_schema)
-        with opening.runtime(document, store=opened, place=place) as runtime:
-            act = runtime.approve if approved else runtime.refuse
-            answer = act(pending.id, by=caller, reason=reason, meaning=meaning)
-            value: JsonObject = {"answer": answer.to_json(), "approval": pending.id, "run": pending.run}
-            if not session.json:
-                _show(session, answer.allowed, answer.because, pending, approved=approved)
-                if not answer.allowed:
-                    _hint(
-                        session, caller_hint(caller, answer.because, schema=document.governance.caller_schema)
-                    )
-            if not answer.allowed or not go_on:
-                if session.json:
-                    session.emit(value)
-                return ExitCode.FINE if answer.allowed else ExitCode.DENIED
-            timeline = Timeline(session)
-            result = runtime.resume_run(pending.run, on_event=timeline.show)
-            if session.json:
-                session.emit({**value, "result": result.to_json()})
-            else:
-                options = attribute_options(caller, schema=document.governance.caller_schema)
-                timeline.finish(result, settle=("--store", place.shown, *opening.words(), *options))
-            return code_of_status(result.status)
+        done = settle_unknown(
+            opened,
+            intent,
+            happened=happened,
+            by=caller.id,
+            reason=reason,
+            at=SystemClock().now(),
+            lives=lambda run: run_lives(opened, run),
+        )
     finally:
         opened.close()
-
-
-def _hint(session: Session, hint: str) -> None:
-    if hint:
-        session.note(hint, indent=2, style="yellow")
-
-
-def _show(session: Session, allowed: bool, because: str, pending: PendingApproval, *, approved: bool) -> None:  # noqa: FBT001  # one word of the sentence
-    verb = "approved" if approved else "refused"
-    if allowed:
-        session.parts(
-            (verb, "bold green"), (f" {pending.action} ({short(pending.id)}) of run {pending.run}", "")
-        )
+    word = "happened" if happened else "did not happen"
+    if session.json:
+        session.emit({"effect": done.effect.to_json(), "happened": happened, "record": done.record})
     else:
-        session.parts(("denied", "bold red"), (f": {because}", ""))
+        session.parts(("settled", "bold green"), (f": {done.effect.target} {word}, as {caller.id} found", ""))
+        session.say(f"  record {done.record}")
+    return ExitCode.FINE
+
+
+def _repeated(
+    session: Session, intent: str, caller: Caller, *, reason: str, store: str | None, opening: Opening
+) -> int:
+    opened = open_auditable(existing_store(store))
+    try:
+        effect = find_effect(opened, intent, lives=lambda run: run_lives(opened, run))
+    finally:
+        opened.close()
+    with open_head(effect.agent, store=store, opening=opening, adopt=False) as (runtime, _):
+        answer = runtime.repeat_unknown(effect.intent, by=caller, reason=reason)
+        left = {one.intent for one in runtime.unknown()}
+    settled = effect.intent not in left
+    if session.json:
+        session.emit({**answer.to_json(), "settled": settled})
+    elif not answer.allowed:
+        session.parts(("denied", "bold red"), (f": {answer.because}", ""))
+    elif settled:
+        session.parts(("settled", "bold green"), (f": {effect.target} was called again and is done", ""))
+    else:
+        session.parts(
+            ("failed", "bold red"), (f": {effect.target} was called again, and is still unknown", "")
+        )
+    return ExitCode.FINE if settled else ExitCode.DENIED if not answer.allowed else ExitCode.FINDINGS
+
+
+def _listed(session: Session, store: str | None) -> int:
+    opened = open_auditable(existing_store(store))
+    try:
+        found = unknown_effects(opened, lives=lambda run: run_lives(opened, run))
+    finally:
+        opened.close()
+    if session.json:
+        session.emit({"unknown": [one.to_json() for one in found]})
+        return ExitCode.FINDINGS if found else ExitCode.FINE
+    if not found:
+        session.say("nothing is unknown")
+        return ExitCode.FINE
+    for one in found:
+        _show(session, one)
+    return ExitCode.FINDINGS
+
+
+def _show(session: Session, effect: Unknown) -> None:
+    session.parts((short(effect.intent), "bold yellow"), (f"  {effect.effect} {effect.target}", ""))
+    session.say(f"  {effect.at}  {effect.run} of agent {short(effect.agent)}, record {effect.index}")
+    if effect.key:
+        session.say(f"  key {effect.key}")
