@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from test_host_unknown import left_open
-
+from open_intents import left_open
 from remit_adapters.sqlite_store import open_store
 
 if TYPE_CHECKING:

@@ -10,38 +10,17 @@ import pytest
 from host_support import ANN, ORDER, REFUND, agent, call, order_status, runtime, say, tool
 from test_host_stops import python
 
+from open_intents import AGENT, AT, left_open
 from remit.errors import EvaluationError
 from remit.host.caller import Caller
 from remit.host.unknown import SETTLEMENTS, Settled, settle_unknown, unknown_effects
 from remit.ports import Batch
-from remit.records import Draft
 from remit.testing.store_contract import contract_draft
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from store_places import StorePlace
-
-AT = "2026-01-01T00:00:00.000Z"
-AGENT = "sha256:" + "a" * 64
-
-
-def left_open(store: Any, count: int = 1, *, agent: str = AGENT) -> list[str]:
-    """Record intents whose run nobody drives; return their digests."""
-    found = []
-    for number in range(count):
-        body: Any = {
-            "effect": "call_tool",
-            "target": "refund",
-            "content": "sha256:" + "c" * 64,
-            "key": f"key-{number}",
-            "request": "sha256:" + "d" * 64,
-            "revision": "sha256:" + "b" * 64,
-            "step": number,
-        }
-        draft = Draft(kind="intent", agent=agent, run=f"run-{number}", at=AT, body=body)
-        found.append(store.submit(Batch(records=(draft,))).result(30)[0].digest)
-    return found
 
 
 def settled(store: Any, intent: str, *, happened: bool = True, by: str = "otto") -> Settled:
