@@ -7,9 +7,8 @@ Rules
    the digests of the fields that it replaces: another proposal, or an amendment in between, voids an
    approval.
 3. Once people have answered, the first process that says so in the log asks again with their answers, and
-   carries the amendment out once. A refusal ends it, also one
-   by the clock, and is not asked anew, also where the head has moved
-   since: who still wants the amendment proposes it again.
+   carries the amendment out once. A refusal ends it, also one by the clock, and is not asked anew, also where
+   the head has moved since: who still wants the amendment proposes it again.
 4. An amendment that was approved and whose head moved since it was decided is carried out on the new head
    only where rules and replaced fields are as they were and no order stands: its approval is used up.
 """

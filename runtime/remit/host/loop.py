@@ -69,7 +69,7 @@ from remit.host.session import Emit, Session, ignore, new_run_id, reasons
 from remit.host.surveillance import Stopped, TimeIsUp, watch
 from remit.host.texts import mended
 from remit.host.thread import RunMemo
-from remit.host.tool_sources import ToolSources, open_sources, tool_context
+from remit.host.tool_sources import ToolSources, sources_around
 from remit.messages import Message, ToolCall, ToolOffer, Turn, content_digest
 from remit.ports import Invocation, RunState, ToolResult
 
@@ -548,9 +548,7 @@ class Run(Session):
         if self._dry_tools is not None:
             self._tools = self._dry_tools
             return
-        around = self.agent.surroundings
-        context = tool_context(folder=around.folder, functions=around.functions, servers=around.servers)
-        sources = open_sources(self.document, context=context)
+        sources = sources_around(self.document, self.agent.surroundings)
         self._tools, self._opened_for = sources, self.document.capabilities.tools
         await sources.check()
 

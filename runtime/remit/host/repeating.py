@@ -24,7 +24,7 @@ from remit.host.requests import declared, tool_entity
 from remit.host.session import Session
 from remit.host.surveillance import Stopped, TimeIsUp, watch
 from remit.host.thread import RunMemo
-from remit.host.tool_sources import open_sources, tool_context
+from remit.host.tool_sources import sources_around
 from remit.host.unknown import find_effect, settle_unknown
 from remit.ports import Invocation, RunState
 
@@ -82,10 +82,8 @@ async def repeat_unknown(agent: Agent, intent: str, *, by: Caller, reason: str) 
 async def _repeated(
     session: Session, tool: Tool, invocation: Invocation, effect: Unknown
 ) -> tuple[Answer, str]:
-    around = session.agent.surroundings
-    context = tool_context(folder=around.folder, functions=around.functions, servers=around.servers)
     # Before anything is asked: what cannot be opened is not called.
-    sources = open_sources(session.document, context=context)
+    sources = sources_around(session.document, session.agent.surroundings)
     try:
         await sources.check()
         return await _asked(session, tool, invocation, effect, sources)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from remit.document.model import Document, Tool
+    from remit.host.agent import Surroundings
     from remit.permit import Permit
 
 GROUP = "remit.tools"
@@ -127,6 +128,16 @@ def open_sources(document: Document, *, context: ToolContext) -> ToolSources:
         source = _opener(name)(tuple(tools), context=context)
         by_tool.update({tool.name: source for tool in tools})
     return ToolSources(by_tool)
+
+
+def sources_around(document: Document, around: Surroundings) -> ToolSources:
+    """Open the sources of all tools of `document` in the surroundings of an agent.
+
+    Raises:
+        AdapterError: as `open_sources`.
+    """
+    context = tool_context(folder=around.folder, functions=around.functions, servers=around.servers)
+    return open_sources(document, context=context)
 
 
 def _refuse_missing(document: Document, context: ToolContext) -> None:
