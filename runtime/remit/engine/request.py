@@ -155,7 +155,27 @@ class Decision:
         return self.verdict == "allow"
 
 
+_new = object.__new__
 _set_verdict, _set_kind, _set_reasons, _set_errors, _set_engine, _set_image = _setters(Decision)
+
+
+def made_decision(  # noqa: PLR0917  # the members, in order: names are what takes the time
+    verdict: Verdict,
+    kind: Kind,
+    reasons: tuple[str, ...],
+    errors: tuple[PolicyFailure, ...],
+    engine: str,
+    image: str,
+) -> Decision:
+    """Return `Decision(verdict=verdict, …)` in half of the time."""
+    made = _new(Decision)
+    _set_verdict(made, verdict)
+    _set_kind(made, kind)
+    _set_reasons(made, reasons)
+    _set_errors(made, errors)
+    _set_engine(made, engine)
+    _set_image(made, image)
+    return made
 
 
 def context_keys(context: Mapping[str, JsonValue]) -> tuple[str, ...]:

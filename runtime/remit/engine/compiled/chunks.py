@@ -117,7 +117,7 @@ class FunctionMaker:
             self._codes[source] = code
         return code
 
-    def make(self, recipe: Recipe) -> Callable[..., object]:
+    def make(self, recipe: Recipe) -> FunctionType:
         """Return the one function that a recipe describes."""
         code = self.code(recipe)
         constants = tuple(self._made(recipe.constants[name]) for name in constants_of(code))
@@ -131,7 +131,7 @@ class FunctionMaker:
     def _made(self, constant: object) -> object:
         match constant:
             case Recipe():
-                return self.make(constant)
+                return self._shared_function(constant)
             case Lookup(entries):
                 return {key: LazyFunctions(later, self) for key, later in entries.items()}
             case Lift(declared):
@@ -142,18 +142,33 @@ class FunctionMaker:
                 return self._shared_row(cast("tuple[object, ...]", constant))
             case dict():
                 return self._shared_table(cast("dict[object, object]", constant))
+            case int():
+                return self._shared(constant)
             case _:
                 return constant
 
-    # Numbers that many functions look up: one copy of all that are equal stays at hand.
+    # What many functions name: one copy of all that are equal stays at hand. A call touches every constant of
+    # its function, and what another action's function has just touched is in the processor's caches.
+
+    def _shared(self, plain: object) -> object:
+        # Equal values of different types are different.
+        return self._kept.setdefault((type(plain), plain), plain)
 
     def _shared_row(self, row: tuple[object, ...]) -> object:
         return self._kept.setdefault(row, row) if {*map(type, row)} == {int} else row
 
     def _shared_table(self, table: dict[object, object]) -> object:
-        # Keys that are equal and of different types are different keys.
+        if {*map(type, table.values())} != {int}:
+            return table
         rows = tuple((type(key), key, value) for key, value in table.items())
-        return self._kept.setdefault(rows, table) if {*map(type, table.values())} == {int} else table
+        shared = {self._shared(key): value for key, value in table.items()}
+        return self._kept.setdefault(rows, shared)
+
+    def _shared_function(self, recipe: Recipe) -> Callable[..., object]:
+        made = self.make(recipe)
+        # Equal constants are one object by now, which a kept function keeps alive.
+        parts = (made.__code__, *map(id, made.__defaults__ or ()))
+        return cast("Callable[..., object]", self._kept.setdefault(parts, made))
 
 
 def write_function(name: str, parameters: Sequence[str], body: Sequence[str]) -> str:

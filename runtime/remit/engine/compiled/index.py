@@ -221,7 +221,8 @@ class Index:
         inner = self.arranged(conditions, levels, guarded)
         variables = frozenset[str]().union({atom.slot}, *(block.variables for block in inner))
         lines = lines_of(inner)
-        if len(lines) > MAX_INLINE:
+        # A forbid's bound seldom holds: then a function spares the constants of what stands behind it.
+        if len(lines) > MAX_INLINE or all(part.condition.forbid for part in parts):
             lines = [*calls("guarded", inner, self._constants, self._constants)]
         return Block(lines=(f"if {test}:", *(f"    {line}" for line in lines)), variables=variables)
 

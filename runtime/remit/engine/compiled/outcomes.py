@@ -11,10 +11,12 @@ from bisect import bisect_right
 from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
-from remit.engine.request import Decision, Kind
+from remit.engine.request import Kind, made_decision
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
+
+    from remit.engine.request import Decision, Verdict
 
 MAX_KEPT = 200_000
 """Rule ids in all decisions kept; where more are, they are made anew."""
@@ -145,7 +147,8 @@ class Outcomes:
         names = self._named.get(base)
         if names is None:
             group = self._groups[bisect_right(self._bases, base) - 1]
-            names = self._named[base] = tuple([self._rules[rule] for rule in group])
+            # Copies, which lie side by side in memory: an answer touches each name that it takes.
+            names = self._named[base] = tuple([f"{self._rules[rule]} "[:-1] for rule in group])
         return names
 
     def _keep(
@@ -160,11 +163,5 @@ class Outcomes:
         return decision
 
     def _decision(self, kind: Kind, reasons: tuple[str, ...]) -> Decision:
-        return Decision(
-            verdict="allow" if kind == "allowed" else "deny",
-            kind=kind,
-            reasons=reasons,
-            errors=(),
-            engine=self._engine,
-            image=self._image,
-        )
+        verdict: Verdict = "allow" if kind == "allowed" else "deny"
+        return made_decision(verdict, kind, reasons, (), self._engine, self._image)
