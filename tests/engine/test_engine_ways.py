@@ -542,6 +542,7 @@ def test_no_bound_on_what_is_kept_and_no_size_of_a_pool_changes_a_decision(
             (slices, "MIN_KEPT", 4),
             (slices, "SHARE_KEPT", 1),
             (binding, "MAX_ANSWERS", 1),
+            (binding, "MAX_ENTITIES", 3),
         ),
     ):
         monkeypatch.setattr(where, name, value)

@@ -12,19 +12,26 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import cedarpy
 
+from remit.engine.recent import Recent
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     RawCall = Callable[
-        [list[dict[str, object]], cedarpy.PolicySet, str, None, bool],
+        [list[dict[str, object]], cedarpy.PolicySet, object, None, bool],
         list[str],
     ]
 
 MAX_ANSWERS = 256
 """Answers of one policy set that are remembered; beyond that they are read anew."""
 
+MAX_ENTITIES = 1_024
+"""Texts of entities that are remembered, parsed if they came twice. Each takes a few KB."""
+
 _TIMINGS = ',"metrics":'
 """What follows in an answer differs from call to call, and is no part of the decision."""
+
+_NOBODY = "[]"
 
 
 class Answer(NamedTuple):
@@ -39,6 +46,27 @@ class Answer(NamedTuple):
     decided: bool
     allows: bool
     reasons: tuple[str, ...]
+
+
+class EntityTexts:
+    """Entities as text, parsed once where they come back: who acts is mostly who acted before."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known = Recent[object](MAX_ENTITIES)
+
+    def prepared(self, text: str) -> object:
+        """Return what the inner call takes for a JSON array of entities: the text, or the same parsed."""
+        known = self._known.get(text)
+        if known is None:
+            # To be parsed apart takes longer than within the call, so what comes once is not.
+            known = text
+            self._known.keep(text, known, 1)
+        elif type(known) is str:
+            known = _parsed(text)
+            self._known.keep(text, known, 1)
+        return known
 
 
 class Policies:
@@ -65,16 +93,17 @@ class Policies:
         """The policies as cedarpy takes them."""
         return self._handle
 
-    def ask(self, request: dict[str, object], entities: str) -> Answer:
+    def ask(self, request: dict[str, object], entities: str, before: EntityTexts) -> Answer:
         """Decide a request.
 
         Args:
             request: as cedarpy takes it, with the context as JSON.
             entities: a JSON array.
+            before: entities that were asked about earlier.
         """
         if RAW is None:
             return _public(request, self._handle, entities)
-        text = RAW([request], self._handle, entities, None, False)[0]  # noqa: FBT003  # the call takes no keywords
+        text = RAW([request], self._handle, before.prepared(entities), None, False)[0]  # noqa: FBT003  # the call takes no keywords
         told = text[: text.rfind(_TIMINGS)]
         known = self._answers.get(told)
         if known is None:
@@ -104,10 +133,19 @@ def _public(request: dict[str, object], policies: cedarpy.PolicySet, entities: s
     )
 
 
+def _parsed(entities: str) -> object:
+    """Return entities as the inner call takes them parsed; as text where it is to say what is wrong."""
+    try:
+        return cast("object", cedarpy._internal.Entities.from_json_str(entities))  # noqa: SLF001  # see the module's words  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]  # likewise
+    except ValueError:
+        return entities
+
+
 def raw_call() -> RawCall | None:
     """Return cedarpy's inner call if it is as this module expects; it is tried on answers of every kind."""
     uid = {"type": "A", "id": "a"}
     request: dict[str, object] = {"principal": uid, "action": uid, "resource": uid, "context": '{"x":1}'}
+    someone = '[{"uid":{"type":"A","id":"a"},"attrs":{"y":2},"parents":[]}]'
     try:
         call = cast("RawCall", cedarpy._internal.is_authorized_batch)  # noqa: SLF001  # see the module's words  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]  # likewise
         for condition in (
@@ -115,11 +153,15 @@ def raw_call() -> RawCall | None:
             "permit(principal, action, resource);forbid(principal, action, resource);",
             "permit(principal, action, resource) when { context.y };",
             "permit(principal, action, resource) when { context.x == 2 };",
+            "permit(principal, action, resource) when { principal.y == 2 };",
         ):
             policies = cedarpy.PolicySet.from_str(condition)
-            (text,) = call([request], policies, "[]", None, False)  # noqa: FBT003  # see above
-            if _read(json.loads(text)) != _public(request, policies, "[]"):
-                return None
+            for entities in (_NOBODY, someone):
+                told = _public(request, policies, entities)
+                for given in (entities, _parsed(entities)):
+                    (text,) = call([request], policies, given, None, False)  # noqa: FBT003  # see above
+                    if _read(json.loads(text)) != told:
+                        return None
             if text.count(_TIMINGS) != 1 or json.loads(text[: text.rfind(_TIMINGS)] + "}")[
                 "decision"
             ] not in {"Allow", "Deny"}:

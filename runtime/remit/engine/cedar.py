@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import cedarpy
 
+from remit.engine.binding import EntityTexts
 from remit.engine.door import Door, Shared, opens
 from remit.engine.entity_kinds import PREFIX, EntityKind
 from remit.engine.ingress import Reads, Walk, projected, read_tree
@@ -117,6 +118,7 @@ class CedarEngine:
             policies=index.policies,
             slices=self._slices,
             pools=Pools(index.policies),
+            entities=EntityTexts(),
         )
         self._decisions: dict[tuple[Kind, tuple[str, ...]], Decision] = {}
 

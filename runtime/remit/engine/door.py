@@ -35,6 +35,7 @@ from remit.engine.schema import ActionType, EntityType, Type
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+    from remit.engine.binding import EntityTexts
     from remit.engine.crossing import Values, Write
     from remit.engine.entity_kinds import EntityKind, Given
     from remit.engine.policy_index import IndexedPolicy, Uid
@@ -98,6 +99,7 @@ class Shared(NamedTuple):
         policies: index of the image's policies.
         slices: the same policies, to be cut.
         pools: the same policies, to be chosen from.
+        entities: that were asked about before.
     """
 
     types: SchemaTypes
@@ -105,6 +107,7 @@ class Shared(NamedTuple):
     policies: Sequence[IndexedPolicy]
     slices: Slices
     pools: Pools
+    entities: EntityTexts
 
 
 def opens(types: SchemaTypes) -> bool:
@@ -235,7 +238,9 @@ class Door:
             }
             if ready.context is not None:
                 request["context"] = ready.context(context)
-            answer = chosen.policies.ask(request, _entities(ready, held, linked=linked))
+            answer = chosen.policies.ask(
+                request, _entities(ready, held, linked=linked), self._shared.entities
+            )
             if not answer.decided:
                 return ERRS
             reasons = tuple([chosen.rules[policy] for policy in answer.reasons])
