@@ -5,9 +5,10 @@ Run: `make bench`, pytest with -s on this file, or `python benchmarks/bench_gate
 What is compared
 1. The bare appends of `bare_append.py`: `one row` and `one row, own` and `alone` are committed by their
    callers, `grouped` by one thread for all.
-2. `stand-in`: `Gate.authorize` of a tool call with an engine that answers at once: decision, intent, permit.
-3. `compiled`: the same with the engine that a run gets (`remit.engine.checked`) and 50 rules.
-4. `cedar`: the same with the reference engine.
+2. `ledger`: Remit's own ledger appends the two records of such a call, and nobody decides anything.
+3. `stand-in`: `Gate.authorize` of a tool call with an engine that answers at once: decision, intent, permit.
+4. `compiled`: the same with the engine that a run gets (`remit.engine.checked`) and 50 rules.
+5. `cedar`: the same with the reference engine.
 
 With `--store postgresql://…` all of them run on that server, each in a schema of its own that is dropped at
 the end, and the bare appends are those of `bare_append_postgres.py`.
@@ -49,7 +50,7 @@ from remit.gate.gate import Gate
 from remit.host.location import location_of
 from remit.host.stores import opened_at
 from remit.permit import redeem
-from remit.ports import Invocation
+from remit.ports import Batch, Invocation
 from remit_adapters.sqlite_store import open_store
 
 if TYPE_CHECKING:
@@ -171,6 +172,26 @@ class Gated:
         self._store.close()
 
 
+class Appended:
+    """One store that is given what the gate would record."""
+
+    def __init__(self, store: Any, batch: Batch) -> None:
+        self._store = store
+        self._batch = batch
+
+    def call(self) -> None:
+        self._store.commit(self._batch, timeout_s=60)
+
+    async def acall(self) -> None:
+        await asyncio.wrap_future(self._store.submit(self._batch))
+
+    def settle(self) -> None:
+        """Nothing is left open but intents that nobody asks about."""
+
+    def close(self) -> None:
+        self._store.close()
+
+
 class Places:
     """Where the subjects of one measurement lie.
 
@@ -225,6 +246,25 @@ def recorded_rows(folder: Path) -> Rows:
     finally:
         connection.close()
     return Rows(agent=AGENT, run=RUN, records=leaves, contents=contents, note=note)
+
+
+def recorded_batch(folder: Path) -> Batch:
+    """Let the gate record one call, and take what it gives to the ledger."""
+    kept: list[Batch] = []
+    store: Any = open_store(folder)
+
+    class Listening:
+        def submit(self, batch: Batch) -> Any:
+            kept.append(batch)
+            return store.submit(batch)
+
+    ledger: Any = Listening()
+    image = policy_image()
+    gate = Gate(StandInEngine(image), image, ledger, store.control, Clock(), agent=AGENT, run=RUN)
+    granted = gate.authorize(tool_call(1))
+    assert isinstance(granted, Granted), granted
+    store.close()
+    return kept[0]
 
 
 @dataclass
@@ -294,12 +334,14 @@ def measure(
     """Measure the subjects in turn, `rounds` times, each on a file of its own."""
     image = policy_image()
     rows = recorded_rows(places.folder / "rows")
+    batch = recorded_batch(places.folder / "batch")
     engines = {
         "stand-in": StandInEngine(image),
         "compiled": CheckedEngine(image, sample=SAMPLE, on_divergence=diverged),
         "cedar": CedarEngine(image),
     }
     subjects: dict[str, Any] = {name: make() for name, make in places.appenders(rows).items()}
+    subjects["ledger"] = Appended(places.store("ledger"), batch)
     subjects |= {
         name: Gated(places.store(name), engine, image)
         for name, engine in engines.items()
@@ -323,9 +365,14 @@ def measure(
 
 HEAD = (
     "callers       subject        wall us/op  (min-max)      cpu us/op   p50 us   p99 us      n"
-    "   /one row   /alone  /grouped"
+    "   /one row   /alone  /grouped   /ledger"
 )
-BARE = {"one row": ("one row", "one row, own"), "alone": ("alone",), "grouped": ("grouped",)}
+BARE = {
+    "one row": ("one row", "one row, own"),
+    "alone": ("alone",),
+    "grouped": ("grouped",),
+    "ledger": ("ledger",),
+}
 """What a program without Remit would do; where there are two ways, the quicker one counts."""
 
 
@@ -345,7 +392,7 @@ def lines(what: str, samples: dict[str, Sample]) -> list[str]:
             f"{what:<13} {name:<13} {walls[name]:>11.0f}  {spread:<13}"
             f" {statistics.median(sample.cpu_us):>10.0f}"
             f" {sample.quantile_us(0.5):>8.0f} {sample.quantile_us(0.99):>8.0f} {len(sample.latencies_us):>6}"
-            f" {ratios[0]:>10.2f} {ratios[1]:>8.2f} {ratios[2]:>9.2f}"
+            f" {ratios[0]:>10.2f} {ratios[1]:>8.2f} {ratios[2]:>9.2f} {ratios[3]:>9.2f}"
         )
     return found
 
