@@ -236,3 +236,27 @@ def test_what_was_erased_cannot_be_repeated(tmp_path: Path) -> None:
         rt.repeat_unknown(left.intent, by=ANN, reason="the tool knows its keys")
     assert done == []
     rt.store.close()
+
+
+def test_whoever_settles_while_a_call_is_repeated_counts_and_the_call_stays_recorded(tmp_path: Path) -> None:
+    tools = [tool("order_status", ORDER), tool("refund", REFUND, idempotent=True)]
+    document = agent(call("refund", order=1, amount=2), say("done"), tools=tools)
+    python(tmp_path, document, 'rt.run("x", caller=ANN)', inside="os._exit(9)").communicate(timeout=60)
+
+    def refund(order: int, amount: int, iban: str = "none") -> dict[str, Any]:
+        """Refund an order."""
+        settled(rt.store, left.intent, happened=False)
+        return {"refunded": amount, "order": order, "iban": iban}
+
+    rt = runtime(document, tmp_path, tools=(order_status, refund))
+    (left,) = rt.unknown()
+    with pytest.raises(EvaluationError, match=r"repeated and is recorded as done, but meanwhile: .*`otto`"):
+        rt.repeat_unknown(left.intent, by=ANN, reason="the tool knows its keys")
+    assert [body["status"] for body in bodies(rt, "outcome") if body["target"] == "refund"] == [
+        "unknown",
+        "ok",
+    ]
+    (control,) = bodies(rt, "control")
+    assert (control["happened"], control["by"]) == (False, "otto")
+    assert rt.unknown() == ()
+    rt.store.close()

@@ -26,9 +26,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from remit.document.values import canonical_bytes
-from remit.errors import AdapterError, EvaluationError, GovernanceError, LedgerError, PermitError
+from remit.errors import EvaluationError, GovernanceError, LedgerError
 from remit.gate.answers import Answer, AwaitingApproval, Denial, Granted
-from remit.gate.obligations import REDACTED, mask, mask_error
 from remit.gate.usage import Usage
 from remit.host import memory_tools
 from remit.host.amendment import resume_amendment
@@ -58,6 +57,7 @@ from remit.host.execution import (
     state_value,
     waiting_value,
 )
+from remit.host.granted_calls import call_granted
 from remit.host.memory_operations import Done, MemoryDesk, record_refusal
 from remit.host.observer import Observer, ObserverError
 from remit.host.opening import known_backend
@@ -66,12 +66,12 @@ from remit.host.recovery import claim_here, first_to_go_on, report_unknown, runn
 from remit.host.requests import agent_entity, caller_entity, declared, tool_entity
 from remit.host.results import RunResult, RunStatus
 from remit.host.session import Emit, Session, ignore, new_run_id, reasons
-from remit.host.surveillance import Stopped, TimeIsUp, watch
+from remit.host.surveillance import Stopped, TimeIsUp
 from remit.host.texts import mended
 from remit.host.thread import RunMemo
 from remit.host.tool_sources import ToolSources, sources_around
 from remit.messages import Message, ToolCall, ToolOffer, Turn, content_digest
-from remit.ports import Invocation, RunState, ToolResult
+from remit.ports import Invocation, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -768,47 +768,24 @@ class Run(Session):
         return hashlib.sha256(b"\x00".join(parts)).hexdigest()
 
     async def _run_tool(self, tool: Tool, granted: Granted) -> JsonValue:
-        """Run a granted call and record what became of it before anything else."""
+        """Run a granted call; what became of it is recorded before anything else."""
         assert self._tools is not None  # opened before the first turn
-        assert granted.permit is not None  # the gate gives one for every effect
-        assert isinstance(granted.content, Invocation)  # it was asked about one
-        gate = self.gate()
-        work = self._tools.call(granted.permit, granted.content)
+        timeout_s = min(self.remaining_s(), tool.timeout_s + 5.0)
         try:
-            result = await watch(
-                work,
-                control=self.agent.store.control,
-                scopes=(*self.scopes(), f"tool:{tool.name}"),
-                timeout_s=min(self.remaining_s(), tool.timeout_s + 5.0),
-            )
-        except (Stopped, TimeIsUp, asyncio.CancelledError) as stop:
-            await asyncio.shield(
-                gate.aoutcome(granted, "unknown", detail=f"interrupted while it ran: {_kind(stop)}")
-            )
+            called = await call_granted(self, tool, granted, self._tools, timeout_s=timeout_s)
+        except (Stopped, TimeIsUp, asyncio.CancelledError):
             self._tool_finished(tool, "unknown", None)
             raise
-        except PermitError as error:
-            await gate.aoutcome(granted, "failed", detail=f"nothing ran: {error}")
-            raise
-        except Exception as error:  # noqa: BLE001  # a foreign tool source may raise anything: it ran, who knows how far
-            foreseen = isinstance(error, (AdapterError, OSError))
-            said = str(error) if foreseen else f"tool `{tool.name}`: its source raised {type(error).__name__}"
-            said = REDACTED if granted.redact_result else said
-            await gate.aoutcome(granted, "unknown", detail=said)
-            value: JsonObject = {"error": said, "outcome": "unknown", "hint": "do not repeat this call"}
+        if called.outcome == "unknown":
+            value: JsonValue = {
+                "error": called.value,
+                "outcome": "unknown",
+                "hint": "do not repeat this call",
+            }
             self._tool_finished(tool, "unknown", value)
             return value
-        return await self._tool_answered(tool, granted, result)
-
-    async def _tool_answered(self, tool: Tool, granted: Granted, result: ToolResult) -> JsonValue:
-        hide = mask if result.ok else mask_error
-        shown = hide(result.value, granted.redact_result)
-        outcome = "ok" if result.ok else "failed"
-        await self.gate().aoutcome(granted, "ok" if result.ok else "failed", result=shown)
-        if self._dry_tools is not None:
-            outcome = "dry_run"
-        self._tool_finished(tool, outcome, shown)
-        return shown
+        self._tool_finished(tool, called.outcome if self._dry_tools is None else "dry_run", called.value)
+        return called.value
 
     def _tool_finished(self, tool: Tool, outcome: str, value: JsonValue) -> None:
         self.emit(ToolFinished(turn=self.turn, tool=tool.name, outcome=outcome, value=value))
@@ -816,9 +793,3 @@ class Run(Session):
 
 def _status_of_order(order: str) -> RunStatus:
     return "suspended" if order == "suspend" else "terminated"
-
-
-def _kind(stop: BaseException) -> str:
-    if isinstance(stop, Stopped):
-        return f"{stop.order} order"
-    return "limit `max_wall_time_s`" if isinstance(stop, TimeIsUp) else "cancelled"

@@ -15,14 +15,14 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING
 
-from remit.errors import EvaluationError, LedgerError, PermitError
+from remit.errors import EvaluationError, LedgerError
 from remit.gate.answers import Granted
-from remit.gate.obligations import mask, mask_error
+from remit.host.granted_calls import call_granted
 from remit.host.operations import answer_of
 from remit.host.recovery import run_lives, running_here
 from remit.host.requests import declared, tool_entity
 from remit.host.session import Session
-from remit.host.surveillance import Stopped, TimeIsUp, watch
+from remit.host.surveillance import Stopped, TimeIsUp
 from remit.host.thread import RunMemo
 from remit.host.tool_sources import sources_around
 from remit.host.unknown import find_effect, settle_unknown
@@ -94,7 +94,7 @@ async def _repeated(
 async def _asked(
     session: Session, tool: Tool, invocation: Invocation, effect: Unknown, sources: ToolSources
 ) -> tuple[Answer, str]:
-    agent, entity = session.agent, tool_entity(tool)
+    entity = tool_entity(tool)
     answer = await session.ask(
         tool.name,
         resource=entity,
@@ -110,52 +110,42 @@ async def _asked(
     session.usage = session.usage.plus(tool_calls=1)
     value, ok = await _called(session, tool, answer, sources)
     if ok:
-        await asyncio.to_thread(
-            settle_unknown,
-            agent.store,
+        await asyncio.to_thread(_settled_by, session, effect, answer)
+    done = answer_of(session, answer, action=tool.name, resource=str(entity.ref), value=value)
+    return done, "completed" if ok else "failed"
+
+
+def _settled_by(session: Session, effect: Unknown, granted: Granted) -> None:
+    store = session.agent.store
+    try:
+        settle_unknown(
+            store,
             effect.intent,
             happened=True,
             by=session.caller.id,
             reason="the tool declares itself idempotent, and was called again with the same key",
-            at=agent.clock.now(),
-            lives=lambda run: run_lives(agent.store, run),
-            repeated="" if answer.intent is None else answer.intent.digest,
+            at=session.agent.clock.now(),
+            lives=lambda run: run_lives(store, run),
+            repeated="" if granted.intent is None else granted.intent.digest,
         )
-    done = answer_of(session, answer, action=tool.name, resource=str(entity.ref), value=value)
-    return done, "completed" if ok else "failed"
+    except EvaluationError as error:
+        # Somebody was quicker. What the call did is in the log all the same, and theirs counts.
+        raise EvaluationError(
+            f"the call was repeated and is recorded as done, but meanwhile: {error}"
+        ) from error
 
 
 async def _called(
     session: Session, tool: Tool, granted: Granted, sources: ToolSources
 ) -> tuple[JsonObject, bool]:
-    """Run the call under its permit and record what became of it."""
-    assert granted.permit is not None  # the gate gives one for every effect
-    assert isinstance(granted.content, Invocation)  # it was asked about one
-    gate = session.gate()
+    """Run the call; return what the person is told, and whether it is done."""
     try:
-        result = await watch(
-            sources.call(granted.permit, granted.content),
-            control=session.agent.store.control,
-            scopes=(*session.scopes(), f"tool:{tool.name}"),
-            timeout_s=tool.timeout_s + 5.0,
-        )
-    except PermitError as error:
-        await gate.aoutcome(granted, "failed", detail=f"nothing ran: {error}")
-        raise
+        called = await call_granted(session, tool, granted, sources, timeout_s=tool.timeout_s + 5.0)
     except (Stopped, TimeIsUp) as stop:
-        await gate.aoutcome(granted, "unknown", detail=f"interrupted while it ran: {stop}")
         return {"error": str(stop) or "it took too long", "outcome": "unknown"}, False
-    except asyncio.CancelledError:
-        await asyncio.shield(gate.aoutcome(granted, "unknown", detail="cancelled while it ran"))
-        raise
-    except Exception as error:  # noqa: BLE001  # a foreign tool source may raise anything: it ran, who knows how far
-        said = f"tool `{tool.name}`: {type(error).__name__}"
-        await gate.aoutcome(granted, "unknown", detail=said)
-        return {"error": said, "outcome": "unknown"}, False
-    hide = mask if result.ok else mask_error
-    shown = hide(result.value, granted.redact_result)
-    await gate.aoutcome(granted, "ok" if result.ok else "failed", result=shown)
-    return {"result": shown, "outcome": "ok" if result.ok else "failed"}, result.ok
+    if called.outcome == "unknown":
+        return {"error": called.value, "outcome": "unknown"}, False
+    return {"result": called.value, "outcome": called.outcome}, called.outcome == "ok"
 
 
 async def _note(session: Session, status: str, reason: str) -> None:
