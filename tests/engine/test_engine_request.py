@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import FrozenInstanceError, asdict, fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import pytest
@@ -28,11 +28,11 @@ VALUES: list[Any] = [
 @pytest.mark.parametrize("value", VALUES)
 def test_a_value_cannot_be_changed(value: Any) -> None:
     for one in fields(value):
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             setattr(value, one.name, "other")
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             delattr(value, one.name)
-    with pytest.raises((FrozenInstanceError, AttributeError, TypeError)):
+    with pytest.raises((AttributeError, TypeError)):
         value.more = 1
     assert not hasattr(value, "__dict__")
 

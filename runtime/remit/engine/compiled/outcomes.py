@@ -11,12 +11,10 @@ from bisect import bisect_right
 from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
-from remit.engine.request import Kind, made_decision
+from remit.engine.request import Decision, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-
-    from remit.engine.request import Decision, Verdict
 
 MAX_KEPT = 200_000
 """Rule ids in all decisions kept; where more are, they are made anew."""
@@ -163,5 +161,11 @@ class Outcomes:
         return decision
 
     def _decision(self, kind: Kind, reasons: tuple[str, ...]) -> Decision:
-        verdict: Verdict = "allow" if kind == "allowed" else "deny"
-        return made_decision(verdict, kind, reasons, (), self._engine, self._image)
+        return Decision(
+            verdict="allow" if kind == "allowed" else "deny",
+            kind=kind,
+            reasons=reasons,
+            errors=(),
+            engine=self._engine,
+            image=self._image,
+        )
