@@ -21,16 +21,15 @@ import os
 import secrets
 import threading
 import time
-from dataclasses import dataclass
 from typing import Literal
 
 from remit.errors import PermitError
+from remit.value import Value
 
 Effect = Literal["dispatch", "call_tool"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permit:
+class Permit(Value, frozen=True, kw_only=True):
     """Leave to do one thing once.
 
     Args:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
+from remit.value import Value
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Future
@@ -72,8 +74,7 @@ class Judged:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(Value, frozen=True, kw_only=True):
     """What becomes durable together or not at all.
 
     Args:
@@ -391,8 +392,7 @@ class ToolDescription:
     parameters: JsonObject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invocation:
+class Invocation(Value, frozen=True, kw_only=True):
     """Exactly what a tool runner may run; a `call_tool` permit is bound to its digest.
 
     Args:

@@ -18,10 +18,12 @@ Kinds
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec import field
+
 from remit.document.values import Canonical, JsonObject, JsonValue
+from remit.value import Value
 
 RecordKind = Literal[
     "decision", "intent", "outcome", "revision", "approval", "control", "run", "object", "shadow"
@@ -29,8 +31,7 @@ RecordKind = Literal[
 LEDGER_SPEC = "remit/ledger/1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(Value, frozen=True, kw_only=True):
     """A record before it has an index.
 
     Args:
@@ -54,16 +55,14 @@ class Draft:
     subject: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(Value, frozen=True, kw_only=True):
     """A durable record: its index in the log and the digest of its bytes (`sha256:<hex>`)."""
 
     index: int
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Value, frozen=True, kw_only=True):
     """A record as read back.
 
     Args:

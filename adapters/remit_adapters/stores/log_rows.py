@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remit.document.merkle import leaf_hash
 from remit.errors import HeadMovedError, LedgerError
 from remit.ledger.encoding import SALT_BYTES, Sealed, leaf_digest, seal_draft
 from remit.records import Draft, Receipt
+from remit.value import Value
 from remit_adapters.stores.seals import content_owner, sealed_content
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def outdated(judged: Judged) -> HeadMovedError:
     return HeadMovedError(f"`{judged.run}` has later records than this was judged by: judge again")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogRows:
+class LogRows(Value, frozen=True, kw_only=True):
     """Rows whose cells lie one after the other.
 
     Args:

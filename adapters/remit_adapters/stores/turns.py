@@ -12,10 +12,10 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from remit.errors import LedgerError
+from remit.value import Value
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -63,8 +63,7 @@ class Ticket:
         return receipts_of(self._answer)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Value, frozen=True, kw_only=True):
     """A batch on its way.
 
     Args:

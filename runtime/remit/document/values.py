@@ -11,11 +11,12 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import rfc8785
+
+from remit.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -145,8 +146,7 @@ def plain_text(text: str) -> bytes:
     return _encode(text).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Canonical:
+class Canonical(Value, frozen=True):
     """The RFC 8785 form of a value, made once so that it need not be made again.
 
     INVARIANT (canonical): `data` came from `canonical_bytes`; only this module's functions make one.

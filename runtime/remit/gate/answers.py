@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from remit.document.values import JsonObject, canonical_bytes
 from remit.messages import Turn
 from remit.ports import Invocation, Stop
+from remit.value import Value
 
 if TYPE_CHECKING:
     from remit.document.model import PendingApproval
@@ -39,8 +40,7 @@ unavailable: the ledger, the control state, the clock or the engine failed; noth
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(Value, frozen=True, kw_only=True):
     """One question to the gate.
 
     Args:
@@ -72,8 +72,7 @@ class Ask:
     basis: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Granted:
+class Granted(Value, frozen=True, kw_only=True):
     """Leave to act; the decision (and the intent, where there is an effect) is durable.
 
     Args:
@@ -207,8 +206,7 @@ def digest_of(content: Content) -> str:
     return content.digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Value, frozen=True):
     """An invocation's digests, over arguments that were encoded once.
 
     INVARIANT (one form): the members stand in the order of RFC 8785, so that each digest is that of the whole

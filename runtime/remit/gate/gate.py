@@ -18,7 +18,7 @@ import contextlib
 import hashlib
 import secrets
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from remit import permit as permits
@@ -55,6 +55,7 @@ from remit.ports import (
     Stop,
 )
 from remit.records import Draft, Receipt, RecordKind
+from remit.value import Value
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -71,8 +72,7 @@ _Receipts = tuple[Receipt, ...]
 _Steps = Generator[Batch, _Receipts, Answer]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Verdict:
+class _Verdict(Value, frozen=True, kw_only=True):
     """What the gate concluded, before it is written down."""
 
     verdict: str

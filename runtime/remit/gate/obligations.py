@@ -7,11 +7,12 @@ asks for must be fulfilled where it is among the reasons (docs/architecture.md, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from remit.document.rules import Approve, Redact
 from remit.engine.request import Request
+from remit.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,8 +27,7 @@ REDACTED = "[redacted]"
 """What stands in the place of a masked value."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(Value, frozen=True, kw_only=True):
     """What a request comes to.
 
     Args:

@@ -26,6 +26,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from remit.errors import LedgerError
+from remit.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,8 +72,7 @@ def _key_hash(name: str, public_key: bytes, kind: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + kind + public_key).digest()[:_KEY_HASH_BYTES]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class Checkpoint(Value, frozen=True, kw_only=True):
     """What a log says about itself at one size.
 
     Args:

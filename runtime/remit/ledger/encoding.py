@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from typing import Final, cast, get_args
 
 from remit.document.values import (
@@ -28,6 +27,7 @@ from remit.document.values import (
 )
 from remit.errors import LedgerError
 from remit.records import LEDGER_SPEC, Draft, Record, RecordKind
+from remit.value import Value
 
 KINDS: Final[tuple[str, ...]] = get_args(RecordKind)
 SALT_BYTES: Final = 16
@@ -43,8 +43,7 @@ _AFTER: Final[dict[str, bytes]] = {
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sealed:
+class Sealed(Value, frozen=True, kw_only=True):
     """A draft made ready for the log: everything but its index is fixed.
 
     Args:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from remit.document.merkle import node_hash
+from remit.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,8 +35,7 @@ class Node:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peaks:
+class Peaks(Value, frozen=True, kw_only=True):
     """An appender's state: the size and its peaks, largest subtree first.
 
     Args:
