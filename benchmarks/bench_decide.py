@@ -9,6 +9,9 @@ Ratios of one run can be compared, times of different runs cannot.
 for the tenth time. `cold` has one decision just after cedarpy has been through all rules and emptied the
 processor's caches; `warm` has twenty in a row, mostly of twenty tools; `hot` has the same twenty again.
 `formed` leaves out the making of the request.
+
+How a decision grows with the rules is measured with the first and the last size in turn, on requests that were
+made already: when their answers are met for the first time, and when they come back.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ COLD = 5
 COMPARED = 400
 TIMED = {5: 1_000, 50: 1_000, 500: 600, 5_000: 300}
 AGAIN = 10
+GROWTH = 600
 _clock = time.process_time_ns
 OVERHEAD = int(statistics.median(-(_clock() - _clock()) for _ in range(2_000)))
 
@@ -113,9 +117,42 @@ class Run:
         cells += [f"{statistics.median(self._times[name]) / floor:.1f}" for name in RANKED]
         return cells
 
-    def median_us(self, name: str) -> float:
-        """Return the median time of what a column is about."""
-        return statistics.median(self._times[name]) / 1e3
+
+def growth(sizes: Sequence[int], flush: int = 4) -> None:
+    """Print how much longer a compiled decision takes under the last size than under the first, in one run.
+
+    Args:
+        sizes: the numbers of rules.
+        flush: decisions of cedarpy's handles under the last size before each turn, which empty the caches.
+    """
+    ends = (sizes[0], sizes[-1])
+    peers = {size: remit_compiled_peer.load(make_workload(size)) for size in ends}
+    handles = cedarpy_peer.load(make_workload(ends[1]))
+    requests = {size: make_requests(size, COMPARED + GROWTH) for size in ends}
+    for size, peer in peers.items():
+        for asked in requests[size][:COMPARED]:
+            peer.answer(asked)
+    for which in ("met for the first time", "that come back"):
+        times: dict[tuple[int, bool], list[int]] = {(size, hot): [] for size in ends for hot in (False, True)}
+        for start in range(COMPARED, COMPARED + GROWTH, TURN):
+            for size, peer in peers.items():
+                for asked in requests[ends[1]][start : start + flush]:
+                    handles.answer(asked)
+                formed = [request_of(asked) for asked in requests[size][start : start + TURN]]
+                for hot in (False, True):
+                    for request in formed:
+                        began = _clock()
+                        peer.decide(request)
+                        times[size, hot].append(_clock() - began - OVERHEAD)
+        took = {key: statistics.median(found) / 1e3 for key, found in times.items()}
+        print(
+            f"answers {which}, from {ends[0]:,} to {ends[1]:,} rules: "
+            + "; ".join(
+                f"{name} {took[ends[0], hot]:.2f} to {took[ends[1], hot]:.2f} µs, "
+                f"{took[ends[1], hot] / took[ends[0], hot]:.1f} times"
+                for name, hot in (("warm", False), ("hot", True))
+            )
+        )
 
 
 def by_arguments(fields: Sequence[int] = (30, 3_000)) -> None:
@@ -171,19 +208,11 @@ def load(size: int) -> None:
 def main(sizes: Sequence[int]) -> None:
     names = ("rules", "handles µs", "n", *COLUMNS.values(), *(f"{COLUMNS[name]} ÷ `if`" for name in RANKED))
     print("| " + " | ".join(names) + " |\n|" + "---|" * len(names))
-    formed = []
     for size in sizes:
         run = Run(size)
         run.measure()
         print("| " + " | ".join([f"{size:,}", *run.row()]) + " |", flush=True)
-        formed.append([run.median_us(name) for name in ("warm formed", "hot formed", "floor")])
-    grown = [
-        f"{what} {first:.2f} to {last:.2f} µs, {last / first:.1f} times"
-        for what, first, last in zip(
-            ("compiled, warm, formed", "hot, formed", "`if` table"), formed[0], formed[-1], strict=True
-        )
-    ]
-    print(f"from {sizes[0]:,} to {sizes[-1]:,} rules: {'; '.join(grown)}")
+    growth(sizes)
     by_arguments()
     for size in sizes:
         command = [sys.executable, __file__, "--load", str(size)]
