@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from remit.document.values import JsonObject, JsonValue
 from remit.engine.request import NAMESPACE
 from remit.errors import Fault, PolicyError
+from remit.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,37 +21,32 @@ MAX_TYPE_DEPTH = 64
 """Depth of a resolved type; a document's own depth limit is the same, so nothing honest is deeper."""
 
 
-@dataclass(frozen=True, slots=True)
-class Primitive:
+class Primitive(Value, frozen=True):
     """`Long`, `String` or `Bool`, or an extension: `decimal`, `datetime`, `duration`, `ipaddr`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class EntityType:
+class EntityType(Value, frozen=True):
     """A reference to an entity; `name` is fully qualified (`Remit::Caller`)."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetType:
+class SetType(Value, frozen=True):
     """A set with elements of one type."""
 
     element: Type
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(Value, frozen=True):
     """A member of a record or an attribute of an entity."""
 
     type: Type
     required: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RecordType:
+class RecordType(Value, frozen=True):
     """A closed record."""
 
     attributes: Mapping[str, Attribute]

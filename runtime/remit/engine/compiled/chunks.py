@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, replace
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, cast
+
+from msgspec.structs import replace
 
 from remit.engine.compiled import extensions, values
 from remit.engine.compiled.entities import are_unicode, gather, is_unicode
@@ -13,6 +14,7 @@ from remit.engine.compiled.lifting import READERS, lifter
 from remit.engine.compiled.longs import PACKERS
 from remit.engine.compiled.patterns import matcher
 from remit.engine.compiled.recipes import Later, Lift, Lookup, Match, Recipe, constants_of
+from remit.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -50,8 +52,7 @@ MAX_LINES = 150
 """Lines in one function, unless one block has more: bounds what Python's compiler holds at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(Value, frozen=True, kw_only=True):
     """A policy whose scope fits but for what `codes` say.
 
     Args:
@@ -76,8 +77,7 @@ class Condition:
         return replace(self, codes=codes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(Value, frozen=True, kw_only=True):
     """Statements that report what applies: pieces to `P` and `F`, policies that err to `E`.
 
     Args:

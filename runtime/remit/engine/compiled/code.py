@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from remit.engine.schema import EntityType, Primitive, RecordType, SetType, Type
+from remit.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,7 @@ Order = Literal["==", "<", "<=", ">", ">="]
 NO_FACTS: frozenset[Path] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Atom:
+class Atom(Value, frozen=True, kw_only=True):
     """A condition of the form `path <op> constant` that cannot err: what an index can answer.
 
     Args:
@@ -41,8 +41,7 @@ class Atom:
     certain: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(Value, frozen=True, kw_only=True):
     """A condition whose truth depends on how one variable compares with constants: what a table can answer.
 
     Args:
@@ -58,8 +57,7 @@ class Choice:
     holds: Callable[[object], bool]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
+class Code(Value, frozen=True, kw_only=True):
     """A Python expression.
 
     Args:
@@ -135,6 +133,17 @@ class Constants:
     values: dict[str, object] = field(default_factory=dict[str, object])
     _objects: int = 0
     _names: dict[tuple[type, object], str] = field(default_factory=dict[tuple[type, object], str])
+
+    def copy(self) -> Constants:
+        """Return the same constants, to be added to apart from these."""
+        return Constants(dict(self.values), self._objects, dict(self._names))
+
+    def become(self, other: Constants) -> None:
+        """Take over what others hold; for constants that have none yet."""
+        assert not self.values
+        self.values |= other.values
+        self._objects = other._objects
+        self._names |= other._names
 
     def add(self, value: object) -> str:
         """Return the name of a constant."""

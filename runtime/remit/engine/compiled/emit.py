@@ -57,6 +57,7 @@ class Emitter(Operators):
 
     Attributes:
         used: paths of the variables that were named since it was last emptied.
+        acted: whether anything was written that depends on the action.
     """
 
     def __init__(self, slots: Slots, action: str, constants: Constants) -> None:
@@ -64,6 +65,7 @@ class Emitter(Operators):
         self._slots = slots
         self._action = action
         self.used: set[Path] = set()
+        self.acted = False
 
     def clause(self, clause: pst.Clause, facts: Facts) -> Code:
         """Return the condition of a `when` or an `unless`."""
@@ -105,6 +107,7 @@ class Emitter(Operators):
             case pst.EntityLit(uid):
                 return self.entity(str(uid.type), uid.id)
             case pst.Var("action"):
+                self.acted = True
                 return self.entity(ACTION_TYPE, self._action)
             case pst.Var() | pst.GetAttr():
                 return self._attribute(expr, facts)

@@ -11,6 +11,7 @@ Rules
 from __future__ import annotations
 
 import marshal
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from threading import RLock
 from typing import TYPE_CHECKING, cast
@@ -137,6 +138,7 @@ class CompiledEngine:
             emitter=emitter,
             arranger=arranger,
             lock=self._lock,
+            tested=defaultdict(list),
         )
 
     @property
@@ -236,6 +238,7 @@ class CompiledEngine:
     def _let_go(self) -> None:
         self._settled = True
         self._recipes.clear()
+        self._parts.tested.clear()
         self._trees.forget()
         self._maker.forget()
         self._outcomes.forget()

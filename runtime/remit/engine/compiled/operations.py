@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remit.engine.compiled.code import BOOL, DATETIME, DECIMAL, DURATION, IP, LONG, STRING, Order
 from remit.engine.compiled.extensions import parse_datetime, parse_decimal, parse_duration, parse_ip
+from remit.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from remit.engine.schema import Primitive
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExtensionCall:
+class ExtensionCall(Value, frozen=True, kw_only=True):
     """One extension function.
 
     Args:

@@ -28,6 +28,7 @@ from remit.engine.compiled.slots import (
     PRINCIPAL,
     RESOURCE,
     TABLE,
+    Slot,
     SlotNames,
     Slots,
     needed_entities,
@@ -38,7 +39,7 @@ from remit.engine.request import NAMESPACE
 from remit.engine.schema import EntityType, RecordType, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from remit.engine.compiled.index import Index
@@ -61,8 +62,28 @@ Program = Callable[["Request"], "Decision | Failed | None"]
 """From a request to an answer; `None` or an exception where the reference engine must look."""
 
 
+class Written(NamedTuple):
+    """The tests of policies that many programs share, as they were written for one.
+
+    Args:
+        lines: the statements.
+        wanted: paths of the variables that they name.
+        constants: that they name; numbered from none.
+        slots: all that was asked about variables while they were written: where it is answered alike, the
+            same would be written.
+    """
+
+    lines: tuple[str, ...]
+    wanted: tuple[Path, ...]
+    constants: Constants
+    slots: Mapping[Path, Slot | None]
+
+
 class Parts(NamedTuple):
-    """What all programs of an engine share."""
+    """What all programs of an engine share.
+
+    `tested` holds what was written for policies on no single action, by their numbers.
+    """
 
     types: SchemaTypes
     reads: Mapping[str, frozenset[Path]]
@@ -71,6 +92,7 @@ class Parts(NamedTuple):
     emitter: type[Emitter]
     arranger: type[Index]
     lock: AbstractContextManager[bool]
+    tested: defaultdict[tuple[int, ...], list[Written]]
 
 
 class Numbered(NamedTuple):
@@ -147,8 +169,13 @@ class ProgramWriter:
         tests: list[str] = []
         wanted: dict[Path, None] = {}
         constants = Constants()
-        for policy_list in everybody.values():
-            tests += self._tests(policy_list, wanted, constants)
+        # First what other programs test, too: it is written once, so long as no constants are there before.
+        for constraint in sorted(everybody, key=lambda one: (_of_one_action(one), -len(everybody[one]))):
+            policy_list = everybody[constraint]
+            if _of_one_action(constraint) or constants.values:
+                tests += self._tests(policy_list, wanted, constants)
+            else:
+                tests += self._shared_tests(policy_list, wanted, constants)
         tests += self._dispatch(
             named, sorted(self._parts.names.of(path) for path in loaded), constants, loaded
         )
@@ -258,7 +285,8 @@ class ProgramWriter:
         with self._parts.lock:
             wanted: dict[Path, None] = {}
             constants = Constants()
-            blocks = self._blocks(policies, wanted, constants)
+            emitter = self._parts.emitter(self._slots, self._action.name, constants)
+            blocks = self._blocks(policies, wanted, emitter)
             loads = self._slots.loads(wanted, set(loaded))
             return [
                 Recipe(
@@ -268,20 +296,44 @@ class ProgramWriter:
                 for some in chunks(blocks)
             ]
 
+    def _shared_tests(
+        self, policies: Sequence[Numbered], wanted: dict[Path, None], constants: Constants
+    ) -> Sequence[str]:
+        """Return the statements that test policies, as another program has them if it would be the same."""
+        variants = self._parts.tested[tuple(numbered.rule for numbered in policies)]
+        for known in variants:
+            if all(self._slots.get(path) == slot for path, slot in known.slots.items()):
+                constants.become(known.constants)
+                wanted |= dict.fromkeys(known.wanted)
+                return known.lines
+        self._slots.asked.clear()
+        emitter = self._parts.emitter(self._slots, self._action.name, constants)
+        mine: dict[Path, None] = {}
+        lines = self._written(self._blocks(policies, mine, emitter), constants)
+        wanted |= mine
+        if not emitter.acted:
+            slots = {path: self._slots.get(path) for path in sorted(self._slots.asked)}
+            variants.append(Written(lines, tuple(mine), constants.copy(), slots))
+        return lines
+
     def _tests(
         self, policies: Sequence[Numbered], wanted: dict[Path, None], constants: Constants
-    ) -> Iterator[str]:
-        """Yield the statements that test policies; where these are many, they call functions."""
-        blocks = self._blocks(policies, wanted, constants)
+    ) -> Sequence[str]:
+        """Return the statements that test policies."""
+        emitter = self._parts.emitter(self._slots, self._action.name, constants)
+        return self._written(self._blocks(policies, wanted, emitter), constants)
+
+    @staticmethod
+    def _written(blocks: Sequence[Block], constants: Constants) -> tuple[str, ...]:
+        """Return the statements of blocks; where these are many, they call functions."""
         lines = lines_of(blocks)
-        yield from lines if len(lines) <= MAX_LINES else calls("chunk", blocks, constants, constants)
+        return tuple(lines if len(lines) <= MAX_LINES else calls("chunk", blocks, constants, constants))
 
     def _blocks(
-        self, policies: Sequence[Numbered], wanted: dict[Path, None], constants: Constants
+        self, policies: Sequence[Numbered], wanted: dict[Path, None], emitter: Emitter
     ) -> list[Block]:
-        emitter = self._parts.emitter(self._slots, self._action.name, constants)
         conditions = [self._condition(emitter, numbered, wanted) for numbered in policies]
-        index = self._parts.arranger(constants, self._parts.outcomes, self._parts.lock)
+        index = self._parts.arranger(emitter.constants, self._parts.outcomes, self._parts.lock)
         return index.arranged(conditions)
 
     def _condition(self, emitter: Emitter, numbered: Numbered, wanted: dict[Path, None]) -> Condition:
@@ -303,6 +355,10 @@ class ProgramWriter:
             codes=tuple(codes),
             variables=frozenset({slot.name for slot in slots if slot is not None} | emitter.shared),
         )
+
+
+def _of_one_action(constraint: pst.ActionConstraint) -> bool:
+    return isinstance(constraint, pst.ActionEq)
 
 
 def action_fits(constraint: pst.ActionConstraint, action: ActionType) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from remit.engine.compiled.code import is_primitive
 from remit.engine.schema import EntityType, Primitive, RecordType, Type
+from remit.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,8 +24,7 @@ PRINCIPAL, RESOURCE, CONTEXT, TABLE, ABOVE = "pu", "ru", "c", "tb", "up"
 _ROOT_ATTRIBUTES: Mapping[Path, str] = {("principal",): "pa", ("resource",): "ra"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
+class Slot(Value, frozen=True, kw_only=True):
     """One variable.
 
     Args:
@@ -83,6 +83,9 @@ class Slots:
         roots: declared types of `principal`, `resource` and `context`.
         needed: paths whose entity is certain to be there.
         names: shared by the programs of an engine.
+
+    Attributes:
+        asked: paths that were asked for since it was last emptied.
     """
 
     def __init__(
@@ -100,9 +103,11 @@ class Slots:
             (root,): Slot(name=variables[root], path=(root,), type=kind, optional=False)
             for root, kind in roots.items()
         }
+        self.asked: set[Path] = set()
 
     def get(self, path: Path) -> Slot | None:
         """Return the variable for a path, or nothing where its schema says that reading it always errs."""
+        self.asked.add(path)
         if path not in self._slots:
             self._slots[path] = self._resolve(path)
         return self._slots[path]
