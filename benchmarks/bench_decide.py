@@ -10,8 +10,8 @@ for the tenth time. `cold` has one decision just after cedarpy has been through 
 processor's caches; `warm` has twenty in a row, mostly of twenty tools; `hot` has the same twenty again.
 `formed` leaves out the making of the request.
 
-How a decision grows with the rules is measured with the first and the last size in turn, on requests that were
-made already: when their answers are met for the first time, and when they come back.
+How a decision grows with the rules is measured with the first and the last size in turn, on requests that
+were made already: when their answers are met for the first time, and when they come back.
 """
 
 from __future__ import annotations
