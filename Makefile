@@ -25,13 +25,12 @@ models: setup                 ## fetch and verify the embedded model's weights (
 test: setup                   ## all tests; offline once set up
 	$(BIN)/python -m pytest -n auto --dist worksteal -q
 
-check: setup                  ## style, types, layers, documents
+check: setup                  ## style, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
 	PYTHONPATH=runtime:adapters $(BIN)/lint-imports
-	$(BIN)/python -m pytest -n auto --dist worksteal -q tests/docs
 
 bench: setup                  ## measure; nothing here fails on time
 	$(BIN)/python -m pytest -q -s -p no:randomly -o python_files='bench_*.py' -o testpaths=benchmarks benchmarks
@@ -53,7 +52,7 @@ torture: setup                ## kill, starve and stop the runtime at random and
 	$(BIN)/python tests/torture/torture_tamper.py --attempts $(or $(ATTEMPTS),1000)
 
 docs: setup                   ## execute every code block of the documentation
-	$(BIN)/python -m pytest -q -p no:randomly tests/docs
+	$(BIN)/python -m pytest -n auto --dist worksteal -q tests/docs
 
 lock:                         ## renew requirements.lock (maintainers; needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
