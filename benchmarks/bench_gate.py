@@ -249,22 +249,13 @@ def recorded_rows(folder: Path) -> Rows:
 
 
 def recorded_batch(folder: Path) -> Batch:
-    """Let the gate record one call, and take what it gives to the ledger."""
-    kept: list[Batch] = []
-    store: Any = open_store(folder)
-
-    class Listening:
-        def submit(self, batch: Batch) -> Any:
-            kept.append(batch)
-            return store.submit(batch)
-
-    ledger: Any = Listening()
+    """Return what the gate would give to the ledger for one call."""
     image = policy_image()
-    gate = Gate(StandInEngine(image), image, ledger, store.control, Clock(), agent=AGENT, run=RUN)
-    granted = gate.authorize(tool_call(1))
-    assert isinstance(granted, Granted), granted
-    store.close()
-    return kept[0]
+    gated = Gated(open_store(folder), StandInEngine(image), image)
+    try:
+        return next(gated._gate._steps(gated._ask))
+    finally:
+        gated.close()
 
 
 @dataclass

@@ -130,15 +130,19 @@ def test_an_effect_that_a_killed_process_left_is_unknown_until_a_person_settles_
 # --- calling an idempotent tool again
 
 
-def crashed(
-    tmp_path: Path, *, idempotent: bool = True, rules: Any = ()
-) -> tuple[Any, list[tuple[int, int]], Any]:
-    """Let a process die inside of a call; return a runtime after it, what the tool did since, and the effect."""
+def died(tmp_path: Path, *, amount: int = 2, idempotent: bool = True, rules: Any = ()) -> Any:
+    """Let a process die inside of a call; return its agent's document."""
     tools = [tool("order_status", ORDER), tool("refund", REFUND, idempotent=idempotent)]
-    document = agent(call("refund", order=1, amount=2), say("done"), tools=tools, rules=rules)
+    document = agent(call("refund", order=1, amount=amount), say("done"), tools=tools, rules=rules)
     process = python(tmp_path, document, 'rt.run("x", caller=ANN)', inside="os._exit(9)")
     process.communicate(timeout=60)
     assert process.returncode == 9
+    return document
+
+
+def crashed(tmp_path: Path, **how: Any) -> tuple[Any, list[tuple[int, int]], Any]:
+    """Return a runtime after such a death, what the tool did since, and the effect."""
+    document = died(tmp_path, **how)
     done: list[tuple[int, int]] = []
 
     def refund(order: int, amount: int, iban: str = "none") -> dict[str, Any]:
@@ -211,9 +215,7 @@ def test_the_rules_decide_whether_an_effect_is_repeated_and_for_whom(tmp_path: P
 
 
 def test_a_call_that_fails_again_leaves_the_effect_unknown(tmp_path: Path) -> None:
-    tools = [tool("order_status", ORDER), tool("refund", REFUND, idempotent=True)]
-    document = agent(call("refund", order=1, amount=13), say("done"), tools=tools)
-    python(tmp_path, document, 'rt.run("x", caller=ANN)', inside="os._exit(9)").communicate(timeout=60)
+    document = died(tmp_path, amount=13)
 
     def refund(order: int, amount: int, iban: str = "none") -> dict[str, Any]:
         """Refund an order."""
@@ -239,9 +241,7 @@ def test_what_was_erased_cannot_be_repeated(tmp_path: Path) -> None:
 
 
 def test_whoever_settles_while_a_call_is_repeated_counts_and_the_call_stays_recorded(tmp_path: Path) -> None:
-    tools = [tool("order_status", ORDER), tool("refund", REFUND, idempotent=True)]
-    document = agent(call("refund", order=1, amount=2), say("done"), tools=tools)
-    python(tmp_path, document, 'rt.run("x", caller=ANN)', inside="os._exit(9)").communicate(timeout=60)
+    document = died(tmp_path)
 
     def refund(order: int, amount: int, iban: str = "none") -> dict[str, Any]:
         """Refund an order."""
