@@ -541,7 +541,6 @@ def test_no_bound_on_what_is_kept_and_no_size_of_a_pool_changes_a_decision(
             (door, "CUT", -6),
             (slices, "MIN_KEPT", 4),
             (slices, "SHARE_KEPT", 1),
-            (binding, "MAX_ANSWERS", 1),
             (binding, "MAX_ENTITIES", 3),
         ),
     ):
@@ -563,31 +562,24 @@ def test_the_inner_call_of_this_cedarpy_is_used() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda *_: ['{"decision":"Allow"}'],
-        lambda *_: [],
+        lambda *_: '{"decision":"Allow"}',
+        lambda *_: "",
         lambda *_: {}["no"],
-        lambda requests, policies, entities, schema, verbose: [
-            json.dumps({"metrics": {}, **json.loads(text)})
-            for text in cedarpy._internal.is_authorized_batch(requests, policies, entities, schema, verbose)
-        ],
-        lambda requests, policies, entities, schema, verbose: [
-            text.replace("Deny", "Allow")
-            for text in cedarpy._internal.is_authorized_batch(requests, policies, entities, schema, verbose)
-        ],
+        lambda *asked: cedarpy._internal.is_authorized_batch([asked[0]], *asked[1:]),
+        lambda *asked: {"diagnostics": {}} | json.loads(_inner(*asked)),
+        lambda *asked: _inner(*asked).replace("Deny", "Allow"),
+        lambda *asked: _inner(*asked).replace('"errors":[', '"errors":[],"others":['),
+        lambda *asked: _inner(*asked).replace('"reason":[', '"reason":[],"others":['),
     ],
 )
 def test_an_inner_call_that_answers_otherwise_than_expected_is_not_used(
     call: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The public function goes through the same call, so it is kept as it is.
-    real = cedarpy._internal.is_authorized_batch
-    monkeypatch.setattr(binding, "_public", lambda *asked: _public_by(real, *asked))
-    monkeypatch.setattr(cedarpy._internal, "is_authorized_batch", call)
+    monkeypatch.setattr(cedarpy._internal, "is_authorized", call)
     assert binding.raw_call() is None
 
 
-def _public_by(real: Any, asked: dict[str, object], policies: cedarpy.PolicySet, entities: str) -> Any:
-    return binding._read(json.loads(real([asked], policies, entities, None, False)[0]))
+_inner = cedarpy._internal.is_authorized
 
 
 @pytest.mark.parametrize(

@@ -7,45 +7,53 @@ is tried at import, and everything else goes through the public function.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import cedarpy
+import msgspec
 
 from remit.engine.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    RawCall = Callable[
-        [list[dict[str, object]], cedarpy.PolicySet, object, None, bool],
-        list[str],
-    ]
-
-MAX_ANSWERS = 256
-"""Answers of one policy set that are remembered; beyond that they are read anew."""
+    RawCall = Callable[[dict[str, object], cedarpy.PolicySet, object, None, bool], str]
 
 MAX_ENTITIES = 1_024
 """Texts of entities that are remembered, parsed if they came twice. Each takes a few KB."""
 
-_TIMINGS = ',"metrics":'
-"""What follows in an answer differs from call to call, and is no part of the decision."""
+NOBODY = "[]"
+"""No entities."""
 
-_NOBODY = "[]"
+CedarDecision = Literal["Allow", "Deny", "NoDecision"]
+"""In cedarpy's words."""
 
 
-class Answer(NamedTuple):
-    """What Cedar says of some policies.
+class Diagnostics(msgspec.Struct, frozen=True, gc=False):
+    """Why Cedar decided as it did.
 
     Args:
-        decided: whether it decided without any policy erring.
-        allows: the decision.
-        reasons: ids of the determining policies, as cedarpy numbers them.
+        reason: ids of the determining policies, as cedarpy numbers them.
+        errors: what went wrong.
     """
 
-    decided: bool
-    allows: bool
-    reasons: tuple[str, ...]
+    reason: tuple[str, ...]
+    errors: tuple[str, ...]
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What Cedar says of some policies; members are named as in cedarpy's JSON, of which the rest is left out.
+
+    Args:
+        decision: the decision, or that there is none.
+        diagnostics: its grounds.
+    """
+
+    decision: CedarDecision
+    diagnostics: Diagnostics
+
+
+_ANSWER = msgspec.json.Decoder(Answer)
 
 
 class EntityTexts:
@@ -79,11 +87,10 @@ class Policies:
         ValueError: the text does not parse.
     """
 
-    __slots__ = ("_answers", "_handle")
+    __slots__ = ("_handle",)
 
     def __init__(self, text: str) -> None:
         self._handle = cedarpy.PolicySet.from_str(text)
-        self._answers: dict[str, Answer] = {}
 
     def __len__(self) -> int:
         return len(self._handle)
@@ -93,43 +100,23 @@ class Policies:
         """The policies as cedarpy takes them."""
         return self._handle
 
-    def ask(self, request: dict[str, object], entities: str, before: EntityTexts) -> Answer:
+    def ask(self, request: dict[str, object], entities: object) -> Answer:
         """Decide a request.
 
         Args:
             request: as cedarpy takes it, with the context as JSON.
-            entities: a JSON array.
-            before: entities that were asked about earlier.
+            entities: a JSON array, or what `EntityTexts` made of it.
         """
         if RAW is None:
             return _public(request, self._handle, entities)
-        text = RAW([request], self._handle, before.prepared(entities), None, False)[0]  # noqa: FBT003  # the call takes no keywords
-        told = text[: text.rfind(_TIMINGS)]
-        known = self._answers.get(told)
-        if known is None:
-            known = _read(json.loads(text))
-            if len(self._answers) >= MAX_ANSWERS:
-                self._answers.clear()
-            self._answers[told] = known
-        return known
-
-
-def _read(answer: dict[str, object]) -> Answer:
-    diagnostics = cast("dict[str, list[str]]", answer["diagnostics"])
-    decision = answer["decision"]
-    return Answer(
-        decision in {"Allow", "Deny"} and not diagnostics["errors"],
-        decision == "Allow",
-        tuple(diagnostics["reason"]),
-    )
+        return _ANSWER.decode(RAW(request, self._handle, entities, None, False))  # noqa: FBT003  # the call takes no keywords
 
 
 def _public(request: dict[str, object], policies: cedarpy.PolicySet, entities: str) -> Answer:
     answer = cedarpy.is_authorized(request, policies, entities)  # pyright: ignore[reportUnknownMemberType]  # cedarpy's `dict` lacks its types
+    found = answer.diagnostics
     return Answer(
-        answer.decision is not cedarpy.Decision.NoDecision and not answer.diagnostics.errors,
-        answer.decision is cedarpy.Decision.Allow,
-        tuple(answer.diagnostics.reasons),
+        cast("CedarDecision", answer.decision.value), Diagnostics(tuple(found.reasons), tuple(found.errors))
     )
 
 
@@ -147,7 +134,7 @@ def raw_call() -> RawCall | None:
     request: dict[str, object] = {"principal": uid, "action": uid, "resource": uid, "context": '{"x":1}'}
     someone = '[{"uid":{"type":"A","id":"a"},"attrs":{"y":2},"parents":[]}]'
     try:
-        call = cast("RawCall", cedarpy._internal.is_authorized_batch)  # noqa: SLF001  # see the module's words  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]  # likewise
+        call = cast("RawCall", cedarpy._internal.is_authorized)  # noqa: SLF001  # see the module's words  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]  # likewise
         for condition in (
             "permit(principal, action, resource) when { context.x == 1 };",
             "permit(principal, action, resource);forbid(principal, action, resource);",
@@ -156,16 +143,11 @@ def raw_call() -> RawCall | None:
             "permit(principal, action, resource) when { principal.y == 2 };",
         ):
             policies = cedarpy.PolicySet.from_str(condition)
-            for entities in (_NOBODY, someone):
+            for entities in (NOBODY, someone):
                 told = _public(request, policies, entities)
                 for given in (entities, _parsed(entities)):
-                    (text,) = call([request], policies, given, None, False)  # noqa: FBT003  # see above
-                    if _read(json.loads(text)) != told:
+                    if _ANSWER.decode(call(request, policies, given, None, False)) != told:  # noqa: FBT003  # see above
                         return None
-            if text.count(_TIMINGS) != 1 or json.loads(text[: text.rfind(_TIMINGS)] + "}")[
-                "decision"
-            ] not in {"Allow", "Deny"}:
-                return None
     except Exception:  # noqa: BLE001  # whatever is otherwise than expected, the public call is used
         return None
     return call

@@ -144,12 +144,9 @@ class CedarEngine:
     def _short(self, request: Request) -> Found | Literal["errs"] | None:
         """Return what the short way finds, if the request can take it."""
         try:
-            door = self._doors.get((request.action, request.principal.ref.type, request.resource.ref.type))
-            if door is None:
-                door = self._door(request.action, request.principal.ref.type, request.resource.ref.type)
-                if door is None:
-                    return None
-            return door.decide(request)
+            action, principal, resource = request.action, request.principal.ref.type, request.resource.ref.type
+            door = self._doors.get((action, principal, resource)) or self._door(action, principal, resource)
+            return None if door is None else door.decide(request)
         except Exception:  # noqa: BLE001  # a request that is not as declared: the long way words it
             return None
 
@@ -206,7 +203,7 @@ class CedarEngine:
 
     def _answer(self, answer: cedarpy.AuthzResult, chosen: Slice) -> Decision:
         messages = answer.diagnostics.errors
-        reasons = tuple(sorted(chosen.rules[policy] for policy in answer.diagnostics.reasons))
+        reasons = chosen.named(answer.diagnostics.reasons)
         if answer.decision is cedarpy.Decision.NoDecision:
             return self._error(
                 *(_told(_cause(message)) for message in messages or ["the engine gave no decision"])

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from remit.engine import scalars
+from remit.engine.binding import NOBODY
 from remit.engine.crossing import RESERVED, Crossing
 from remit.engine.entity_kinds import (
     PREFIX,
@@ -163,13 +164,17 @@ class Door:
         May raise where a request is not what it should be.
         """
         principal, resource, entities = request.principal, request.resource, request.entities
-        ids = (_name(principal.ref.id), _name(resource.ref.id))
+        who, what = principal.ref.id, resource.ref.id
+        if type(who) is not str or type(what) is not str or not (who.isascii() and what.isascii()):
+            who, what = _name(who), _name(what)
+        ids = (who, what)
         kinds = self._kinds
+        more = entities != ()
         one = kinds[0] is kinds[1] and ids[0] == ids[1]
         given: Given = {}
-        if entities != () or self._refers:
+        if more or self._refers:
             given = {(kinds[0].local, ids[0]): principal, (kinds[1].local, ids[1]): resource}
-            if entities != () and not self._gather(entities, given):
+            if more and not self._gather(entities, given):
                 return None
         context = self._check_context(request.context, given)
         acting = self._check_principal(principal.attributes, given)
@@ -181,10 +186,10 @@ class Door:
         held: list[Held] = [(kinds[0], principal, acting)]
         if not one:
             held.append((kinds[1], resource, acted))
-        if entities != () and not self._hold(given, held):
+        if more and not self._hold(given, held):
             return None
         above = _APART
-        if entities != () or principal.parents != () or resource.parents != ():
+        if more or principal.parents != () or resource.parents != ():
             found = ancestors([(kind, entity) for kind, entity, _ in held], self._shared.kinds)
             if found is None:
                 return None
@@ -226,10 +231,11 @@ class Door:
         for pool, mask in zip(self._pools, masks, strict=True):
             if not mask:
                 continue
-            ready = self._ready.get((pool.key, mask))
+            key = (pool.key, mask)
+            ready = self._ready.get(key)
             chosen = None if ready is None else self._shared.slices.get(ready.key)
             if ready is None or chosen is None:
-                ready = self._chosen(pool, mask)
+                ready = self._chosen(pool, key)
                 chosen = self._shared.slices.cut(ready.key, ready.rows)
             request: dict[str, object] = {
                 "principal": {"type": self._kinds[0].full, "id": ids[0]},
@@ -238,34 +244,37 @@ class Door:
             }
             if ready.context is not None:
                 request["context"] = ready.context(context)
-            answer = chosen.policies.ask(
-                request, _entities(ready, held, linked=linked), self._shared.entities
-            )
-            if not answer.decided:
+            entities: object = NOBODY
+            if linked or ready.attributes or ready.actions:
+                entities = self._shared.entities.prepared(_entities(ready, held, linked=linked))
+            answer = chosen.policies.ask(request, entities)
+            grounds = answer.diagnostics
+            if answer.decision == "NoDecision" or grounds.errors:
                 return ERRS
-            reasons = tuple([chosen.rules[policy] for policy in answer.reasons])
-            if answer.allows:
-                permits += reasons
+            names = chosen.named(grounds.reason)
+            if answer.decision == "Allow":
+                permits = tuple(sorted(permits + names)) if permits else names
             else:
-                forbids += reasons
+                forbids = tuple(sorted(forbids + names)) if forbids else names
         if forbids:
-            return ("forbidden", tuple(sorted(forbids)))
-        return ("allowed", tuple(sorted(permits))) if permits else _NOTHING
+            return ("forbidden", forbids)
+        return ("allowed", permits) if permits else _NOTHING
 
-    def _chosen(self, pool: Pool, mask: int) -> Ready:
+    def _chosen(self, pool: Pool, key: tuple[int, int]) -> Ready:
         """Return what is asked for a choice of policies: these alone, or all of the pool.
 
         To evaluate policies that cannot apply costs less than to parse those that can; so a choice is cut out
         when it has come back so often that it would have been the cheaper way.
         """
-        key, count = (pool.key, mask), mask.bit_count()
+        mask = key[1]
+        count = mask.bit_count()
         if mask != pool.all:
             spent = self._spent.get(key, 0) + len(pool.rows) - count
             if spent < CUT + PARSED * count:
                 if len(self._spent) >= MAX_SPENT:
                     self._spent.clear()
                 self._spent[key] = spent
-                return self._chosen(pool, pool.all)
+                return self._chosen(pool, (pool.key, pool.all))
             self._spent.pop(key, None)
         known = self._ready.get(key)
         if known is not None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from remit.engine.crossing import made_function
@@ -118,7 +119,7 @@ class Pool:
 
     def __init__(
         self,
-        key: Hashable,
+        key: int,
         rows: Sequence[int],
         policies: Sequence[IndexedPolicy],
         places: Mapping[Shape, Place | None],
@@ -153,6 +154,8 @@ class Pools:
             self._by_scope[policy.action].append(row)
         self._shapes: dict[Hashable, frozenset[Shape]] = {}
         self._shared: dict[Hashable, Pool] = {}
+        self._keys: dict[Hashable, int] = {}
+        self._numbers = count()
 
     def of(self, action: ActionType, types: tuple[str, str], roots: Mapping[str, Root]) -> Iterable[Pool]:
         """Yield the pools of an action that are not empty.
@@ -197,7 +200,8 @@ class Pools:
         alike = (key, frozenset(places.items()))
         pool = self._shared.get(alike)
         if pool is None:
-            pool = self._shared.setdefault(alike, Pool(key, rows, self._policies, places))
+            number = self._keys.setdefault(key, next(self._numbers))
+            pool = self._shared.setdefault(alike, Pool(number, rows, self._policies, places))
         return pool
 
 

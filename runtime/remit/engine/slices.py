@@ -34,13 +34,21 @@ class Slice:
         ValueError: the text is not what the index says.
     """
 
-    __slots__ = ("policies", "rules")
+    __slots__ = ("_all", "policies", "rules")
 
     def __init__(self, text: str, policies: Sequence[IndexedPolicy]) -> None:
         self.policies = Policies("\n".join(text[policy.start : policy.end] for policy in policies))
         if len(self.policies) != len(policies):
             raise ValueError("the policy index does not fit the policies")
         self.rules = {f"policy{number}": policy.rule for number, policy in enumerate(policies)}
+        self._all = tuple(sorted(self.rules.values()))
+
+    def named(self, policies: Sequence[str]) -> tuple[str, ...]:
+        """Return the rules behind some of the ids that cedarpy gave, sorted."""
+        # What was chosen well applies as a whole.
+        if len(policies) == len(self._all):
+            return self._all
+        return tuple(sorted([self.rules[policy] for policy in policies]))
 
 
 class Slices:
@@ -49,16 +57,16 @@ class Slices:
     Args:
         text: the image's policies.
         policies: their index.
+
+    Attributes:
+        get: from a key to what was cut under it, if it is still kept.
     """
 
     def __init__(self, text: str, policies: Sequence[IndexedPolicy]) -> None:
         self._text = text
         self._policies = policies
         self._kept = Recent[Slice](max(MIN_KEPT, SHARE_KEPT * len(policies)))
-
-    def get(self, key: Hashable) -> Slice | None:
-        """Return what was cut under a key, if it is still kept."""
-        return self._kept.get(key)
+        self.get = self._kept.get
 
     def cut(self, key: Hashable, rows: Sequence[int]) -> Slice:
         """Return some policies.
