@@ -42,7 +42,7 @@ class Diagnostics(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What Cedar says of some policies; members are named as in cedarpy's JSON, of which the rest is left out.
+    """What Cedar says of some policies: the members of cedarpy's JSON that are read.
 
     Args:
         decision: the decision, or that there is none.
@@ -65,7 +65,9 @@ class EntityTexts:
         self._known = Recent[object](MAX_ENTITIES)
 
     def prepared(self, text: str) -> object:
-        """Return what the inner call takes for a JSON array of entities: the text, or the same parsed."""
+        """Return what `Policies.ask` takes for a JSON array of entities: the text, or the same parsed."""
+        if RAW is None:
+            return text
         known = self._known.get(text)
         if known is None:
             # To be parsed apart takes longer than within the call, so what comes once is not.
@@ -105,19 +107,17 @@ class Policies:
 
         Args:
             request: as cedarpy takes it, with the context as JSON.
-            entities: a JSON array, or what `EntityTexts` made of it.
+            entities: a JSON array, as `EntityTexts` prepares it.
         """
         if RAW is None:
-            return _public(request, self._handle, entities)
+            return _public(request, self._handle, cast("str", entities))
         return _ANSWER.decode(RAW(request, self._handle, entities, None, False))  # noqa: FBT003  # the call takes no keywords
 
 
 def _public(request: dict[str, object], policies: cedarpy.PolicySet, entities: str) -> Answer:
     answer = cedarpy.is_authorized(request, policies, entities)  # pyright: ignore[reportUnknownMemberType]  # cedarpy's `dict` lacks its types
     found = answer.diagnostics
-    return Answer(
-        cast("CedarDecision", answer.decision.value), Diagnostics(tuple(found.reasons), tuple(found.errors))
-    )
+    return Answer(answer.decision.value, Diagnostics(tuple(found.reasons), tuple(found.errors)))
 
 
 def _parsed(entities: str) -> object:

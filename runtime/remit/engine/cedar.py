@@ -144,7 +144,11 @@ class CedarEngine:
     def _short(self, request: Request) -> Found | Literal["errs"] | None:
         """Return what the short way finds, if the request can take it."""
         try:
-            action, principal, resource = request.action, request.principal.ref.type, request.resource.ref.type
+            action, principal, resource = (
+                request.action,
+                request.principal.ref.type,
+                request.resource.ref.type,
+            )
             door = self._doors.get((action, principal, resource)) or self._door(action, principal, resource)
             return None if door is None else door.decide(request)
         except Exception:  # noqa: BLE001  # a request that is not as declared: the long way words it

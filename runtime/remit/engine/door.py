@@ -164,10 +164,7 @@ class Door:
         May raise where a request is not what it should be.
         """
         principal, resource, entities = request.principal, request.resource, request.entities
-        who, what = principal.ref.id, resource.ref.id
-        if type(who) is not str or type(what) is not str or not (who.isascii() and what.isascii()):
-            who, what = _name(who), _name(what)
-        ids = (who, what)
+        ids = _names(principal.ref.id, resource.ref.id)
         kinds = self._kinds
         more = entities != ()
         one = kinds[0] is kinds[1] and ids[0] == ids[1]
@@ -343,6 +340,12 @@ def _entities(ready: Ready, held: list[Held], *, linked: bool) -> str:
             attributes = "{}" if write is None else write(values)
             texts.append(kind.text(entity.ref.id, attributes, parents_text(entity) if linked else ""))
     return f"[{','.join(texts)}]"
+
+
+def _names(one: object, other: object) -> tuple[str, str]:
+    if type(one) is str and type(other) is str and one.isascii() and other.isascii():
+        return one, other
+    return _name(one), _name(other)
 
 
 def _name(name: object) -> str:
