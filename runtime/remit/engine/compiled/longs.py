@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-PACKED: Final = range(4, 33)
+PACKED: Final = range(3, 33)
 """How many are checked by one call; fewer are compared one by one."""
 
 

@@ -192,18 +192,7 @@ class ProgramWriter:
             *checks,
             *self._entity_lines(used=any(_SHARED.search(line) for line in (*loads, *tests))),
             *loads,
-            "P = []; F = []; E = []",
-            *tests,
-            "if E: return Failed(F, E)",
-            "if F:",
-            "    hit = tuple(F)",
-            "    known = FORBIDDEN.get(hit)",
-            "    return known if known is not None else forbid(hit)",
-            "if P:",
-            "    hit = tuple(P)",
-            "    known = PERMITTED.get(hit)",
-            "    return known if known is not None else permit(hit)",
-            "return NOTHING",
+            *_answered(tests),
         ]
         own = {"ACTION": {(ACTION_TYPE, self._action.name): _groups(self._action)}}
         source = write_function("program", ("request",), body)
@@ -355,6 +344,24 @@ class ProgramWriter:
             codes=tuple(codes),
             variables=frozenset({slot.name for slot in slots if slot is not None} | emitter.shared),
         )
+
+
+def _answered(tests: Sequence[str]) -> list[str]:
+    """Return the statements that test all policies and answer; what no test reports is not asked about."""
+    used = {report for report in REPORTS if any(re.search(rf"\b{report}\b", line) for line in tests)}
+    lines = [f"{report} = []" for report in REPORTS if report in used or (report == "F" and "E" in used)]
+    lines += tests
+    if "E" in used:
+        lines.append("if E: return Failed(F, E)")
+    for report, known, make in (("F", "FORBIDDEN", "forbid"), ("P", "PERMITTED", "permit")):
+        if report in used:
+            lines += [
+                f"if {report}:",
+                f"    hit = tuple({report})",
+                f"    known = {known}.get(hit)",
+                f"    return known if known is not None else {make}(hit)",
+            ]
+    return [*lines, "return NOTHING"]
 
 
 def _of_one_action(constraint: pst.ActionConstraint) -> bool:
