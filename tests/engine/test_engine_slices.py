@@ -8,6 +8,8 @@ import threading
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from remit.engine.cedar import CedarEngine, _Scope
 from remit.engine.image import PolicyImage
@@ -99,6 +101,22 @@ def test_only_policies_that_can_match_are_asked() -> None:
         ("pay", "t"): {"go", "group", "pay"},
         ("pay", None): {"go", "pay"},
     }
+
+
+def test_what_all_actions_of_a_group_share_is_parsed_once() -> None:
+    shared = "".join(
+        f'@id("no{n}") forbid(principal, action in Remit::Action::"call_tool", resource) when {{ context has x && context.x == "{n}" }};'
+        for n in range(20)
+    )
+    own = "".join(
+        f'@id("{name}") permit(principal, action == Remit::Action::"{name}", resource);'
+        for name in ("pay", "search")
+    )
+    on = engine(shared + own)
+    for action in ("pay", "search"):
+        assert ask(on, action, x="7").reasons == ("no7",)
+        assert ask(on, action, x="a").reasons == (action,)
+    assert sorted(len(cut.rules) for cut in cuts(on).values()) == [1, 1, 20]
 
 
 def cuts(on: CedarEngine) -> dict[Any, Any]:
@@ -240,3 +258,42 @@ def test_statements_are_found_through_texts_and_comments() -> None:
     statements = scan_statements(text)
     assert [statement.id for statement in statements] == ["one", "", "three"]
     assert "".join(text[one.start : one.end] for one in statements).strip() == text.strip()
+
+
+PIECES = st.sampled_from(
+    [
+        *(
+            "(",
+            ")",
+            "[",
+            "]",
+            "{",
+            "}",
+            "&&",
+            "!!!",
+            "==",
+            "if",
+            "is",
+            "in",
+            ".b",
+            ",",
+            ";",
+            ";",
+            '"',
+            "\\",
+            " ",
+        ),
+        *('"a && (b;"', "// [[; \n", '@id("a")', '@id ( "b;" )', '"\\""', "x"),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=60).map("".join), st.integers(min_value=0, max_value=40))
+def test_a_statement_nests_beyond_a_limit_where_its_nesting_is_above_it(text: str, limit: int) -> None:
+    statements = scan_statements(text)
+    assert (
+        "".join(text[one.start : one.end] for one in statements)
+        == text[: statements[-1].end if statements else 0]
+    )
+    for statement in statements:
+        assert statement.nests_beyond(limit) == (statement.nesting > limit)

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remit.policy.base import base_policy_text, base_schema_text
-from remit.policy.cedar_text import join_list, masked, nesting, quoted, split_list, split_policies
+from remit.policy.cedar_text import (
+    join_list,
+    masked,
+    nesting,
+    nests_beyond,
+    quoted,
+    split_list,
+    split_policies,
+)
 from remit.policy.origins import Origin, fault_at
 
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "cedar-tests"
@@ -146,6 +154,15 @@ def test_masking_keeps_every_position(text: str) -> None:
 )
 def test_nesting_is_never_underestimated(text: str, at_least: int) -> None:
     assert nesting(text) >= at_least
+
+
+SIGNS = ["(", ")", "[", "{", "}", "&&", "||", "if", "is", "in", "!", "==", "<", ".b", ",", ";", '"']
+TEXTS = st.lists(st.sampled_from([*SIGNS, '"a && (b"', "// [[\n", "\\", "x", " "]), max_size=60).map("".join)
+
+
+@given(TEXTS, st.integers(min_value=0, max_value=30))
+def test_a_text_nests_beyond_a_limit_where_its_nesting_is_above_it(text: str, limit: int) -> None:
+    assert nests_beyond(text, limit) == (nesting(text) > limit)
 
 
 def test_wide_lists_and_texts_are_not_deep() -> None:

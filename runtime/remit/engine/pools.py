@@ -160,24 +160,28 @@ class Pools:
     def of(self, action: ActionType, types: tuple[str, str], roots: Mapping[str, Root]) -> Iterable[Pool]:
         """Yield the pools of an action that are not empty.
 
-        Policies on any action are apart where they are many, as all actions share them; those that can always
-        apply are apart where they are many, as they would be in every choice.
+        Policies on any action or on groups of actions are apart where they are many, as other actions share
+        them; those that can always apply are apart where they are many, as they would be in every choice.
 
         Args:
             action: what is asked.
             types: fully qualified, of the principal and of the resource.
             roots: `principal`, `resource` and `context`.
         """
-        named: list[int] = []
-        anybody: list[int] = []
+        own: list[int] = []
+        shared: list[int] = []
+        scopes: list[ActionScope] = []
         for scope, rows in self._by_scope.items():
             if scope.admits(action.name, action.ancestors):
-                (anybody if scope.names is None else named).extend(
-                    row for row in rows if self._fits(row, types)
-                )
-        if len(anybody) < MANY:
-            named, anybody = [*named, *anybody], []
-        for about, rows in ((action.name, named), (None, anybody)):
+                fitting = [row for row in rows if self._fits(row, types)]
+                if scope.names is None or scope.groups:
+                    scopes.append(scope)
+                    shared += fitting
+                else:
+                    own += fitting
+        if len(shared) < MANY:
+            own, shared = [*own, *shared], []
+        for about, rows in ((action.name, own), (tuple(scopes), shared)):
             always = [row for row in rows if not self._policies[row].filtered]
             if len(always) < MANY:
                 always = []

@@ -49,6 +49,7 @@ _EXPRESSIONS = cast("tuple[type[pst.Expr], ...]", get_args(pst.Expr))
 _PARTS: Mapping[type[pst.Expr], tuple[str, ...]] = {
     kind: tuple(field.name for field in fields(kind)) for kind in _EXPRESSIONS
 }
+_SIMPLE: frozenset[type] = frozenset({str, int, bool, type(None)})
 
 
 def read_paths(
@@ -164,14 +165,18 @@ def inner_expressions(expr: pst.Expr) -> Iterator[pst.Expr]:
     """Yield the expressions directly inside `expr`."""
     for name in _PARTS[type(expr)]:
         value: object = getattr(expr, name)
-        if isinstance(value, Mapping):
+        kind = type(value)
+        if kind in _PARTS:
+            yield cast("pst.Expr", value)
+        elif kind in _SIMPLE:
+            # Asked first: whether something is a mapping takes long to say.
+            continue
+        elif isinstance(value, Mapping):
             yield from cast("Mapping[str, pst.Expr]", value).values()
         elif isinstance(value, tuple):
             for item in cast("tuple[object, ...]", value):
                 if type(item) in _PARTS:
                     yield cast("pst.Expr", item)
-        elif type(value) in _PARTS:
-            yield cast("pst.Expr", value)
 
 
 def operands_of(expr: pst.Expr, op: str) -> Iterator[pst.Expr]:

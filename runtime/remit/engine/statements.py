@@ -27,7 +27,6 @@ _TOKEN = re.compile(
   | (?P<comment> //[^\n\r]* )
   | (?P<open> [(\[{] )
   | (?P<close> [)\]}] )
-  | (?P<end> ; )
   | (?P<comma> , )
   | (?P<operator> \|\| | && | [-+*.!<>=]+ | \b(?:if|in|has|like|is)\b )
   | (?P<id> @id\s*\(\s*"(?P<name>(?:[^"\\]|\\.)*)"\s*\) )
@@ -36,54 +35,75 @@ _TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_END = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n\r]*|(?P<end>;)', re.DOTALL)
+_SIGN = re.compile(r"[-(\[{)\]}|&+*.!<>=]|\b(?:if|in|has|like|is)\b")
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """One policy of a text.
 
     Args:
-        id: the content of its `@id` annotation as written; empty where it has none.
-        nesting: upper bound of how deeply a parser recurses on it.
-        start: where it begins in the text, in characters; the comments before it are part of it.
+        text: the whole text.
+        start: where it begins, in characters; the comments before it are part of it.
         end: where it ends, behind its semicolon.
     """
 
-    id: str
-    nesting: int
+    text: str
     start: int
     end: int
+
+    @property
+    def id(self) -> str:
+        """The content of its `@id` annotation as written; empty where it has none."""
+        return self._scanned()[0]
+
+    @property
+    def nesting(self) -> int:
+        """Upper bound of how deeply a parser recurses on it."""
+        return self._scanned()[1]
+
+    def nests_beyond(self, limit: int) -> bool:
+        """Return whether `nesting` is above a limit; most policies have too few signs for that."""
+        signs = len(_SIGN.findall(self.text, self.start, self.end))
+        return _BRACKET_WEIGHT * (signs + 1) > limit and self.nesting > limit
+
+    def _scanned(self) -> tuple[str, int]:
+        chains = [0]
+        nesting, name = 0, ""
+        for token in _TOKEN.finditer(self.text, self.start, self.end):
+            kind = token.lastgroup
+            if kind == "open":
+                chains.append(0)
+            elif kind == "close":
+                if len(chains) > 1:
+                    chains.pop()
+                # `a[0][1]`, `f(x).g(y)` and `{…} {…}` chain brackets: count each like an operator.
+                chains[-1] += 1
+            elif kind == "comma":
+                chains[-1] = 0
+            elif kind == "operator":
+                chains[-1] += 1
+            elif kind == "id" and len(chains) == 1:
+                name = token.group("name")
+            if kind in _DEEPENING:
+                nesting = max(nesting, sum(chains) + _BRACKET_WEIGHT * len(chains))
+        return name, nesting
+
+
+_DEEPENING = frozenset({"open", "close", "operator"})
 
 
 def scan_statements(text: str) -> tuple[Statement, ...]:
     """Return the policies of a Cedar text in the order of Cedar's own `policy0`, `policy1`, …."""
     found: list[Statement] = []
-    chains = [0]
-    nesting, name, start = 0, "", 0
-    for token in _TOKEN.finditer(text):
-        kind = token.lastgroup
-        if kind == "open":
-            chains.append(0)
-        elif kind == "close":
-            if len(chains) > 1:
-                chains.pop()
-            # `a[0][1]`, `f(x).g(y)` and `{…} {…}` chain brackets: count each like an operator.
-            chains[-1] += 1
-        elif kind == "comma":
-            chains[-1] = 0
-        elif kind == "operator":
-            chains[-1] += 1
-        elif kind == "id" and len(chains) == 1:
-            name = token.group("name")
-        elif kind == "end":
-            found.append(Statement(id=name, nesting=nesting, start=start, end=token.end()))
-            chains, nesting, name, start = [0], 0, "", token.end()
-            continue
-        nesting = max(nesting, sum(chains) + _BRACKET_WEIGHT * len(chains)) if kind in _DEEPENING else nesting
-    if nesting:
-        found.append(Statement(id=name, nesting=nesting, start=start, end=len(text)))
-    return tuple(found)
-
-
-_DEEPENING = frozenset({"open", "close", "operator"})
+    start = 0
+    for token in _END.finditer(text):
+        if token.lastgroup:
+            found.append(Statement(text, start, token.end()))
+            start = token.end()
+    rest = Statement(text, start, len(text))
+    return (*found, rest) if rest.nesting else tuple(found)
 
 
 def check_nesting(text: str, statements: Sequence[Statement] | None = None) -> None:
@@ -102,7 +122,7 @@ def check_nesting(text: str, statements: Sequence[Statement] | None = None) -> N
             hint='compare with a set, such as `["a", "b"].contains(x)`, or split the rule',
         )
         for number, statement in enumerate(scan_statements(text) if statements is None else statements)
-        if statement.nesting > MAX_NESTING
+        if statement.nests_beyond(MAX_NESTING)
     ]
     if faults:
         raise PolicyError(*faults)

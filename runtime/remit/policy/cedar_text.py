@@ -17,6 +17,7 @@ MAX_NESTING = 200
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 _PRINTABLE_FROM = 0x20
 _DELETE = 0x7F
+_AS_IT_STANDS = re.compile(r'[^"\\\x00-\x1f\x7f]*')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,8 @@ def _after_space(text: str, position: int) -> int:
 
 def quoted(text: str) -> str:
     """Write `text` as a Cedar string literal."""
+    if _AS_IT_STANDS.fullmatch(text):
+        return f'"{text}"'
     return '"' + "".join(_escaped(character) for character in text) + '"'
 
 
@@ -131,3 +134,8 @@ def nesting(text: str) -> int:
             inner += 1
         deepest = max(deepest, below + ors + ands + inner)
     return deepest
+
+
+def nests_beyond(text: str, limit: int = MAX_NESTING) -> bool:
+    """Return whether `nesting(text)` is above `limit`; no text nests deeper than it has signs."""
+    return len(_NESTING.findall(text)) > limit and nesting(text) > limit

@@ -26,7 +26,7 @@ from remit.document.rules import Redact
 from remit.engine.reads import policy_actions
 from remit.errors import Fault, PolicyError
 from remit.policy.base import POLICY_FILE, base_policy_text
-from remit.policy.cedar_text import MAX_NESTING, PolicyText, masked, nesting, quoted, split_policies
+from remit.policy.cedar_text import PolicyText, masked, nests_beyond, quoted, split_policies
 from remit.policy.diagnostics import TOO_DEEP, Finding, syntax_finding, type_findings
 from remit.policy.image_schema import document_schema
 from remit.policy.lint import lint_findings
@@ -342,7 +342,7 @@ class _Compilation:
         return True
 
     def _parsed(self, text: str, sources: tuple[_Source, ...]) -> pst.Template | None:
-        if nesting(text) > MAX_NESTING:
+        if nests_beyond(text):
             self._found(TOO_DEEP, sources)
             return None
         try:

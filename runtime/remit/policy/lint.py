@@ -18,7 +18,7 @@ from remit.policy.diagnostics import Finding, attribute_patterns
 from remit.policy.vocabulary import Vocabulary, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from remit.document.values import JsonObject
 
@@ -37,14 +37,30 @@ def lint_findings(
         declared: names that the document declares, by entity type.
         actions: actions that the policy's scope admits.
     """
-    found = [*_undeclared(policy, declared)]
-    for clause in policy.clauses:
-        found.extend(_never_there(clause.expr, vocabulary, actions))
+    nodes = [node for clause in policy.clauses for node in _nodes(clause.expr)]
+    scopes: list[object] = [getattr(scope, "entity", None) for scope in (policy.principal, policy.resource)]
+    named = {uid for uid in scopes if isinstance(uid, pst.EntityUid)}
+    named |= {node.value for node in nodes if isinstance(node, pst.EntityLit)}
+    found = [*_undeclared(named, declared)]
+    for node in nodes:
+        if isinstance(node, pst.HasAttr):
+            found.extend(_absent(node, vocabulary, actions))
     return tuple(dict.fromkeys(found))
 
 
-def _undeclared(policy: pst.Template, declared: Mapping[str, tuple[str, ...]]) -> Iterator[Finding]:
-    for uid in sorted(_named(policy, declared), key=str):
+def _nodes(expr: pst.Expr) -> Iterator[pst.Expr]:
+    """Yield an expression and all within it."""
+    ahead = [expr]
+    while ahead:
+        node = ahead.pop()
+        yield node
+        ahead.extend(inner_expressions(node))
+
+
+def _undeclared(named: Iterable[pst.EntityUid], declared: Mapping[str, tuple[str, ...]]) -> Iterator[Finding]:
+    """Report the entities of the types that a document declares that it does not declare."""
+    about = [uid for uid in named if uid.type.namespace == (NAMESPACE,) and uid.type.basename in declared]
+    for uid in sorted(about, key=str):
         names = declared[uid.type.basename]
         if uid.id not in names:
             word = {"Tool": "tool", "Backend": "back-end", "Block": "block"}[uid.type.basename]
@@ -56,28 +72,6 @@ def _undeclared(policy: pst.Template, declared: Mapping[str, tuple[str, ...]]) -
                     re.escape(f'"{uid.id}"'),
                 ),
             )
-
-
-def _named(policy: pst.Template, declared: Mapping[str, tuple[str, ...]]) -> set[pst.EntityUid]:
-    """Return the entities that a policy names of the types that a document declares."""
-    scopes: list[object] = [getattr(scope, "entity", None) for scope in (policy.principal, policy.resource)]
-    found = {uid for uid in scopes if isinstance(uid, pst.EntityUid)}
-    stack = [clause.expr for clause in policy.clauses]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, pst.EntityLit):
-            found.add(node.value)
-        stack.extend(inner_expressions(node))
-    return {uid for uid in found if uid.type.namespace == (NAMESPACE,) and uid.type.basename in declared}
-
-
-def _never_there(expr: pst.Expr, vocabulary: Vocabulary, actions: frozenset[str]) -> Iterator[Finding]:
-    stack = [expr]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, pst.HasAttr):
-            yield from _absent(node, vocabulary, actions)
-        stack.extend(inner_expressions(node))
 
 
 def _absent(node: pst.HasAttr, vocabulary: Vocabulary, actions: frozenset[str]) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ import cedarpy
 
 from remit.engine.image import PolicyImage, RuleInfo, image_digest
 from remit.engine.reads import action_members, policy_actions
-from remit.policy.cedar_text import MAX_NESTING, nesting, split_list
+from remit.policy.cedar_text import nests_beyond, split_list
 from remit.policy.rule_text import read_obligations
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def parsed_policy(text: str) -> pst.Template:
         ValueError: the text does not parse, nests too deep for the parser, is a template, or holds another
             number of policies.
     """
-    if nesting(text) > MAX_NESTING:
+    if nests_beyond(text):
         raise ValueError("a policy nests too deep")
     tree = cedarpy.PolicySet.from_str(text).to_pst()
     if tree.templates or len(tree.static_policies) != 1:

@@ -96,9 +96,17 @@ def check_types(types: SchemaTypes) -> None:
 
 def _depth(expr: pst.Expr) -> int:
     """Return the levels of an expression; a chain of one operator is one level."""
-    if isinstance(expr, pst.BinaryOp) and expr.op in {"and", "or"}:
-        return 1 + max(_depth(part) for part in operands_of(expr, expr.op))
-    return 1 + max((_depth(inner) for inner in inner_expressions(expr)), default=0)
+    deepest = 0
+    ahead = [(expr, 1)]
+    while ahead:
+        here, level = ahead.pop()
+        deepest = max(deepest, level)
+        if isinstance(here, pst.BinaryOp) and here.op in {"and", "or"}:
+            inside = operands_of(here, here.op)
+        else:
+            inside = inner_expressions(here)
+        ahead += [(inner, level + 1) for inner in inside]
+    return deepest
 
 
 def _member_names(kind: Type) -> Iterator[str]:
