@@ -411,6 +411,24 @@ def test_many_constants_on_one_path_give_all_reasons_and_what_else_they_want() -
     same(on, request(input={"text": "3"}))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '@id("p") permit(principal is Remit::Agent, action, resource) when { principal.tier > 1 };',
+        '@id("f") forbid(principal is Remit::Agent, action, resource) when { principal.tier > 1 };',
+        '@id("e") forbid(principal is Remit::Agent, action, resource) when { principal.tier + 9223372036854775807 > 0 };',
+        '@id("e") permit(principal is Remit::Agent, action, resource) when { principal.tier + 9223372036854775807 > 0 };',
+        '@id("f") forbid(principal, action == Remit::Action::"search", resource);',
+    ],
+)
+def test_images_that_only_permit_or_forbid_or_err_are_decided_alike(text: str) -> None:
+    for tier in (0, 1, 2):
+        same(
+            image(text),
+            request(principal=Entity(ref=EntityRef(type="Agent", id="a"), attributes={"tier": tier})),
+        )
+
+
 def test_equal_outcomes_are_one_value_and_the_engine_keeps_few_of_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

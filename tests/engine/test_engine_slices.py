@@ -103,13 +103,14 @@ def test_only_policies_that_can_match_are_asked() -> None:
     }
 
 
-def test_what_all_actions_of_a_group_share_is_parsed_once() -> None:
+@pytest.mark.parametrize("scope", ["action", 'action in Remit::Action::"call_tool"'])
+def test_what_many_actions_share_is_parsed_once(scope: str) -> None:
     shared = "".join(
-        f'@id("no{n}") forbid(principal, action in Remit::Action::"call_tool", resource) when {{ context has x && context.x == "{n}" }};'
+        f'@id("no{n}") forbid(principal, {scope}, resource) when {{ context has x && context.x == "{n}" }};'
         for n in range(20)
     )
     own = "".join(
-        f'@id("{name}") permit(principal, action == Remit::Action::"{name}", resource);'
+        f'@id("{name}") permit(principal, action in [Remit::Action::"{name}"], resource);'
         for name in ("pay", "search")
     )
     on = engine(shared + own)
@@ -260,40 +261,49 @@ def test_statements_are_found_through_texts_and_comments() -> None:
     assert "".join(text[one.start : one.end] for one in statements).strip() == text.strip()
 
 
+SIGNS = (
+    *(
+        "(",
+        "[",
+        "{",
+        ")",
+        "]",
+        "}",
+        "()",
+        "[]",
+        "{}",
+        "|| ",
+        "&& ",
+        "+",
+        "-",
+        "*",
+        "!",
+        "!!",
+        ".b",
+        "< ",
+        ">= ",
+        "== ",
+    ),
+    *("if ", "in ", "has ", "like ", "is "),
+)
 PIECES = st.sampled_from(
-    [
-        *(
-            "(",
-            ")",
-            "[",
-            "]",
-            "{",
-            "}",
-            "&&",
-            "!!!",
-            "==",
-            "if",
-            "is",
-            "in",
-            ".b",
-            ",",
-            ";",
-            ";",
-            '"',
-            "\\",
-            " ",
-        ),
-        *('"a && (b;"', "// [[; \n", '@id("a")', '@id ( "b;" )', '"\\""', "x"),
-    ]
+    [*SIGNS, *(",", ";", '"', "\\", " ", "x"), *('"a && (b;"', "// [[; \n", '@id("a")', '"\\""')]
 )
 
 
 @given(st.lists(PIECES, max_size=60).map("".join), st.integers(min_value=0, max_value=40))
 def test_a_statement_nests_beyond_a_limit_where_its_nesting_is_above_it(text: str, limit: int) -> None:
     statements = scan_statements(text)
-    assert (
-        "".join(text[one.start : one.end] for one in statements)
-        == text[: statements[-1].end if statements else 0]
-    )
+    end = statements[-1].end if statements else 0
+    assert "".join(text[one.start : one.end] for one in statements) == text[:end]
     for statement in statements:
         assert statement.nests_beyond(limit) == (statement.nesting > limit)
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_no_sign_is_left_out_where_a_statement_is_measured(sign: str) -> None:
+    # Four times as many as there are signs at least: so one that was not counted would be missed.
+    for count in range(4, 40):
+        (statement,) = scan_statements(f"{sign * count};")
+        assert statement.nests_beyond(statement.nesting - 1)
+        assert not statement.nests_beyond(statement.nesting)

@@ -7,12 +7,14 @@ is tried at import, and everything else goes through the public function.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Literal, cast
 
 import cedarpy
 import msgspec
 
 from remit.engine.recent import Recent
+from remit.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +31,7 @@ CedarDecision = Literal["Allow", "Deny", "NoDecision"]
 """In cedarpy's words."""
 
 
-class Diagnostics(msgspec.Struct, frozen=True, gc=False):
+class Diagnostics(Value, frozen=True, kw_only=True, gc=False):
     """Why Cedar decided as it did.
 
     Args:
@@ -37,11 +39,11 @@ class Diagnostics(msgspec.Struct, frozen=True, gc=False):
         errors: what went wrong.
     """
 
-    reason: tuple[str, ...]
-    errors: tuple[str, ...]
+    reason: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Answer(Value, frozen=True, kw_only=True, gc=False):
     """What Cedar says of some policies: the members of cedarpy's JSON that are read.
 
     Args:
@@ -117,7 +119,10 @@ class Policies:
 def _public(request: dict[str, object], policies: cedarpy.PolicySet, entities: str) -> Answer:
     answer = cedarpy.is_authorized(request, policies, entities)  # pyright: ignore[reportUnknownMemberType]  # cedarpy's `dict` lacks its types
     found = answer.diagnostics
-    return Answer(answer.decision.value, Diagnostics(tuple(found.reasons), tuple(found.errors)))
+    return Answer(
+        decision=answer.decision.value,
+        diagnostics=Diagnostics(reason=tuple(found.reasons), errors=tuple(found.errors)),
+    )
 
 
 def _parsed(entities: str) -> object:
@@ -131,23 +136,29 @@ def _parsed(entities: str) -> object:
 def raw_call() -> RawCall | None:
     """Return cedarpy's inner call if it is as this module expects; it is tried on answers of every kind."""
     uid = {"type": "A", "id": "a"}
-    request: dict[str, object] = {"principal": uid, "action": uid, "resource": uid, "context": '{"x":1}'}
+    requests: list[dict[str, object]] = [
+        {"principal": uid, "action": uid, "resource": uid, "context": context}
+        for context in ('{"x":1}', '{"x":1.5}')
+    ]
     someone = '[{"uid":{"type":"A","id":"a"},"attrs":{"y":2},"parents":[]}]'
     try:
         call = cast("RawCall", cedarpy._internal.is_authorized)  # noqa: SLF001  # see the module's words  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]  # likewise
-        for condition in (
-            "permit(principal, action, resource) when { context.x == 1 };",
-            "permit(principal, action, resource);forbid(principal, action, resource);",
-            "permit(principal, action, resource) when { context.y };",
-            "permit(principal, action, resource) when { context.x == 2 };",
-            "permit(principal, action, resource) when { principal.y == 2 };",
+        for request, condition, entities in product(
+            requests,
+            (
+                "permit(principal, action, resource) when { context.x == 1 };",
+                "permit(principal, action, resource);forbid(principal, action, resource);",
+                "permit(principal, action, resource) when { context.y };",
+                "permit(principal, action, resource) when { context.x == 2 };",
+                "permit(principal, action, resource) when { principal.y == 2 };",
+            ),
+            (NOBODY, someone),
         ):
             policies = cedarpy.PolicySet.from_str(condition)
-            for entities in (NOBODY, someone):
-                told = _public(request, policies, entities)
-                for given in (entities, _parsed(entities)):
-                    if _ANSWER.decode(call(request, policies, given, None, False)) != told:  # noqa: FBT003  # see above
-                        return None
+            told = _public(request, policies, entities)
+            for given in (entities, _parsed(entities)):
+                if _ANSWER.decode(call(request, policies, given, None, False)) != told:  # noqa: FBT003  # see above
+                    return None
     except Exception:  # noqa: BLE001  # whatever is otherwise than expected, the public call is used
         return None
     return call

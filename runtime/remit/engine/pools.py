@@ -160,8 +160,8 @@ class Pools:
     def of(self, action: ActionType, types: tuple[str, str], roots: Mapping[str, Root]) -> Iterable[Pool]:
         """Yield the pools of an action that are not empty.
 
-        Policies on any action or on groups of actions are apart where they are many, as other actions share
-        them; those that can always apply are apart where they are many, as they would be in every choice.
+        Policies of a scope that other actions share are apart where they are many; those that can always
+        apply are apart where they are many, as they would be in every choice.
 
         Args:
             action: what is asked.
@@ -169,19 +169,15 @@ class Pools:
             roots: `principal`, `resource` and `context`.
         """
         own: list[int] = []
-        shared: list[int] = []
-        scopes: list[ActionScope] = []
+        parts: list[tuple[Hashable, list[int]]] = [(action.name, own)]
         for scope, rows in self._by_scope.items():
             if scope.admits(action.name, action.ancestors):
                 fitting = [row for row in rows if self._fits(row, types)]
-                if scope.names is None or scope.groups:
-                    scopes.append(scope)
-                    shared += fitting
+                if (scope.names is None or scope.groups) and len(fitting) >= MANY:
+                    parts.append((scope, fitting))
                 else:
                     own += fitting
-        if len(shared) < MANY:
-            own, shared = [*own, *shared], []
-        for about, rows in ((action.name, own), (tuple(scopes), shared)):
+        for about, rows in parts:
             always = [row for row in rows if not self._policies[row].filtered]
             if len(always) < MANY:
                 always = []

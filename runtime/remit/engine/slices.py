@@ -45,7 +45,7 @@ class Slice:
 
     def named(self, policies: Sequence[str]) -> tuple[str, ...]:
         """Return the rules behind some of the ids that cedarpy gave, sorted."""
-        # What was chosen well applies as a whole.
+        # Cedar names none twice: as many as there are, are all of them, which is so for most that are chosen.
         if len(policies) == len(self._all):
             return self._all
         return tuple(sorted([self.rules[policy] for policy in policies]))

@@ -9,7 +9,7 @@ So nothing reaches the parser before this scan has bounded it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from remit.errors import Fault, PolicyError
@@ -39,7 +39,7 @@ _END = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n\r]*|(?P<end>;)', re.DOTALL)
 _SIGN = re.compile(r"[-(\[{)\]}|&+*.!<>=]|\b(?:if|in|has|like|is)\b")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
     """One policy of a text.
 
@@ -49,7 +49,7 @@ class Statement:
         end: where it ends, behind its semicolon.
     """
 
-    text: str
+    text: str = field(repr=False, compare=False)
     start: int
     end: int
 
@@ -100,9 +100,9 @@ def scan_statements(text: str) -> tuple[Statement, ...]:
     start = 0
     for token in _END.finditer(text):
         if token.lastgroup:
-            found.append(Statement(text, start, token.end()))
+            found.append(Statement(text=text, start=start, end=token.end()))
             start = token.end()
-    rest = Statement(text, start, len(text))
+    rest = Statement(text=text, start=start, end=len(text))
     return (*found, rest) if rest.nesting else tuple(found)
 
 
