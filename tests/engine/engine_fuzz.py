@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from remit.engine.image import PolicyImage
     from remit.engine.request import Decision, Request
 
-REQUESTS_PER_IMAGE = 24
+REQUESTS_PER_IMAGE = 32
 UNIT = 1_200
 """Pairs that one seed stands for: seconds, so that a difference is soon seen again."""
 PROGRESS_S = 10.0

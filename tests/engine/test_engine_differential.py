@@ -15,7 +15,7 @@ from remit.engine.cedar import CedarEngine
 from remit.engine.image import PolicyImage, image_digest
 from remit.engine.request import Entity, EntityRef, Request
 
-PAIRS = int(os.environ.get("REMIT_DIFFERENTIAL_N", "10000"))
+PAIRS = int(os.environ.get("REMIT_DIFFERENTIAL_N", "4000"))
 REQUESTS_PER_IMAGE = 8
 
 

@@ -23,7 +23,7 @@ from remit.engine.image import PolicyImage
 from remit.engine.policy_index import PolicyIndex
 from remit.engine.request import Decision, Entity, EntityRef, Request
 
-PAIRS = int(os.environ.get("REMIT_WAYS_N", "2000"))
+PAIRS = int(os.environ.get("REMIT_WAYS_N", "1000"))
 REQUESTS_PER_IMAGE = 20
 
 
