@@ -20,7 +20,7 @@ import cedarpy
 from cedarpy import pst
 
 from remit.engine.guards import Guard, guards
-from remit.engine.reads import EVERYTHING, Path, inner_expressions, policy_paths, shortest
+from remit.engine.reads import EVERYTHING, Path, expressions_in, policy_paths, shortest
 from remit.engine.request import NAMESPACE
 from remit.engine.statements import Statement, check_nesting, scan_statements
 from remit.errors import Fault, PolicyError
@@ -377,12 +377,8 @@ def _entity_scope(constraint: pst.PrincipalOrResourceConstraint) -> EntityScope:
 
 def _acts(expr: pst.Expr) -> bool:
     """Return whether a condition can read the action or its groups."""
-    ahead = [expr]
-    while ahead:
-        here = ahead.pop()
-        if isinstance(here, pst.Var) and here.name == "action":
-            return True
-        if isinstance(here, pst.EntityLit) and here.value.type == _ACTION_TYPE:
-            return True
-        ahead.extend(inner_expressions(here))
-    return False
+    return any(
+        (isinstance(here, pst.Var) and here.name == "action")
+        or (isinstance(here, pst.EntityLit) and here.value.type == _ACTION_TYPE)
+        for here in expressions_in(expr)
+    )

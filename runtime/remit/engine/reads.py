@@ -179,6 +179,15 @@ def inner_expressions(expr: pst.Expr) -> Iterator[pst.Expr]:
                     yield cast("pst.Expr", item)
 
 
+def expressions_in(expr: pst.Expr) -> Iterator[pst.Expr]:
+    """Yield an expression and all within it, however deep."""
+    ahead = [expr]
+    while ahead:
+        here = ahead.pop()
+        yield here
+        ahead.extend(inner_expressions(here))
+
+
 def operands_of(expr: pst.Expr, op: str) -> Iterator[pst.Expr]:
     """Yield the operands of a chain of one connective, `and` or `or`; of anything else, itself."""
     if isinstance(expr, pst.BinaryOp) and expr.op == op:

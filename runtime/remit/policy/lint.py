@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cedarpy import pst
 
-from remit.engine.reads import inner_expressions
+from remit.engine.reads import expressions_in
 from remit.engine.request import NAMESPACE
 from remit.policy.diagnostics import Finding, attribute_patterns
 from remit.policy.vocabulary import Vocabulary, suggestion
@@ -37,7 +37,7 @@ def lint_findings(
         declared: names that the document declares, by entity type.
         actions: actions that the policy's scope admits.
     """
-    nodes = [node for clause in policy.clauses for node in _nodes(clause.expr)]
+    nodes = [node for clause in policy.clauses for node in expressions_in(clause.expr)]
     scopes: list[object] = [getattr(scope, "entity", None) for scope in (policy.principal, policy.resource)]
     named = {uid for uid in scopes if isinstance(uid, pst.EntityUid)}
     named |= {node.value for node in nodes if isinstance(node, pst.EntityLit)}
@@ -46,15 +46,6 @@ def lint_findings(
         if isinstance(node, pst.HasAttr):
             found.extend(_absent(node, vocabulary, actions))
     return tuple(dict.fromkeys(found))
-
-
-def _nodes(expr: pst.Expr) -> Iterator[pst.Expr]:
-    """Yield an expression and all within it."""
-    ahead = [expr]
-    while ahead:
-        node = ahead.pop()
-        yield node
-        ahead.extend(inner_expressions(node))
 
 
 def _undeclared(named: Iterable[pst.EntityUid], declared: Mapping[str, tuple[str, ...]]) -> Iterator[Finding]:
